@@ -1,0 +1,69 @@
+// Random generators, threads, and CUDA, which is loaded only when it is asked for: no CUDA symbol is linked against.
+#include <dlfcn.h>
+
+#include "Guard.hpp"
+#include "TensorHeaders.hpp"
+
+using namespace ctorch;
+
+CTorchMessage ctorch_generator_create(int32_t device_code, uint64_t seed, CTorchGenerator *result) {
+    return guarded([&] {
+        auto target = device(device_code);
+        auto generator = target.is_cpu() ? at::detail::createCPUGenerator(seed) : at::detail::getCUDAHooks().getNewGenerator(target.index());
+        generator.set_current_seed(seed);
+        *result = reinterpret_cast<CTorchGenerator>(generator.unsafeReleaseGeneratorImpl());
+    });
+}
+
+void ctorch_generator_free(CTorchGenerator generator) {
+    if (!generator) return;
+    auto released = c10::intrusive_ptr<c10::GeneratorImpl>::reclaim(reinterpret_cast<c10::GeneratorImpl *>(generator));
+}
+
+CTorchMessage ctorch_generator_state(CTorchGenerator generator, CTorchTensor *result) {
+    return guarded([&] { *result = own(borrow(generator).get_state()); });
+}
+
+CTorchMessage ctorch_generator_set_state(CTorchGenerator generator, CTorchTensor state) {
+    return guarded([&] { borrow(generator).set_state(borrow(state)); });
+}
+
+int32_t ctorch_thread_count(void) { return at::get_num_threads(); }
+
+CTorchMessage ctorch_set_thread_count(int32_t count) {
+    return guarded([&] { at::set_num_threads(count); });
+}
+
+CTorchMessage ctorch_cuda_load(int32_t *device_count) {
+    return guarded([&] {
+        if (!at::hasCUDA()) {
+            // libtorch_cuda.so lies beside libtorch_cpu.so, wherever that was found.
+            Dl_info place;
+            TORCH_CHECK(dladdr(reinterpret_cast<const void *>(&at::get_num_threads), &place) && place.dli_fname, "cannot tell where libtorch_cpu lies");
+            std::string path = place.dli_fname;
+            auto slash = path.rfind('/');
+            path = (slash == std::string::npos ? std::string(".") : path.substr(0, slash)) + "/libtorch_cuda.so";
+            TORCH_CHECK(dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL), "cannot load libtorch's CUDA half: ", dlerror());
+            TORCH_CHECK(at::hasCUDA(), path, " was loaded but registered no CUDA backend");
+        }
+        *device_count = static_cast<int32_t>(at::detail::getCUDAHooks().deviceCount());
+    });
+}
+
+CTorchMessage ctorch_device_synchronize(int32_t device_code) {
+    return guarded([&] {
+        auto target = device(device_code);
+        if (!target.is_cpu()) c10::impl::VirtualGuardImpl(target.type()).synchronizeDevice(target.index());
+    });
+}
+
+const char *ctorch_version(void) {
+#define CTORCH_TEXT_OF(x) #x
+#define CTORCH_TEXT(x) CTORCH_TEXT_OF(x)
+    return CTORCH_TEXT(TORCH_VERSION_MAJOR) "." CTORCH_TEXT(TORCH_VERSION_MINOR) "." CTORCH_TEXT(TORCH_VERSION_PATCH);
+}
+
+const char *ctorch_cpu_capability(void) {
+    static const std::string text = at::get_cpu_capability();
+    return text.c_str();
+}

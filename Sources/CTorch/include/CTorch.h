@@ -1,0 +1,104 @@
+// The boundary between Swift and libtorch: plain C, no exception and no C++ type crosses it.
+//
+// Ownership. A `CTorchTensor` is one owned reference to a TensorImpl (a `CTorchGenerator` one to a GeneratorImpl). Arguments are borrowed: the caller
+// keeps them alive through the call. Results are owned: the caller frees each with `ctorch_tensor_free`. NULL is the undefined tensor.
+//
+// Errors. A function that can fail returns NULL, or an owned message that the caller frees with `ctorch_message_free`; then no result was written.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct CTorchTensorReference *CTorchTensor;
+typedef struct CTorchGeneratorReference *CTorchGenerator;
+typedef const struct CTorchOperatorEntry *CTorchOperator;
+typedef char *CTorchMessage;
+
+void ctorch_message_free(CTorchMessage message);
+
+// -- Operators -------------------------------------------------------------------------------------------------------------------------------------
+
+enum {
+    CTORCH_NONE = 0,
+    CTORCH_TENSOR = 1,      // word: CTorchTensor, or NULL for an undefined optional tensor
+    CTORCH_INTEGER = 2,     // word: int64_t (also ScalarType, Layout and MemoryFormat, which the dispatcher passes as integers)
+    CTORCH_REAL = 3,        // word: the bits of a double
+    CTORCH_BOOLEAN = 4,     // word: 0 or 1
+    CTORCH_INTEGERS = 5,    // word: pointer to `count` int64_t
+    CTORCH_REALS = 6,       // word: pointer to `count` doubles
+    CTORCH_BOOLEANS = 7,    // word: pointer to `count` words of 0 or 1
+    CTORCH_TENSORS = 8,     // word: pointer to `count` CTorchTensor
+    CTORCH_DEVICE = 9,      // word: device type << 8 | index
+    CTORCH_GENERATOR = 10,  // word: CTorchGenerator
+    CTORCH_TEXT = 11,       // word: pointer to `count` bytes of UTF-8
+};
+
+typedef struct {
+    int32_t kind;
+    int32_t count;
+    uint64_t word;
+} CTorchValue;
+
+/// Looks an operator up, once; the handle lives as long as the process. `overload` may be empty.
+CTorchMessage ctorch_operator_find(const char *name, const char *overload, CTorchOperator *result);
+/// The schema as this libtorch prints it, without the namespace and name; to be freed as a message.
+char *ctorch_operator_schema(CTorchOperator op);
+/// Calls an operator with every argument of its schema, in order. Tensor results, lists flattened, go to `results`; `count` says how many.
+CTorchMessage ctorch_operator_call(
+    CTorchOperator op, const CTorchValue *arguments, int32_t argument_count, CTorchTensor *results, int32_t capacity, int32_t *count);
+
+// -- Tensors ---------------------------------------------------------------------------------------------------------------------------------------
+
+void ctorch_tensor_free(CTorchTensor tensor);
+/// Handles alive in this process: what Swift holds, not what libtorch holds inside.
+int64_t ctorch_tensor_live_count(void);
+int64_t ctorch_tensor_rank(CTorchTensor tensor);
+void ctorch_tensor_sizes(CTorchTensor tensor, int64_t *sizes);
+void ctorch_tensor_strides(CTorchTensor tensor, int64_t *strides);
+int32_t ctorch_tensor_type(CTorchTensor tensor);
+int32_t ctorch_tensor_device(CTorchTensor tensor);
+/// The address of the first element: says whether two handles share their storage. Never dereferenced.
+uint64_t ctorch_tensor_address(CTorchTensor tensor);
+/// Copies `bytes` bytes, row-major, into a new tensor on the device.
+CTorchMessage ctorch_tensor_from_bytes(
+    const void *bytes, size_t byte_count, const int64_t *sizes, int64_t rank, int32_t type, int32_t device, CTorchTensor *result);
+/// Copies the elements, row-major, to the host; waits for the device.
+CTorchMessage ctorch_tensor_to_bytes(CTorchTensor tensor, void *bytes, size_t byte_count);
+
+// -- Autograd --------------------------------------------------------------------------------------------------------------------------------------
+
+bool ctorch_tensor_requires_gradient(CTorchTensor tensor);
+CTorchMessage ctorch_tensor_set_requires_gradient(CTorchTensor tensor, bool value);
+/// d(sum of outputs · cotangents)/d inputs. A cotangent may be NULL for a scalar output; an input that is not reached gives NULL.
+CTorchMessage ctorch_gradients(
+    const CTorchTensor *outputs, const CTorchTensor *cotangents, int32_t output_count, const CTorchTensor *inputs, int32_t input_count,
+    bool create_graph, CTorchTensor *results);
+/// Sets the calling thread's grad mode and returns the one before.
+bool ctorch_gradient_mode_set(bool enabled);
+
+// -- Random generators -----------------------------------------------------------------------------------------------------------------------------
+
+CTorchMessage ctorch_generator_create(int32_t device, uint64_t seed, CTorchGenerator *result);
+void ctorch_generator_free(CTorchGenerator generator);
+CTorchMessage ctorch_generator_state(CTorchGenerator generator, CTorchTensor *result);
+CTorchMessage ctorch_generator_set_state(CTorchGenerator generator, CTorchTensor state);
+
+// -- The machine -----------------------------------------------------------------------------------------------------------------------------------
+
+int32_t ctorch_thread_count(void);
+CTorchMessage ctorch_set_thread_count(int32_t count);
+/// Loads libtorch's CUDA half from the folder of its CPU half (once), and counts the devices; the message says what was looked for and why it failed.
+CTorchMessage ctorch_cuda_load(int32_t *device_count);
+CTorchMessage ctorch_device_synchronize(int32_t device);
+/// "2.15.0": of the headers that this was compiled against.
+const char *ctorch_version(void);
+/// The vector instructions that the CPU kernels use ("AVX2", "AVX512", "DEFAULT", …).
+const char *ctorch_cpu_capability(void);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,76 @@
+internal import CTorch
+
+/// Where tensors lie and operators run: the CPU, or a CUDA device.
+///
+/// CUDA is loaded when a CUDA device is first asked for; a program that asks for none needs none.
+public struct Device: Hashable, Sendable, CustomStringConvertible {
+    let code: Int32
+
+    /// The host's processor.
+    public static let cpu = Device(code: 0)
+
+    /// The CUDA device of the given index.
+    ///
+    /// - Throws: ``TorchError`` if libtorch's CUDA half cannot be loaded or there is no such device; it says what was looked for.
+    public static func cuda(_ index: Int = 0) throws -> Device {
+        var count: Int32 = 0
+        if let message = ctorch_cuda_load(&count) {
+            throw TorchError("no CUDA device: expected libtorch_cuda.so beside libtorch_cpu.so and an NVIDIA driver; \(takeMessage(message))")
+        }
+        guard (0..<Int(count)).contains(index) else {
+            throw TorchError("no CUDA device \(index): expected an index below the number of devices, found \(count) device\(count == 1 ? "" : "s")")
+        }
+        return Device(code: 1 << 8 | Int32(index))
+    }
+
+    /// The device of the given name: `cpu`, `cuda` or `cuda:INDEX`.
+    ///
+    /// - Throws: ``TorchError`` if the name is none of these, or there is no such device.
+    public init(named name: String) throws {
+        switch name {
+        case "cpu": self = .cpu
+        case "cuda": self = try .cuda()
+        default:
+            guard name.hasPrefix("cuda:"), let index = Int(name.dropFirst(5)), (0..<256).contains(index) else {
+                throw TorchError("unknown device: expected cpu, cuda or cuda:INDEX, found '\(name)'")
+            }
+            self = try .cuda(index)
+        }
+    }
+
+    init(code: Int32) { self.code = code }
+
+    /// Whether it is the host's processor.
+    public var isCPU: Bool { code >> 8 == 0 }
+
+    /// The name that ``init(named:)`` takes.
+    public var description: String { isCPU ? "cpu" : "cuda:\(code & 0xff)" }
+
+    /// Waits until everything asked of the device is done; returns at once for the CPU.
+    public func synchronize() {
+        if let message = ctorch_device_synchronize(code) { fatalError("synchronize \(self): \(takeMessage(message))") }
+    }
+}
+
+/// What runs underneath: versions, threads, and how many tensors are held.
+public enum Runtime {
+    /// The version of the libtorch that this was built against, such as `2.15.0`.
+    public static var libtorchVersion: String { String(cString: ctorch_version()) }
+
+    /// The vector instructions that libtorch's CPU kernels use here, such as `AVX2`.
+    public static var processorCapability: String { String(cString: ctorch_cpu_capability()) }
+
+    /// Threads that one operator uses on the CPU.
+    public static var threadCount: Int { Int(ctorch_thread_count()) }
+
+    /// Sets how many threads one operator uses on the CPU, for the whole process.
+    ///
+    /// - Throws: ``TorchError`` if the count is not between 1 and 1024.
+    public static func setThreadCount(_ count: Int) throws {
+        guard (1...1024).contains(count) else { throw TorchError("number of threads: expected 1 to 1024, found \(count)") }
+        if let message = ctorch_set_thread_count(Int32(count)) { throw TorchError(takeMessage(message)) }
+    }
+
+    /// Tensors that Swift holds at this moment, in the whole process: it stays level over the steps of a training run that leaks nothing.
+    public static var liveTensorCount: Int { Int(ctorch_tensor_live_count()) }
+}

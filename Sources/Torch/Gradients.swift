@@ -1,0 +1,57 @@
+internal import CTorch
+
+/// The gradients of a scalar with respect to parameters, in their order.
+///
+/// What a parameter does not reach has gradient zero. `createGraph` records the gradients themselves, for derivatives of higher order.
+/// Traps unless the scalar has one element and depends on something that is recorded.
+public func gradients(of scalar: Tensor, withRespectTo parameters: [Parameter], createGraph: Bool = false) -> [Tensor] {
+    gradients(of: scalar, withRespectTo: parameters.map(\.value), createGraph: createGraph)
+}
+
+/// The gradients of a scalar with respect to recorded tensors, in their order.
+public func gradients(of scalar: Tensor, withRespectTo tensors: [Tensor], createGraph: Bool = false) -> [Tensor] {
+    precondition(scalar.count == 1, "gradients: expected a tensor of one element, found shape \(scalar.shape)")
+    return gradients(of: scalar, cotangent: nil, withRespectTo: tensors, createGraph: createGraph)
+}
+
+/// The product of a cotangent (of the output's shape) with the output's derivatives with respect to recorded tensors, in their order.
+public func gradients(of output: Tensor, cotangent: Tensor?, withRespectTo tensors: [Tensor], createGraph: Bool = false) -> [Tensor] {
+    guard !tensors.isEmpty else { return [] }
+    var results = [CTorchTensor?](repeating: nil, count: tensors.count)
+    let message = withExtendedLifetime((output, cotangent, tensors)) {
+        let outputs: [CTorchTensor?] = [output.reference.handle]
+        let cotangents: [CTorchTensor?] = [cotangent?.reference.handle]
+        let inputs: [CTorchTensor?] = tensors.map(\.reference.handle)
+        return outputs.withUnsafeBufferPointer { outputs in
+            cotangents.withUnsafeBufferPointer { cotangents in
+                inputs.withUnsafeBufferPointer { inputs in
+                    results.withUnsafeMutableBufferPointer { results in
+                        ctorch_gradients(
+                            outputs.baseAddress, cotangents.baseAddress, 1, inputs.baseAddress, Int32(inputs.count), createGraph,
+                            results.baseAddress)
+                    }
+                }
+            }
+        }
+    }
+    if let message { fatalError("gradients: \(takeMessage(message))") }
+    return zip(results, tensors).map { result, tensor in result.map { Tensor(owning: $0) } ?? tensor.detached().zerosLike() }
+}
+
+/// Runs the closure without recording for gradients, on this thread.
+///
+/// The closure is synchronous on purpose: grad mode belongs to a thread, and a suspended task may go on in another.
+public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try withGradientMode(false, body)
+}
+
+/// Runs the closure with recording switched on again, inside ``withoutGradients(_:)``.
+public func withGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try withGradientMode(true, body)
+}
+
+private func withGradientMode<Result>(_ enabled: Bool, _ body: () throws -> Result) rethrows -> Result {
+    let before = ctorch_gradient_mode_set(enabled)
+    defer { _ = ctorch_gradient_mode_set(before) }
+    return try body()
+}

@@ -1,0 +1,205 @@
+// Every operator of libtorch that is used: one line each, with the schema it was written against.
+//
+// A test compares each schema with the installed libtorch; Mirror finds them, so none can be forgotten. Arguments are always passed in full: the
+// defaults stand in the schema for the comparison's sake.
+
+package let operators = OperatorTable()
+
+package struct OperatorTable: Sendable {
+    // Creation
+    let empty = Operator("empty.memory_format", "(SymInt[] size, *, \(placement), MemoryFormat? memory_format=None) -> Tensor")
+    let zeros = Operator("zeros", "(SymInt[] size, *, \(placement)) -> Tensor")
+    let ones = Operator("ones", "(SymInt[] size, *, \(placement)) -> Tensor")
+    let full = Operator("full", "(SymInt[] size, Scalar fill_value, *, \(placement)) -> Tensor")
+    let arange = Operator("arange.start_step", "(Scalar start, Scalar end, Scalar step=1, *, \(placement)) -> Tensor")
+    let eye = Operator("eye", "(SymInt n, *, \(placement)) -> Tensor")
+
+    // Random numbers
+    let random = Operator("rand.generator", "(SymInt[] size, *, Generator? generator, \(placement)) -> Tensor")
+    let normal = Operator("randn.generator", "(SymInt[] size, *, Generator? generator, \(placement)) -> Tensor")
+    let randomIntegers = Operator(
+        "randint.low_generator",
+        "(SymInt low, SymInt high, SymInt[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, "
+            + "Device? device=None, bool? pin_memory=None) -> Tensor")
+    let randomPermutation = Operator(
+        "randperm.generator",
+        "(SymInt n, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, Device? device=None, "
+            + "bool? pin_memory=None) -> Tensor")
+
+    // Arithmetic, element by element
+    package let add = Operator("add.Tensor", "(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor")
+    let addScalar = Operator("add.Scalar", "(Tensor self, Scalar other, Scalar alpha=1) -> Tensor")
+    let subtract = Operator("sub.Tensor", "(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor")
+    let subtractScalar = Operator("sub.Scalar", "(Tensor self, Scalar other, Scalar alpha=1) -> Tensor")
+    let reverseSubtractScalar = Operator("rsub.Scalar", "(Tensor self, Scalar other, Scalar alpha=1) -> Tensor")
+    let multiply = Operator("mul.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let multiplyScalar = Operator("mul.Scalar", "(Tensor self, Scalar other) -> Tensor")
+    let divide = Operator("div.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let divideScalar = Operator("div.Scalar", "(Tensor self, Scalar other) -> Tensor")
+    let reciprocal = Operator("reciprocal", "(Tensor self) -> Tensor")
+    let negate = Operator("neg", "(Tensor self) -> Tensor")
+    let powerScalar = Operator("pow.Tensor_Scalar", "(Tensor self, Scalar exponent) -> Tensor")
+    let squareRoot = Operator("sqrt", "(Tensor self) -> Tensor")
+    let reciprocalSquareRoot = Operator("rsqrt", "(Tensor self) -> Tensor")
+    let exponential = Operator("exp", "(Tensor self) -> Tensor")
+    let logarithm = Operator("log", "(Tensor self) -> Tensor")
+    let logarithmOnePlus = Operator("log1p", "(Tensor self) -> Tensor")
+    let absolute = Operator("abs", "(Tensor self) -> Tensor")
+    let sign = Operator("sign", "(Tensor self) -> Tensor")
+    let sigmoid = Operator("sigmoid", "(Tensor self) -> Tensor")
+    let hyperbolicTangent = Operator("tanh", "(Tensor self) -> Tensor")
+    let cosine = Operator("cos", "(Tensor self) -> Tensor")
+    let sine = Operator("sin", "(Tensor self) -> Tensor")
+    let arcCosine = Operator("acos", "(Tensor self) -> Tensor")
+    let floor = Operator("floor", "(Tensor self) -> Tensor")
+    let clamp = Operator("clamp", "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor")
+    let maximum = Operator("maximum", "(Tensor self, Tensor other) -> Tensor")
+    let minimum = Operator("minimum", "(Tensor self, Tensor other) -> Tensor")
+
+    // Comparison and choice
+    let equal = Operator("eq.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let equalScalar = Operator("eq.Scalar", "(Tensor self, Scalar other) -> Tensor")
+    let notEqual = Operator("ne.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let notEqualScalar = Operator("ne.Scalar", "(Tensor self, Scalar other) -> Tensor")
+    let less = Operator("lt.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let lessScalar = Operator("lt.Scalar", "(Tensor self, Scalar other) -> Tensor")
+    let lessEqual = Operator("le.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let lessEqualScalar = Operator("le.Scalar", "(Tensor self, Scalar other) -> Tensor")
+    let greater = Operator("gt.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let greaterScalar = Operator("gt.Scalar", "(Tensor self, Scalar other) -> Tensor")
+    let greaterEqual = Operator("ge.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let greaterEqualScalar = Operator("ge.Scalar", "(Tensor self, Scalar other) -> Tensor")
+    let logicalAnd = Operator("logical_and", "(Tensor self, Tensor other) -> Tensor")
+    let logicalOr = Operator("logical_or", "(Tensor self, Tensor other) -> Tensor")
+    let logicalNot = Operator("logical_not", "(Tensor self) -> Tensor")
+    let choose = Operator("where.self", "(Tensor condition, Tensor self, Tensor other) -> Tensor")
+    let maskedFill = Operator("masked_fill.Scalar", "(Tensor self, Tensor mask, Scalar value) -> Tensor")
+    let isFinite = Operator("isfinite", "(Tensor self) -> Tensor")
+
+    // Reduction
+    let sum = Operator("sum.dim_IntList", "(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor")
+    let mean = Operator("mean.dim", "(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor")
+    let variance = Operator("var.correction", "(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor")
+    let varianceAndMean = Operator(
+        "var_mean.correction",
+        "(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor)")
+    let largest = Operator("amax", "(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor")
+    let smallest = Operator("amin", "(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor")
+    let largestWithIndex = Operator("max.dim", "(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)")
+    let indexOfLargest = Operator("argmax", "(Tensor self, int? dim=None, bool keepdim=False) -> Tensor")
+    let all = Operator("all", "(Tensor self) -> Tensor")
+    let any = Operator("any", "(Tensor self) -> Tensor")
+    let cumulativeSum = Operator("cumsum", "(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor")
+    let vectorNorm = Operator(
+        "linalg_vector_norm",
+        "(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor")
+    let logSumExp = Operator("logsumexp", "(Tensor self, int[1] dim, bool keepdim=False) -> Tensor")
+
+    // Shape and selection
+    let reshape = Operator("reshape", "(Tensor(a) self, SymInt[] shape) -> Tensor(a)")
+    let permute = Operator("permute", "(Tensor(a) self, int[] dims) -> Tensor(a)")
+    let transpose = Operator("transpose.int", "(Tensor(a) self, int dim0, int dim1) -> Tensor(a)")
+    let unsqueeze = Operator("unsqueeze", "(Tensor(a) self, int dim) -> Tensor(a)")
+    let squeeze = Operator("squeeze.dim", "(Tensor(a) self, int dim) -> Tensor(a)")
+    let expand = Operator("expand", "(Tensor(a) self, SymInt[] size, *, bool implicit=False) -> Tensor(a)")
+    let flatten = Operator("flatten.using_ints", "(Tensor(a) self, int start_dim=0, int end_dim=-1) -> Tensor(a)")
+    let select = Operator("select.int", "(Tensor(a) self, int dim, SymInt index) -> Tensor(a)")
+    let slice = Operator("slice.Tensor", "(Tensor(a) self, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor(a)")
+    let concatenate = Operator("cat", "(Tensor[] tensors, int dim=0) -> Tensor")
+    let stack = Operator("stack", "(Tensor[] tensors, int dim=0) -> Tensor")
+    let split = Operator("split_with_sizes", "(Tensor(a -> *) self, SymInt[] split_sizes, int dim=0) -> Tensor(a)[]")
+    let indexSelect = Operator("index_select", "(Tensor self, int dim, Tensor index) -> Tensor")
+    let gather = Operator("gather", "(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor")
+    let flip = Operator("flip", "(Tensor self, int[] dims) -> Tensor")
+    let contiguous = Operator("contiguous", "(Tensor(a) self, *, MemoryFormat memory_format=0) -> Tensor(a)")
+    let clone = Operator("clone", "(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor")
+    let detach = Operator("detach", "(Tensor(a) self) -> Tensor(a)")
+    let convert = Operator(
+        "_to_copy",
+        "(Tensor self, *, \(placement), bool non_blocking=False, MemoryFormat? memory_format=None) -> Tensor")
+
+    // Linear algebra
+    let matrixMultiply = Operator("matmul", "(Tensor self, Tensor other) -> Tensor")
+    let linear = Operator("linear", "(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor")
+    let symmetricEigen = Operator("linalg_eigh", "(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)")
+
+    // Networks
+    let convolution = Operator(
+        "convolution",
+        "(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, "
+            + "bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor")
+    let maxPool2d = Operator(
+        "max_pool2d",
+        "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
+            + "bool ceil_mode=False) -> Tensor")
+    let averagePool2d = Operator(
+        "avg_pool2d",
+        "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, "
+            + "bool count_include_pad=True, int? divisor_override=None) -> Tensor")
+    let relu = Operator("relu", "(Tensor self) -> Tensor")
+    let leakyRelu = Operator("leaky_relu", "(Tensor self, Scalar negative_slope=0.01) -> Tensor")
+    let elu = Operator("elu", "(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor")
+    let softplus = Operator("softplus", "(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor")
+    let softmax = Operator("softmax.int", "(Tensor self, int dim, ScalarType? dtype=None) -> Tensor")
+    let logSoftmax = Operator("log_softmax.int", "(Tensor self, int dim, ScalarType? dtype=None) -> Tensor")
+    let negativeLogLikelihood = Operator(
+        "nll_loss_nd",
+        "(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor")
+    let binaryCrossEntropyWithLogits = Operator(
+        "binary_cross_entropy_with_logits",
+        "(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor")
+    let huberLoss = Operator("huber_loss", "(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor")
+    let batchNormWithoutStatistics = Operator(
+        "_native_batch_norm_legit.no_stats",
+        "(Tensor input, Tensor? weight, Tensor? bias, bool training, float momentum, float eps) -> (Tensor, Tensor, "
+            + "Tensor)")
+    let batchNorm = Operator(
+        "batch_norm",
+        "(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, "
+            + "float momentum, float eps, bool cudnn_enabled) -> Tensor")
+    let referenceWeightNorm = Operator("_weight_norm", "(Tensor v, Tensor g, int dim=0) -> Tensor")
+    let upsampleNearest2d = Operator(
+        "upsample_nearest2d",
+        "(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor")
+
+    // In place: for Parameter, Buffer and the optimizers alone
+    let copyInPlace = Operator("copy_", "(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)")
+    let zeroInPlace = Operator("zero_", "(Tensor(a!) self) -> Tensor(a!)")
+    let bernoulliInPlace = Operator("bernoulli_.float", "(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)")
+    let multiplyScalarInPlace = Operator("mul_.Scalar", "(Tensor(a!) self, Scalar other) -> Tensor(a!)")
+    let eachAddScaledInPlace = Operator("_foreach_add_.List", "(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()")
+    let eachAddScalarInPlace = Operator("_foreach_add_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")
+    let eachMultiplyScalarInPlace = Operator("_foreach_mul_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")
+    let eachMultiplyScalar = Operator("_foreach_mul.Scalar", "(Tensor[] self, Scalar scalar) -> Tensor[]")
+    let eachAddProductInPlace = Operator(
+        "_foreach_addcmul_.Scalar",
+        "(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> ()")
+    let eachAddQuotientInPlace = Operator(
+        "_foreach_addcdiv_.Scalar",
+        "(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> ()")
+    let eachSquareRootInPlace = Operator("_foreach_sqrt_", "(Tensor(a!)[] self) -> ()")
+    let eachAbsolute = Operator("_foreach_abs", "(Tensor[] self) -> Tensor[]")
+    let eachMaximumInPlace = Operator("_foreach_maximum_.List", "(Tensor(a!)[] self, Tensor[] other) -> ()")
+    let eachInterpolateInPlace = Operator("_foreach_lerp_.Scalar", "(Tensor(a!)[] self, Tensor[] tensors1, Scalar weight) -> ()")
+    let eachCopyInPlace = Operator("_foreach_copy_", "(Tensor(a!)[] self, Tensor[] src, bool non_blocking=False) -> ()")
+    let eachNorm = Operator("_foreach_norm.Scalar", "(Tensor[] self, Scalar ord=2, ScalarType? dtype=None) -> Tensor[]")
+    let fusedAdamInPlace = Operator(
+        "_fused_adam_",
+        "(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] exp_avgs, Tensor(d!)[] exp_avg_sqs, "
+            + "Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr, float beta1, float beta2, "
+            + "float weight_decay, float eps, bool amsgrad, bool maximize, Tensor? grad_scale=None, "
+            + "Tensor? found_inf=None) -> ()")
+    let fusedSGDInPlace = Operator(
+        "_fused_sgd_",
+        "(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] momentum_buffer_list, *, float weight_decay, "
+            + "float momentum, float lr, float dampening, bool nesterov, bool maximize, bool is_first_step, "
+            + "Tensor? grad_scale=None, Tensor? found_inf=None) -> ()")
+
+    /// Each operator with its name here, for the test.
+    package var entries: [(name: String, operator: Operator)] {
+        Mirror(reflecting: self).children.compactMap { child in (child.value as? Operator).map { (child.label ?? "", $0) } }
+    }
+}
+
+/// The arguments by which every creating operator says where its result shall lie.
+private let placement = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"

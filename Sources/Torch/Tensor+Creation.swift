@@ -1,0 +1,56 @@
+// Tensors made from nothing: filled, counted, drawn. All take the element type (float32 by default) and the device.
+
+extension Tensor {
+    /// Zeros of the given shape.
+    public static func zeros(_ shape: [Int], type: ElementType = .float32, on device: Device = .cpu) -> Tensor {
+        operators.zeros(.integers(shape), .optional(type), .none, .device(device), .none)
+    }
+
+    /// Ones of the given shape.
+    public static func ones(_ shape: [Int], type: ElementType = .float32, on device: Device = .cpu) -> Tensor {
+        operators.ones(.integers(shape), .optional(type), .none, .device(device), .none)
+    }
+
+    /// The same number everywhere.
+    public static func full(_ shape: [Int], _ number: Double, type: ElementType = .float32, on device: Device = .cpu) -> Tensor {
+        operators.full(.integers(shape), .real(number), .optional(type), .none, .device(device), .none)
+    }
+
+    /// The whole numbers of a range, `[count]`.
+    public static func range(_ range: Range<Int>, type: ElementType = .int64, on device: Device = .cpu) -> Tensor {
+        operators.arange(
+            .integer(range.lowerBound), .integer(range.upperBound), .integer(1), .optional(type), .none, .device(device), .none)
+    }
+
+    /// The identity matrix, `[size, size]`.
+    public static func identity(_ size: Int, type: ElementType = .float32, on device: Device = .cpu) -> Tensor {
+        operators.eye(.integer(size), .optional(type), .none, .device(device), .none)
+    }
+
+    /// Independent draws from N(0, 1), on the generator's device.
+    public static func normal(_ shape: [Int], type: ElementType = .float32, from random: Generator) -> Tensor {
+        operators.normal(.integers(shape), .generator(random), .optional(type), .none, .device(random.device), .none)
+    }
+
+    /// Independent draws, uniform on [0, 1), on the generator's device.
+    public static func uniform(_ shape: [Int], type: ElementType = .float32, from random: Generator) -> Tensor {
+        operators.random(.integers(shape), .generator(random), .optional(type), .none, .device(random.device), .none)
+    }
+
+    /// Independent draws of whole numbers of a range, on the generator's device.
+    public static func integers(in range: Range<Int>, _ shape: [Int], type: ElementType = .int64, from random: Generator) -> Tensor {
+        operators.randomIntegers(
+            .integer(range.lowerBound), .integer(range.upperBound), .integers(shape), .generator(random), .optional(type), .none,
+            .device(random.device), .none)
+    }
+
+    /// Independent draws that are 1 with the given probability, else 0, on the generator's device.
+    public static func bernoulli(_ shape: [Int], probability: Double, type: ElementType = .float32, from random: Generator) -> Tensor {
+        let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
+        operators.bernoulliInPlace.perform(.tensor(draws), .real(probability), .generator(random))
+        return draws
+    }
+
+    /// Zeros of this tensor's shape, type and device.
+    public func zerosLike() -> Tensor { .zeros(shape, type: type, on: device) }
+}

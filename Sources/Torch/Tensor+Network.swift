@@ -1,0 +1,110 @@
+// What networks are made of: products, convolutions, pooling, activations, losses.
+
+/// How the losses of a batch become one number.
+public enum LossReduction: Int, Sendable {
+    /// They stay as they are.
+    case none = 0
+    /// Their mean.
+    case mean = 1
+    /// Their sum.
+    case sum = 2
+}
+
+extension Tensor {
+    /// The matrix product of the last two dimensions, broadcast over the others.
+    public func matrixProduct(_ other: Tensor) -> Tensor { operators.matrixMultiply(.tensor(self), .tensor(other)) }
+
+    /// x·wᵀ + b for x of `[…, inputs]`, w of `[outputs, inputs]`, b of `[outputs]`.
+    public func linear(weight: Tensor, bias: Tensor? = nil) -> Tensor {
+        operators.linear(.tensor(self), .tensor(weight), .optional(bias))
+    }
+
+    /// Eigenvalues (ascending, `[n]`) and eigenvectors (columns of `[n, n]`) of a symmetric matrix, of which the lower triangle is read.
+    public func symmetricEigen() -> (values: Tensor, vectors: Tensor) {
+        let both = operators.symmetricEigen.results(capacity: 2, .tensor(self), .text("L"))
+        return (both[0], both[1])
+    }
+
+    /// Cross-correlation of `[batch, channels, …]` with `[outputs, channels/groups, …]` over as many dimensions as the stride has.
+    ///
+    /// Transposed, the weight is `[channels, outputs/groups, …]` and the result the gradient of the former with respect to its input.
+    public func convolved(
+        with weight: Tensor, bias: Tensor? = nil, stride: [Int], padding: [Int], dilation: [Int], groups: Int = 1,
+        transposed: Bool = false, outputPadding: [Int]? = nil
+    ) -> Tensor {
+        operators.convolution(
+            .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding), .integers(dilation),
+            .boolean(transposed), .integers(outputPadding ?? stride.map { _ in 0 }), .integer(groups))
+    }
+
+    /// The largest element of each window of `[batch, channels, height, width]`; windows do not overlap unless a stride says so.
+    public func maxPooled2d(_ size: Int, stride: Int? = nil) -> Tensor {
+        let stride = stride ?? size
+        return operators.maxPool2d(
+            .tensor(self), .integers([size, size]), .integers([stride, stride]), .integers([0, 0]), .integers([1, 1]), .boolean(false))
+    }
+
+    /// The mean of each window of `[batch, channels, height, width]`; windows do not overlap unless a stride says so.
+    public func averagePooled2d(_ size: Int, stride: Int? = nil) -> Tensor {
+        let stride = stride ?? size
+        return operators.averagePool2d(
+            .tensor(self), .integers([size, size]), .integers([stride, stride]), .integers([0, 0]), .boolean(false), .boolean(true), .none)
+    }
+
+    /// Each pixel of `[batch, channels, height, width]` repeated to the given height and width.
+    public func resizedNearest2d(height: Int, width: Int) -> Tensor {
+        operators.upsampleNearest2d(.tensor(self), .integers([height, width]), .none, .none)
+    }
+
+    /// max(x, 0).
+    public func relu() -> Tensor { operators.relu(.tensor(self)) }
+    /// x above zero, slope·x below.
+    public func leakyRelu(slope: Double = 0.01) -> Tensor { operators.leakyRelu(.tensor(self), .real(slope)) }
+    /// x above zero, exp x − 1 below.
+    public func elu() -> Tensor { operators.elu(.tensor(self), .integer(1), .integer(1), .integer(1)) }
+    /// log(1 + exp x).
+    public func softplus() -> Tensor { operators.softplus(.tensor(self), .integer(1), .integer(20)) }
+    /// exp x / Σ exp x along a dimension.
+    public func softmax(along dimension: Int) -> Tensor { operators.softmax(.tensor(self), .integer(dimension), .none) }
+    /// log of ``softmax(along:)``, without overflow.
+    public func logSoftmax(along dimension: Int) -> Tensor { operators.logSoftmax(.tensor(self), .integer(dimension), .none) }
+
+    /// −log softmax(x)[label], in nats: x of `[batch, classes]`, labels of `[batch]` (`.int64`).
+    public func softmaxCrossEntropy(labels: Tensor, reduction: LossReduction = .mean) -> Tensor {
+        operators.negativeLogLikelihood(
+            .tensor(logSoftmax(along: 1)), .tensor(labels), .none, .integer(reduction.rawValue), .integer(-100))
+    }
+
+    /// −y log σ(x) − (1 − y) log(1 − σ(x)), in nats, element by element of logits x and targets y in [0, 1].
+    public func sigmoidCrossEntropy(targets: Tensor, reduction: LossReduction = .mean) -> Tensor {
+        operators.binaryCrossEntropyWithLogits(.tensor(self), .tensor(targets), .none, .none, .integer(reduction.rawValue))
+    }
+
+    /// ½d² where the difference d from the targets is at most δ in size, δ(|d| − ½δ) beyond.
+    public func huberLoss(targets: Tensor, delta: Double = 1, reduction: LossReduction = .mean) -> Tensor {
+        operators.huberLoss(.tensor(self), .tensor(targets), .integer(reduction.rawValue), .real(delta))
+    }
+
+    /// (x − μ)/√(σ² + ε)·scale + shift per channel of `[batch, channels, …]`, with the batch's own statistics (σ² of the population).
+    ///
+    /// Returns the result with μ and 1/√(σ² + ε), each `[channels]`.
+    package func batchNormalized(
+        scale: Tensor, shift: Tensor, epsilon: Double
+    ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
+        let three = operators.batchNormWithoutStatistics.results(
+            capacity: 3, .tensor(self), .tensor(scale), .tensor(shift), .boolean(true), .real(0), .real(epsilon))
+        return (three[0], three[1], three[2])
+    }
+
+    /// (x − mean)/√(variance + ε)·scale + shift per channel of `[batch, channels, …]`, with given statistics.
+    package func batchNormalized(scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, epsilon: Double) -> Tensor {
+        operators.batchNorm(
+            .tensor(self), .tensor(scale), .tensor(shift), .tensor(mean), .tensor(variance), .boolean(false), .real(0), .real(epsilon),
+            .boolean(true))
+    }
+
+    /// libtorch's own g·v/‖v‖, to compare with.
+    package static func referenceWeightNorm(direction: Tensor, gain: Tensor, axis: Int) -> Tensor {
+        operators.referenceWeightNorm(.tensor(direction), .tensor(gain), .integer(axis))
+    }
+}

@@ -1,0 +1,90 @@
+// Shape, selection, conversion. A negative dimension counts from the last.
+
+extension Tensor {
+    /// The same elements in another shape; at most one length may be −1 and is then inferred.
+    public func reshaped(_ shape: [Int]) -> Tensor { operators.reshape(.tensor(self), .integers(shape)) }
+
+    /// The dimensions in another order.
+    public func permuted(_ dimensions: [Int]) -> Tensor { operators.permute(.tensor(self), .integers(dimensions)) }
+
+    /// Two dimensions exchanged.
+    public func transposed(_ first: Int = -2, _ second: Int = -1) -> Tensor {
+        operators.transpose(.tensor(self), .integer(first), .integer(second))
+    }
+
+    /// A dimension of length 1 put in.
+    public func expandingDimension(_ dimension: Int) -> Tensor { operators.unsqueeze(.tensor(self), .integer(dimension)) }
+
+    /// A dimension of length 1 taken out.
+    public func removingDimension(_ dimension: Int) -> Tensor { operators.squeeze(.tensor(self), .integer(dimension)) }
+
+    /// Dimensions of length 1 repeated to the given lengths, without copying.
+    public func expanded(_ shape: [Int]) -> Tensor { operators.expand(.tensor(self), .integers(shape), .boolean(false)) }
+
+    /// All dimensions from the given one on made into one.
+    public func flattened(from dimension: Int = 0) -> Tensor {
+        operators.flatten(.tensor(self), .integer(dimension), .integer(-1))
+    }
+
+    /// The part at one index of a dimension, which goes.
+    public func selected(_ index: Int, along dimension: Int) -> Tensor {
+        operators.select(.tensor(self), .integer(dimension), .integer(index))
+    }
+
+    /// The part in a range of a dimension, which stays.
+    public func sliced(_ range: Range<Int>, along dimension: Int) -> Tensor {
+        operators.slice(.tensor(self), .integer(dimension), .integer(range.lowerBound), .integer(range.upperBound), .integer(1))
+    }
+
+    /// Tensors joined along a dimension that they have.
+    public static func concatenated(_ tensors: [Tensor], along dimension: Int = 0) -> Tensor {
+        operators.concatenate(.tensors(tensors), .integer(dimension))
+    }
+
+    /// Tensors of one shape joined along a new dimension.
+    public static func stacked(_ tensors: [Tensor], along dimension: Int = 0) -> Tensor {
+        operators.stack(.tensors(tensors), .integer(dimension))
+    }
+
+    /// Parts of the given lengths along a dimension.
+    public func split(_ lengths: [Int], along dimension: Int) -> [Tensor] {
+        operators.split.results(capacity: lengths.count, .tensor(self), .integers(lengths), .integer(dimension))
+    }
+
+    /// The parts at the given indices (`[n]`, `.int64` or `.int32`) of a dimension.
+    public func selecting(_ indices: Tensor, along dimension: Int) -> Tensor {
+        operators.indexSelect(.tensor(self), .integer(dimension), .tensor(indices))
+    }
+
+    /// For each element of `indices` (`.int64`), the element at that place along the dimension.
+    public func gathered(_ indices: Tensor, along dimension: Int) -> Tensor {
+        operators.gather(.tensor(self), .integer(dimension), .tensor(indices), .boolean(false))
+    }
+
+    /// The order along the given dimensions turned round.
+    public func flipped(along dimensions: [Int]) -> Tensor { operators.flip(.tensor(self), .integers(dimensions)) }
+
+    /// The same elements, laid out row-major without gaps.
+    public func contiguous() -> Tensor { operators.contiguous(.tensor(self), .integer(0)) }
+
+    /// The same elements of `[batch, channels, height, width]`, laid out with the channels innermost, which convolutions on some devices prefer.
+    public func channelsLast() -> Tensor { operators.contiguous(.tensor(self), .integer(2)) }
+
+    /// A copy with storage of its own.
+    public func copied() -> Tensor { operators.clone(.tensor(self), .none) }
+
+    /// The same numbers, not recorded for gradients.
+    public func detached() -> Tensor { operators.detach(.tensor(self)) }
+
+    /// The elements in another type; itself if it has that type.
+    public func converted(to type: ElementType) -> Tensor {
+        type == self.type
+            ? self : operators.convert(.tensor(self), .optional(type), .none, .none, .none, .boolean(false), .none)
+    }
+
+    /// The elements on another device; itself if it lies there.
+    public func moved(to device: Device) -> Tensor {
+        device == self.device
+            ? self : operators.convert(.tensor(self), .none, .none, .device(device), .none, .boolean(false), .none)
+    }
+}

@@ -1,0 +1,191 @@
+public import Torch
+
+/// Changes parameters along their gradients.
+public protocol Optimizer: AnyObject {
+    /// The parameters, in the order in which ``step(gradients:rate:)`` takes gradients.
+    var parameters: [Parameter] { get }
+
+    /// One step with the given gradients (one per parameter, in order) and learning rate.
+    func step(gradients: [Tensor], rate: Double)
+}
+
+extension Optimizer {
+    /// Takes the gradients of a scalar loss and makes a step.
+    public func minimize(_ loss: Tensor, rate: Double) {
+        step(gradients: gradients(of: loss, withRespectTo: parameters), rate: rate)
+    }
+
+    /// The parameters' tensors and the gradients as lists; traps unless there is one gradient per parameter.
+    func lists(_ gradients: [Tensor]) -> (parameters: TensorList, gradients: TensorList) {
+        precondition(
+            gradients.count == parameters.count, "optimizer step: expected \(parameters.count) gradients, found \(gradients.count)")
+        return (TensorList(parameters.map(\.value)), TensorList(gradients))
+    }
+}
+
+/// Gradient descent, with momentum if asked for: u ← momentum·u + ∇, θ ← θ − rate·u.
+public final class SGD: Optimizer {
+    /// The parameters.
+    public let parameters: [Parameter]
+    /// The share of the step before that is kept, from 0 to below 1.
+    public let momentum: Double
+    private let velocity: TensorList?
+
+    /// Descent for the given parameters.
+    public init(_ parameters: [Parameter], momentum: Double = 0) {
+        precondition((0..<1).contains(momentum), "SGD: expected a momentum from 0 to below 1, found \(momentum)")
+        self.parameters = parameters
+        self.momentum = momentum
+        velocity = momentum > 0 ? TensorList(zerosLike: parameters.map(\.value)) : nil
+    }
+
+    /// One step.
+    public func step(gradients: [Tensor], rate: Double) {
+        withoutGradients {
+            let (parameters, gradients) = lists(gradients)
+            guard let velocity else { return parameters.add(gradients, times: -rate) }
+            velocity.multiply(by: momentum)
+            velocity.add(gradients)
+            parameters.add(velocity, times: -rate)
+        }
+    }
+}
+
+/// Adam (Kingma & Ba, 2015), with bias correction:
+///
+/// m ← β1·m + (1 − β1)·∇, v ← β2·v + (1 − β2)·∇², θ ← θ − rate·m̂/(√v̂ + ε), or with ε inside the root √(v̂ + ε).
+public final class Adam: Optimizer {
+    /// Where ε stands in the divisor.
+    public enum EpsilonPlace: String, Sendable {
+        /// √(v̂ + ε): the weight normalization paper's code.
+        case insideRoot
+        /// √v̂ + ε: Kingma & Ba, PyTorch, and most others.
+        case besideRoot
+    }
+
+    /// The parameters.
+    public let parameters: [Parameter]
+    /// The decay of the first moment, from 0 to below 1; may be changed between steps (the paper halves a run at 0.9 and 0.5).
+    public var beta1: Double {
+        didSet { Self.require(beta1, "β1") }
+    }
+    /// The decay of the second moment, from 0 to below 1.
+    public let beta2: Double
+    /// Keeps the divisor from zero.
+    public let epsilon: Double
+    /// Where ε stands.
+    public let epsilonPlace: EpsilonPlace
+    /// Steps made so far.
+    public private(set) var stepCount = 0
+    private let firstMoments: TensorList
+    private let secondMoments: TensorList
+    /// The fused operator's own count of steps, one tensor per parameter.
+    private let steps: TensorList
+
+    /// Adam for the given parameters; the defaults are the paper's.
+    public init(
+        _ parameters: [Parameter], beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
+        epsilonPlace: EpsilonPlace = .besideRoot
+    ) {
+        Self.require(beta1, "β1")
+        Self.require(beta2, "β2")
+        self.parameters = parameters
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.epsilonPlace = epsilonPlace
+        let values = parameters.map(\.value)
+        firstMoments = TensorList(zerosLike: values)
+        secondMoments = TensorList(zerosLike: values)
+        steps = TensorList(epsilonPlace == .besideRoot ? values.map { .zeros([], on: $0.device) } : [])
+    }
+
+    private static func require(_ beta: Double, _ name: String) {
+        precondition((0..<1).contains(beta), "Adam: expected \(name) from 0 to below 1, found \(beta)")
+    }
+
+    /// One step.
+    public func step(gradients: [Tensor], rate: Double) {
+        guard !parameters.isEmpty else { return }
+        stepCount += 1
+        withoutGradients {
+            let (parameters, gradients) = lists(gradients)
+            switch epsilonPlace {
+            case .besideRoot:
+                parameters.fusedAdam(
+                    gradients: gradients, firstMoments: firstMoments, secondMoments: secondMoments, steps: steps, rate: rate, beta1: beta1,
+                    beta2: beta2, weightDecay: 0, epsilon: epsilon)
+            case .insideRoot:
+                firstMoments.move(towards: gradients, by: 1 - beta1)
+                secondMoments.multiply(by: beta2)
+                secondMoments.addProduct(gradients, gradients, times: 1 - beta2)
+                let divisor = secondMoments.multiplied(by: 1 / (1 - power(beta2, stepCount)))
+                divisor.add(epsilon)
+                divisor.takeSquareRoot()
+                parameters.addQuotient(firstMoments, divisor, times: -rate / (1 - power(beta1, stepCount)))
+            }
+        }
+    }
+}
+
+/// Adamax (Kingma & Ba, 2015, §7.1): Adam with the infinity norm.
+///
+/// m ← β1·m + (1 − β1)·∇, u ← max(β2·u, |∇| + ε), θ ← θ − rate/(1 − β1ᵗ)·m/u.
+public final class Adamax: Optimizer {
+    /// The parameters.
+    public let parameters: [Parameter]
+    /// The decay of the first moment ("momentum"), from 0 to below 1.
+    public let beta1: Double
+    /// The decay of the infinity norm, from 0 to below 1.
+    public let beta2: Double
+    /// Keeps the divisor from zero.
+    public let epsilon: Double
+    /// Whether m is divided by 1 − β1ᵗ.
+    public let correctsBias: Bool
+    /// Steps made so far.
+    public private(set) var stepCount = 0
+    private let firstMoments: TensorList
+    private let infinityNorms: TensorList
+
+    /// Adamax for the given parameters.
+    public init(
+        _ parameters: [Parameter], beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, correctsBias: Bool = true
+    ) {
+        precondition((0..<1).contains(beta1), "Adamax: expected β1 from 0 to below 1, found \(beta1)")
+        precondition((0..<1).contains(beta2), "Adamax: expected β2 from 0 to below 1, found \(beta2)")
+        self.parameters = parameters
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.correctsBias = correctsBias
+        firstMoments = TensorList(zerosLike: parameters.map(\.value))
+        infinityNorms = TensorList(zerosLike: parameters.map(\.value))
+    }
+
+    /// One step.
+    public func step(gradients: [Tensor], rate: Double) {
+        guard !parameters.isEmpty else { return }
+        stepCount += 1
+        withoutGradients {
+            let (parameters, gradients) = lists(gradients)
+            firstMoments.move(towards: gradients, by: 1 - beta1)
+            let magnitudes = gradients.magnitudes()
+            magnitudes.add(epsilon)
+            infinityNorms.multiply(by: beta2)
+            infinityNorms.takeMaximum(with: magnitudes)
+            let correction = correctsBias ? 1 - power(beta1, stepCount) : 1
+            parameters.addQuotient(firstMoments, infinityNorms, times: -rate / correction)
+        }
+    }
+}
+
+/// A number to a whole power, by squaring: no floating-point library differs in it.
+private func power(_ base: Double, _ exponent: Int) -> Double {
+    var (result, square, rest) = (1.0, base, exponent)
+    while rest > 0 {
+        if rest & 1 == 1 { result *= square }
+        square *= square
+        rest >>= 1
+    }
+    return result
+}

@@ -1,0 +1,98 @@
+public import Torch
+
+/// A linear map with its weight and bias, and optionally batch statistics on the pre-activation: t = w·x + b, or t = normalizer(w·x).
+///
+/// ``Dense``, ``Convolution`` and ``TransposedConvolution`` are this type with different maps. The activation is a layer of its own.
+public final class Affine<Map: LinearMap>: Layer {
+    /// The map without its weight.
+    public let map: Map
+    /// The weight, in the form in which it is trained.
+    public let weight: Weight
+    /// b, `[outputs]`; nil with a normalizer, which has a bias of its own, or where none was asked for.
+    public let bias: Parameter?
+    /// Batch normalization or mean-only batch normalization of w·x.
+    public let normalizer: (any Normalizer)?
+
+    /// An affine layer of parts.
+    public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil) {
+        precondition(weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
+        if let bias {
+            precondition(bias.value.shape == [map.outputs], "bias of an affine layer: expected shape [\(map.outputs)], found \(bias.value.shape)")
+        }
+        self.map = map
+        self.weight = weight
+        self.bias = bias
+        self.normalizer = normalizer
+    }
+
+    /// An affine layer with v drawn from N(0, deviation²) (the paper: 0.05), g = ‖v‖ and b = 0, before data-dependent initialization.
+    public convenience init(
+        map: Map, normalization: Normalization, bias: Bool = true, deviation: Double = 0.05, type: ElementType = .float32, random: Generator
+    ) {
+        let initial = Tensor.normal(map.weightShape, type: type, from: random) * deviation
+        let normalizer = normalization.normalizer(features: map.outputs, axis: map.featureAxis, type: type, device: random.device)
+        self.init(
+            map: map, weight: normalization.weightForm.weight(initial, units: map.units),
+            bias: bias && normalizer == nil ? Parameter(.zeros([map.outputs], type: type, on: random.device)) : nil, normalizer: normalizer)
+    }
+
+    /// w·x + b, normalized if the layer says so. In an initializing pass, gain and bias are set from the batch before.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        if pass.phase == .initializing { initialize(from: input, pass) }
+        guard let normalizer else { return map(input, weight: weight.value, bias: bias?.value) }
+        return normalizer(map(input, weight: weight.value, bias: nil), pass)
+    }
+}
+
+/// A dense layer: `[…, inputs]` to `[…, outputs]`.
+public typealias Dense = Affine<DenseMap>
+/// A convolution in 1, 2 or 3 dimensions: `[batch, inputs, …]` to `[batch, outputs, …]`.
+public typealias Convolution = Affine<ConvolutionMap>
+/// A transposed convolution in 1, 2 or 3 dimensions: `[batch, inputs, …]` to `[batch, outputs, …]`.
+public typealias TransposedConvolution = Affine<TransposedConvolutionMap>
+
+extension Affine where Map == DenseMap {
+    /// A dense layer with drawn weights.
+    public convenience init(
+        _ inputs: Int, to outputs: Int, normalization: Normalization = .weight, bias: Bool = true, type: ElementType = .float32,
+        random: Generator
+    ) {
+        self.init(map: DenseMap(inputs: inputs, outputs: outputs), normalization: normalization, bias: bias, type: type, random: random)
+    }
+}
+
+extension Affine where Map == ConvolutionMap {
+    /// A convolution with drawn weights; the number of dimensions is the kernel's.
+    public convenience init(
+        _ inputs: Int, to outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, dilation: [Int]? = nil, groups: Int = 1,
+        normalization: Normalization = .weight, bias: Bool = true, type: ElementType = .float32, random: Generator
+    ) {
+        let map = ConvolutionMap(
+            inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding, dilation: dilation, groups: groups)
+        self.init(map: map, normalization: normalization, bias: bias, type: type, random: random)
+    }
+
+    /// A convolution in two dimensions with a square kernel.
+    public convenience init(
+        _ inputs: Int, to outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, normalization: Normalization = .weight,
+        bias: Bool = true, type: ElementType = .float32, random: Generator
+    ) {
+        self.init(
+            inputs, to: outputs, kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding], normalization: normalization,
+            bias: bias, type: type, random: random)
+    }
+}
+
+extension Affine where Map == TransposedConvolutionMap {
+    /// A transposed convolution with drawn weights; the number of dimensions is the kernel's.
+    public convenience init(
+        _ inputs: Int, to outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, outputPadding: [Int]? = nil,
+        dilation: [Int]? = nil, groups: Int = 1, normalization: Normalization = .weight, bias: Bool = true, type: ElementType = .float32,
+        random: Generator
+    ) {
+        let map = TransposedConvolutionMap(
+            inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding, outputPadding: outputPadding,
+            dilation: dilation, groups: groups)
+        self.init(map: map, normalization: normalization, bias: bias, type: type, random: random)
+    }
+}

@@ -1,0 +1,121 @@
+public import Torch
+
+// Layers without parameters.
+
+/// Layers applied one after the other.
+public struct Sequential: Layer {
+    /// In the order of application.
+    public let layers: [any Layer]
+
+    /// Layers in the order of application.
+    public init(_ layers: [any Layer]) { self.layers = layers }
+
+    /// Layers in the order of application.
+    public init(_ layers: any Layer...) { self.layers = layers }
+
+    /// The last layer's output.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { layers.reduce(input) { $1($0, pass) } }
+}
+
+extension Sequential: PartsOfModule {
+    // A layer's name is its place alone, as in PyTorch: `features.0.weight`.
+    var parts: [(label: String, value: Any)] { layers.enumerated().map { ("\($0)", $1) } }
+}
+
+/// A function applied element by element.
+public struct Activation: Layer, Sendable {
+    private let function: @Sendable (Tensor) -> Tensor
+
+    /// Any function that keeps the shape.
+    public init(_ function: @escaping @Sendable (Tensor) -> Tensor) { self.function = function }
+
+    /// max(x, 0).
+    public static let relu = Activation { $0.relu() }
+    /// x above zero, slope·x below.
+    public static func leakyRelu(slope: Double = 0.1) -> Activation { Activation { $0.leakyRelu(slope: slope) } }
+    /// x above zero, exp x − 1 below.
+    public static let elu = Activation { $0.elu() }
+    /// tanh x.
+    public static let hyperbolicTangent = Activation { $0.hyperbolicTangent() }
+    /// 1/(1 + exp −x).
+    public static let sigmoid = Activation { $0.sigmoid() }
+
+    /// The function's value.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { function(input) }
+}
+
+/// Adds draws from N(0, deviation²), except in inference.
+public struct GaussianNoise: Layer {
+    /// σ, in the input's units.
+    public let deviation: Double
+
+    /// Noise of the given standard deviation.
+    public init(deviation: Double) { self.deviation = deviation }
+
+    /// x + ε.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        guard let random = pass.random, deviation > 0 else { return input }
+        return input + Tensor.normal(input.shape, type: input.type, from: random) * deviation
+    }
+}
+
+/// Sets each element to zero with the given probability and divides the others by what is kept, except in inference.
+public struct Dropout: Layer {
+    /// The probability of zero.
+    public let probability: Double
+
+    /// Dropout with the given probability, from 0 to below 1.
+    public init(probability: Double) {
+        precondition((0..<1).contains(probability), "dropout: expected a probability from 0 to below 1, found \(probability)")
+        self.probability = probability
+    }
+
+    /// x·mask/(1 − p).
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        guard let random = pass.random, probability > 0 else { return input }
+        let mask = Tensor.bernoulli(input.shape, probability: 1 - probability, type: input.type, from: random)
+        return input * (mask * (1 / (1 - probability)))
+    }
+}
+
+/// The largest element of each square window of `[batch, channels, height, width]`.
+public struct MaxPooling: Layer {
+    /// The window's side, and its stride.
+    public let size: Int
+
+    /// Pooling over windows that do not overlap.
+    public init(_ size: Int) { self.size = size }
+
+    /// `[batch, channels, height/size, width/size]`, rounded down.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.maxPooled2d(size) }
+}
+
+/// The mean of each square window of `[batch, channels, height, width]`.
+public struct AveragePooling: Layer {
+    /// The window's side, and its stride.
+    public let size: Int
+
+    /// Pooling over windows that do not overlap.
+    public init(_ size: Int) { self.size = size }
+
+    /// `[batch, channels, height/size, width/size]`, rounded down.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.averagePooled2d(size) }
+}
+
+/// The mean over all positions: `[batch, channels, …]` to `[batch, channels]`.
+public struct GlobalAverage: Layer {
+    /// The mean over all axes after the second.
+    public init() {}
+
+    /// `[batch, channels]`.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.mean(over: Array(2..<input.rank)) }
+}
+
+/// All axes after the first made into one: `[batch, …]` to `[batch, features]`.
+public struct Flatten: Layer {
+    /// Row-major.
+    public init() {}
+
+    /// `[batch, features]`.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.flattened(from: 1) }
+}

@@ -1,0 +1,154 @@
+public import Torch
+
+/// A linear map with a weight: what dense layers, convolutions and transposed convolutions differ in.
+public protocol LinearMap {
+    /// The shape of the weight.
+    var weightShape: [Int] { get }
+    /// Which elements of the weight belong to one output unit.
+    var units: OutputUnits { get }
+    /// The number of output units.
+    var outputs: Int { get }
+    /// The axis of the result that holds the units.
+    var featureAxis: Int { get }
+    /// The map's result, plus the bias `[outputs]` if there is one.
+    func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor
+}
+
+/// y = w·x for x of `[…, inputs]` and w of `[outputs, inputs]`.
+public struct DenseMap: LinearMap, Sendable {
+    /// Features of the input.
+    public let inputs: Int
+    /// Features of the result.
+    public let outputs: Int
+
+    /// The map between the given numbers of features; traps unless they are positive.
+    public init(inputs: Int, outputs: Int) {
+        requirePositive(["inputs": [inputs], "outputs": [outputs]], of: "dense layer")
+        self.inputs = inputs
+        self.outputs = outputs
+    }
+
+    /// `[outputs, inputs]`.
+    public var weightShape: [Int] { [outputs, inputs] }
+    /// The rows.
+    public var units: OutputUnits { .axis(0) }
+    /// The last.
+    public var featureAxis: Int { -1 }
+
+    /// The product.
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor { input.linear(weight: weight, bias: bias) }
+}
+
+/// The cross-correlation of x, `[batch, inputs, …]`, with w, `[outputs, inputs/groups, …]`, in 1, 2 or 3 dimensions.
+public struct ConvolutionMap: LinearMap, Sendable {
+    /// Channels of the input.
+    public let inputs: Int
+    /// Channels of the result.
+    public let outputs: Int
+    /// The kernel's length in every dimension.
+    public let kernel: [Int]
+    /// Steps between places of the kernel.
+    public let stride: [Int]
+    /// Zeros put on both sides of the input.
+    public let padding: [Int]
+    /// Steps between elements of the kernel.
+    public let dilation: [Int]
+    /// Blocks of channels that do not see each other.
+    public let groups: Int
+
+    /// A convolution in as many dimensions as the kernel has; traps if a size is not positive or the groups do not divide the channels.
+    public init(
+        inputs: Int, outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, dilation: [Int]? = nil, groups: Int = 1
+    ) {
+        let ones = kernel.map { _ in 1 }
+        self.inputs = inputs
+        self.outputs = outputs
+        self.kernel = kernel
+        self.stride = stride ?? ones
+        self.padding = padding ?? kernel.map { _ in 0 }
+        self.dilation = dilation ?? ones
+        self.groups = groups
+        requirePositive(
+            ["inputs": [inputs], "outputs": [outputs], "kernel": kernel, "stride": self.stride, "dilation": self.dilation], of: "convolution")
+        requireGroups(groups, inputs, outputs)
+    }
+
+    /// `[outputs, inputs/groups] + kernel`.
+    public var weightShape: [Int] { [outputs, inputs / groups] + kernel }
+    /// Axis 0.
+    public var units: OutputUnits { .axis(0) }
+    /// 1: the channels.
+    public var featureAxis: Int { 1 }
+
+    /// The cross-correlation.
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor {
+        input.convolved(with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    }
+}
+
+/// The transpose of a ``ConvolutionMap``: x of `[batch, inputs, …]`, w of `[inputs, outputs/groups, …]`, in 1, 2 or 3 dimensions.
+public struct TransposedConvolutionMap: LinearMap, Sendable {
+    /// Channels of the input.
+    public let inputs: Int
+    /// Channels of the result.
+    public let outputs: Int
+    /// The kernel's length in every dimension.
+    public let kernel: [Int]
+    /// Steps between places of the kernel in the result.
+    public let stride: [Int]
+    /// Elements cut from both sides of the result.
+    public let padding: [Int]
+    /// Elements added to one side of the result, below the stride.
+    public let outputPadding: [Int]
+    /// Steps between elements of the kernel.
+    public let dilation: [Int]
+    /// Blocks of channels that do not see each other.
+    public let groups: Int
+
+    /// A transposed convolution in as many dimensions as the kernel has; traps if a size is not positive or the groups do not divide the channels.
+    public init(
+        inputs: Int, outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, outputPadding: [Int]? = nil,
+        dilation: [Int]? = nil, groups: Int = 1
+    ) {
+        let ones = kernel.map { _ in 1 }
+        let zeros = kernel.map { _ in 0 }
+        self.inputs = inputs
+        self.outputs = outputs
+        self.kernel = kernel
+        self.stride = stride ?? ones
+        self.padding = padding ?? zeros
+        self.outputPadding = outputPadding ?? zeros
+        self.dilation = dilation ?? ones
+        self.groups = groups
+        requirePositive(
+            ["inputs": [inputs], "outputs": [outputs], "kernel": kernel, "stride": self.stride, "dilation": self.dilation],
+            of: "transposed convolution")
+        requireGroups(groups, inputs, outputs)
+    }
+
+    /// `[inputs, outputs/groups] + kernel`.
+    public var weightShape: [Int] { [inputs, outputs / groups] + kernel }
+    /// Axis 1, for each group its own: an output unit sums over its group's inputs alone.
+    public var units: OutputUnits { .axis(1, blocks: groups) }
+    /// 1: the channels.
+    public var featureAxis: Int { 1 }
+
+    /// The transposed cross-correlation.
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor {
+        input.convolved(
+            with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups, transposed: true,
+            outputPadding: outputPadding)
+    }
+}
+
+private func requirePositive(_ sizes: KeyValuePairs<String, [Int]>, of layer: String) {
+    for (name, values) in sizes {
+        precondition(!values.isEmpty && values.allSatisfy { $0 > 0 }, "\(name) of a \(layer): expected at least 1, found \(values)")
+    }
+}
+
+private func requireGroups(_ groups: Int, _ inputs: Int, _ outputs: Int) {
+    precondition(
+        groups > 0 && inputs.isMultiple(of: groups) && outputs.isMultiple(of: groups),
+        "groups of a convolution: expected a divisor of \(inputs) inputs and \(outputs) outputs, found \(groups)")
+}

@@ -1,0 +1,105 @@
+public import Torch
+
+/// Something that holds parameters: a layer, a network, a part of one.
+///
+/// A type needs no code for it. Its stored properties are found by reflection: parameters and buffers in properties, optionals, arrays, tuples, enum payloads
+/// and other modules, private and inherited ones included. Their names are dotted paths of property names, such as `hidden.0.weight.gain`.
+public protocol Module {}
+
+/// A module that maps one tensor to another.
+public protocol Layer: Module {
+    /// Applies the layer in a pass.
+    func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor
+}
+
+/// A parameter or buffer with its dotted path in a module.
+public struct Named<Value> {
+    /// Names of properties and places in arrays, joined by dots.
+    public let path: String
+    /// What is found there.
+    public let value: Value
+}
+
+extension Module {
+    /// Every parameter with its path, in the order of declaration; one that is shared stands at its first path.
+    ///
+    /// Each call walks the whole module: keep the list, do not ask in every step.
+    public var namedParameters: [Named<Parameter>] { collect().parameters }
+
+    /// Every buffer with its path.
+    public var namedBuffers: [Named<Buffer>] { collect().buffers }
+
+    /// Every parameter, in the order of ``namedParameters``.
+    public var parameters: [Parameter] { namedParameters.map(\.value) }
+
+    private func collect() -> Collector {
+        var collector = Collector()
+        collector.visit(self, path: [])
+        return collector
+    }
+}
+
+/// A type whose parts have other names than its stored properties.
+protocol PartsOfModule {
+    var parts: [(label: String, value: Any)] { get }
+}
+
+private struct Collector {
+    var parameters: [Named<Parameter>] = []
+    var buffers: [Named<Buffer>] = []
+    private var seen: Set<ObjectIdentifier> = []
+
+    mutating func visit(_ value: Any, path: [String]) {
+        switch value {
+        case let parameter as Parameter:
+            if seen.insert(ObjectIdentifier(parameter)).inserted { parameters.append(Named(path: path.joined(separator: "."), value: parameter)) }
+            return
+        case let buffer as Buffer:
+            if seen.insert(ObjectIdentifier(buffer)).inserted { buffers.append(Named(path: path.joined(separator: "."), value: buffer)) }
+            return
+        case is Tensor, is Generator:
+            return
+        case let whole as any PartsOfModule:
+            for (label, part) in whole.parts { visit(part, path: label.isEmpty ? path : path + [label]) }
+            return
+        default:
+            break
+        }
+        let mirror = Mirror(reflecting: value)
+        // Objects may point back at their owners.
+        if mirror.displayStyle == .class, !seen.insert(ObjectIdentifier(value as AnyObject)).inserted { return }
+        visitChildren(of: mirror, path: path)
+    }
+
+    private mutating func visitChildren(of mirror: Mirror, path: [String]) {
+        if let inherited = mirror.superclassMirror { visitChildren(of: inherited, path: path) }
+        let transparent = mirror.displayStyle == .optional
+        if mirror.displayStyle == .dictionary || mirror.displayStyle == .set {
+            requireNothing(in: mirror, path: path)
+            return
+        }
+        for (index, child) in mirror.children.enumerated() {
+            visit(child.value, path: transparent ? path : path + [Self.name(child.label, index)])
+        }
+    }
+
+    /// A dictionary has no order, so that two runs would name or update parameters in different orders.
+    private func requireNothing(in mirror: Mirror, path: [String]) {
+        var inner = Collector()
+        for child in mirror.children {
+            for part in Mirror(reflecting: child.value).children { inner.visit(part.value, path: []) }
+            inner.visit(child.value, path: [])
+        }
+        precondition(
+            inner.parameters.isEmpty && inner.buffers.isEmpty,
+            "module: expected parameters in properties, optionals or arrays, found a dictionary or set of them at '\(path.joined(separator: "."))'")
+    }
+
+    /// The property's name; what the compiler puts before lazy properties' and wrappers' names is taken off, and so are labels of tuples without names.
+    private static func name(_ label: String?, _ index: Int) -> String {
+        guard let label, !label.hasPrefix(".") else { return "\(index)" }
+        let lazyPrefix = "$__lazy_storage_$_"
+        if label.hasPrefix(lazyPrefix) { return String(label.dropFirst(lazyPrefix.count)) }
+        return label.hasPrefix("_") ? String(label.dropFirst()) : label
+    }
+}

@@ -1,0 +1,129 @@
+public import Torch
+
+/// The parameterisations that the paper compares (Figure 1).
+public enum Normalization: String, CaseIterable, Sendable {
+    /// Plain weights with the paper's initialization.
+    case normal
+    /// The plain weights of the released code: a multiplier, set by initialization, stays fixed while w is trained.
+    case fixedGain = "fixed-gain"
+    /// Weight normalization.
+    case weight
+    /// Batch normalization.
+    case batch
+    /// Mean-only batch normalization of plain weights.
+    case meanOnlyBatch = "mean-only-batch"
+    /// Weight normalization with mean-only batch normalization (§4).
+    case weightAndMeanOnlyBatch = "weight+mean-only-batch"
+
+    /// The form of the weights.
+    public var weightForm: WeightForm {
+        switch self {
+        case .normal, .batch, .meanOnlyBatch: .direct
+        case .fixedGain: .scaled
+        case .weight, .weightAndMeanOnlyBatch: .normalized
+        }
+    }
+
+    /// The normalizer of pre-activations, if there is one.
+    func normalizer(features: Int, axis: Int, type: ElementType, device: Device) -> (any Normalizer)? {
+        switch self {
+        case .normal, .fixedGain, .weight: nil
+        case .batch: BatchNorm(features: features, axis: axis, type: type, device: device)
+        case .meanOnlyBatch, .weightAndMeanOnlyBatch: MeanOnlyBatchNorm(features: features, axis: axis, type: type, device: device)
+        }
+    }
+}
+
+/// Something that takes batch statistics off a pre-activation.
+public protocol Normalizer: AnyObject, Layer {}
+
+/// Mean-only batch normalization (§4): t̃ = t − μ[t] + b.
+///
+/// In training μ is the mean over the batch and all positions, per feature, and a running average is kept: average ← 0.9·average + 0.1·μ, from 0. The
+/// gradient is ∇t = ∇t̃ − μ[∇t̃]. In inference the running average stands for μ. Initialization leaves b at 0.
+public final class MeanOnlyBatchNorm: Normalizer {
+    /// b, `[features]`.
+    public let bias: Parameter
+    /// The average of μ, `[features]`.
+    public let runningMean: Buffer
+    private let axis: Int
+
+    /// A normalizer of the given axis (negative counts from the last) with b = 0.
+    public init(features: Int, axis: Int = 1, type: ElementType = .float32, device: Device = .cpu) {
+        bias = Parameter(.zeros([features], type: type, on: device))
+        runningMean = Buffer(.zeros([features], type: type.accumulator, on: device))
+        self.axis = axis
+    }
+
+    /// t̃ for t with the features on the axis.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        let feature = axis < 0 ? input.rank + axis : axis
+        let shape = (0..<input.rank).map { $0 == feature ? -1 : 1 }
+        let mean: Tensor
+        if pass.phase == .inference {
+            mean = runningMean.value.converted(to: input.type)
+        } else {
+            mean = input.mean(over: (0..<input.rank).filter { $0 != feature })
+            if pass.phase == .training { runningMean.average(mean) }
+        }
+        // b − μ first: one pass over the large tensor.
+        return input + (bias.value - mean).reshaped(shape)
+    }
+}
+
+/// Batch normalization: (t − μ)/√(σ² + ε)·g + b per feature, with ε = 1e-6.
+///
+/// μ and σ² (of the population) are taken over the batch and all positions in training, and averaged: average ← 0.9·average + 0.1·new, μ from 0 and σ² from 1.
+/// In inference the running averages stand for them. Initialization sets g to the target deviation.
+public final class BatchNorm: Normalizer {
+    /// g, `[features]`.
+    public let gain: Parameter
+    /// b, `[features]`.
+    public let bias: Parameter
+    /// The average of μ, `[features]`.
+    public let runningMean: Buffer
+    /// The average of σ², `[features]`.
+    public let runningVariance: Buffer
+    private let axis: Int
+    private let epsilon: Double
+
+    /// A normalizer of the given axis (negative counts from the last) with g = 1 and b = 0.
+    public init(features: Int, axis: Int = 1, epsilon: Double = 1e-6, type: ElementType = .float32, device: Device = .cpu) {
+        gain = Parameter(.ones([features], type: type, on: device))
+        bias = Parameter(.zeros([features], type: type, on: device))
+        runningMean = Buffer(.zeros([features], type: type.accumulator, on: device))
+        runningVariance = Buffer(.ones([features], type: type.accumulator, on: device))
+        self.axis = axis
+        self.epsilon = epsilon
+    }
+
+    /// The normalized tensor, for features on the axis.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        let feature = axis < 0 ? input.rank + axis : axis
+        guard feature != 1 else { return normalized(input, pass) }
+        // The operator wants the features on axis 1.
+        precondition(feature == input.rank - 1, "batch norm: expected the features on axis 1 or the last, found \(feature) of \(input.rank)")
+        let shape = input.shape
+        return normalized(input.reshaped([-1, shape[feature]]), pass).reshaped(shape)
+    }
+
+    private func normalized(_ input: Tensor, _ pass: Pass) -> Tensor {
+        if pass.phase == .inference {
+            return input.batchNormalized(
+                scale: gain.value, shift: bias.value, mean: runningMean.value, variance: runningVariance.value, epsilon: epsilon)
+        }
+        let (output, mean, inverseDeviation) = input.batchNormalized(scale: gain.value, shift: bias.value, epsilon: epsilon)
+        if pass.phase == .training {
+            runningMean.average(mean)
+            withoutGradients { runningVariance.average(inverseDeviation.power(-2) - epsilon) }
+        }
+        return output
+    }
+}
+
+extension Buffer {
+    /// value ← 0.9·value + 0.1·new.
+    fileprivate func average(_ new: Tensor) {
+        withoutGradients { assign(value * 0.9 + new.detached().converted(to: value.type) * 0.1) }
+    }
+}

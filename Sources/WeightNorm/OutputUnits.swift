@@ -1,0 +1,58 @@
+public import Torch
+
+/// Which elements of a weight belong to one output unit, and so share one norm and one gain.
+///
+/// A dense weight `[outputs, inputs]` and a convolution's `[outputs, inputs/groups, …]` have their units along axis 0. A transposed convolution's weight is
+/// `[inputs, outputs/groups, …]`: its units lie along axis 1, and with groups each block of inputs/groups rows has units of its own.
+public struct OutputUnits: Hashable, Sendable {
+    /// The axis along which the units lie; nil if the whole weight is one unit.
+    public let axis: Int?
+    /// The number of blocks into which axis 0 is cut, each with units of its own.
+    public let blocks: Int
+
+    /// One unit for every index of an axis (PyTorch's `dim`).
+    public static func axis(_ axis: Int, blocks: Int = 1) -> OutputUnits { OutputUnits(axis: axis, blocks: blocks) }
+
+    /// The whole weight as one unit (PyTorch's `dim=None`).
+    public static let whole = OutputUnits(axis: nil, blocks: 1)
+
+    /// ‖v‖ of every unit, in a shape that ``scale(_:by:)`` takes: `[1, …, units, …, 1]`, with blocks `[blocks, 1, units per block, 1, …]`.
+    ///
+    /// For 16-bit elements the sum is accumulated, and the result given, in float32.
+    public func norms(of weight: Tensor) -> Tensor {
+        let parts = blocked(weight)
+        guard let axis = blockedAxis else { return parts.norm(over: Array(0..<parts.rank), keeping: true) }
+        let others = (0..<parts.rank).filter { $0 != axis && !(blocks > 1 && $0 == 0) }
+        return others.isEmpty ? parts.magnitude() : parts.norm(over: others, keeping: true)
+    }
+
+    /// Every unit of a weight times its own factor, of the shape that ``norms(of:)`` gives; the product is taken in the factors' type and given in
+    /// the weight's.
+    public func scale(_ weight: Tensor, by factors: Tensor) -> Tensor {
+        (blocked(weight).converted(to: factors.type) * factors).converted(to: weight.type).reshaped(weight.shape)
+    }
+
+    /// g·v/‖v‖ per unit (eq. 2). A unit with ‖v‖ = 0 gives w = 0, with finite gradients: its norm is taken as 1.
+    public func normalize(_ direction: Tensor, gain: Tensor) -> Tensor {
+        let norms = norms(of: direction)
+        let safe = norms.replacing(where: norms .== 0, with: 1)
+        return scale(direction, by: gain.converted(to: safe.type) / safe)
+    }
+
+    /// v/‖v‖ per unit; 0 where ‖v‖ = 0.
+    func unit(_ direction: Tensor) -> Tensor {
+        let norms = norms(of: direction)
+        return scale(direction, by: 1 / norms.replacing(where: norms .== 0, with: 1))
+    }
+
+    /// One number per unit, `[units]`, in the order of the layer's output features, put into the shape of ``norms(of:)``.
+    func shaped(_ perUnit: Tensor, like norms: Tensor) -> Tensor { perUnit.expanded([norms.count]).reshaped(norms.shape) }
+
+    private var blockedAxis: Int? { blocks > 1 ? axis.map { $0 + 1 } : axis }
+
+    private func blocked(_ weight: Tensor) -> Tensor {
+        guard blocks > 1 else { return weight }
+        let shape = weight.shape
+        return weight.reshaped([blocks, shape[0] / blocks] + shape.dropFirst())
+    }
+}

@@ -1,0 +1,54 @@
+public import Torch
+
+/// What a forward pass is for; it goes through every layer explicitly.
+///
+/// Data-dependent initialization *is* a forward pass, as in the paper's code; dropout, noise and running means read the pass too. There is no hidden switch
+/// between training and evaluation that could be left in the wrong place.
+public struct Pass {
+    /// What layers do in the pass.
+    public enum Phase: Sendable {
+        /// Each layer sets its gain and bias from the batch, then goes on with its output (eqs. 5 and 6); noise and dropout are active.
+        case initializing
+        /// Noise and dropout are active, batch statistics are taken and averaged.
+        case training
+        /// No noise; running averages stand for batch statistics.
+        case inference
+    }
+
+    /// What layers do in the pass.
+    public let phase: Phase
+    /// The standard deviation that initialization gives to pre-activations; the paper's is 1.
+    public let targetDeviation: Double
+    /// What initialization found; empty in other phases.
+    public let report: InitializationReport
+    private let generator: Generator?
+
+    /// A pass that initializes from its batch.
+    public static func initializing(
+        _ random: Generator, targetDeviation: Double = 1, report: InitializationReport = InitializationReport()
+    ) -> Pass {
+        Pass(phase: .initializing, targetDeviation: targetDeviation, report: report, generator: random)
+    }
+
+    /// A pass of training, with noise and dropout drawn from the generator.
+    public static func training(_ random: Generator) -> Pass {
+        Pass(phase: .training, targetDeviation: 1, report: InitializationReport(), generator: random)
+    }
+
+    /// A pass that only computes.
+    public static var inference: Pass { Pass(phase: .inference, targetDeviation: 1, report: InitializationReport(), generator: nil) }
+
+    /// The source of noise and dropout; nil in inference, which draws none.
+    public var random: Generator? { generator }
+}
+
+/// What a pass of data-dependent initialization found.
+public final class InitializationReport {
+    /// Output units over all layers.
+    public internal(set) var unitCount = 0
+    /// Output units whose pre-activation did not vary over the batch: they were left as they were.
+    public internal(set) var constantUnitCount = 0
+
+    /// A report of nothing.
+    public init() {}
+}

@@ -1,0 +1,75 @@
+public import Torch
+
+/// The weight of a linear map, in one of the forms in which it can be trained.
+///
+/// The weight itself is derived whenever ``value`` is read and never stored, so it cannot go stale when parameters are loaded, copied or assigned.
+public enum Weight {
+    /// w is trained itself: the paper's "normal" parameterisation.
+    case direct(Parameter)
+
+    /// w = g·v/‖v‖ with one g per output unit, so ‖w‖ = |g| (eq. 2); v and g are trained.
+    ///
+    /// v has the weight's shape, g the shape of ``OutputUnits/norms(of:)``: `[outputs, 1, …]` for units along axis 0.
+    case normalized(direction: Parameter, gain: Parameter, units: OutputUnits)
+
+    /// w = s·v with a multiplier per output unit that is set by initialization and not trained: the "normal" baseline of the released code.
+    case scaled(Parameter, by: Buffer, units: OutputUnits)
+
+    /// The weight, recorded for gradients. It costs a pass over the weight: a layer that applies it often reads it once.
+    public var value: Tensor {
+        switch self {
+        case .direct(let weight): weight.value
+        case .normalized(let direction, let gain, let units): units.normalize(direction.value, gain: gain.value)
+        case .scaled(let weight, let factor, let units): units.scale(weight.value, by: factor.value)
+        }
+    }
+
+    /// A normalized weight that equals the given one: v = w, g = ‖w‖.
+    public static func normalized(_ weight: Tensor, units: OutputUnits = .axis(0)) -> Weight {
+        let norms = withoutGradients { units.norms(of: weight.detached()).converted(to: weight.type) }
+        return .normalized(direction: Parameter(weight), gain: Parameter(norms), units: units)
+    }
+
+    /// A scaled weight that equals the given one: all multipliers are 1.
+    public static func scaled(_ weight: Tensor, units: OutputUnits = .axis(0)) -> Weight {
+        let ones = withoutGradients { units.norms(of: weight.detached()).converted(to: weight.type).zerosLike() + 1 }
+        return .scaled(Parameter(weight), by: Buffer(ones), units: units)
+    }
+
+    /// The shape of the weight.
+    public var shape: [Int] {
+        switch self {
+        case .direct(let weight), .scaled(let weight, _, _): weight.value.shape
+        case .normalized(let direction, _, _): direction.value.shape
+        }
+    }
+}
+
+/// The forms that a layer can be asked to give its weight.
+public enum WeightForm: String, CaseIterable, Sendable {
+    /// ``Weight/direct(_:)``.
+    case direct
+    /// ``Weight/normalized(direction:gain:units:)``.
+    case normalized
+    /// ``Weight/scaled(_:by:units:)``.
+    case scaled
+
+    /// A weight of this form that equals the given tensor.
+    public func weight(_ initial: Tensor, units: OutputUnits) -> Weight {
+        switch self {
+        case .direct: .direct(Parameter(initial))
+        case .normalized: .normalized(initial, units: units)
+        case .scaled: .scaled(initial, units: units)
+        }
+    }
+}
+
+extension Weight: PartsOfModule {
+    var parts: [(label: String, value: Any)] {
+        switch self {
+        case .direct(let weight): [("", weight)]
+        case .normalized(let direction, let gain, _): [("direction", direction), ("gain", gain)]
+        case .scaled(let weight, let factor, _): [("", weight), ("scale", factor)]
+        }
+    }
+}

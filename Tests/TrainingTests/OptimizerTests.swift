@@ -1,0 +1,105 @@
+import Foundation
+import Testing
+import Torch
+import Training
+
+/// The update rules as written in the papers, number by number.
+private struct Reference {
+    var value: Double
+    var first = 0.0
+    var second = 0.0
+    var infinity = 0.0
+}
+
+struct OptimizerTests {
+    private let start = [1.0, -2, 0.5, 3]
+    private let rates = (0..<25).map { 0.1 / Double($0 + 1) }
+
+    /// ∇ of Σ (θ² + sin 3θ), which changes sign along the way.
+    private func slope(_ value: Double) -> Double { 2 * value + 3 * cos(3 * value) }
+
+    private func run(_ optimizer: (Parameter) -> any Optimizer, change: (any Optimizer, Int) -> Void = { _, _ in }) -> [Double] {
+        let parameter = Parameter(Tensor(start))
+        let other = Parameter(Tensor([7.0, 8, 9]))
+        _ = other
+        let optimizer = optimizer(parameter)
+        for (step, rate) in rates.enumerated() {
+            change(optimizer, step)
+            let value = parameter.value
+            // sin through cosine keeps to the public operators: −cos(3θ + π/2) = sin 3θ.
+            optimizer.minimize((value.squared() - (value * 3 + Double.pi / 2).cosine()).sum(), rate: rate)
+        }
+        return parameter.snapshot().elements()
+    }
+
+    private func expect(_ found: [Double], _ update: (inout Reference, Double, Double, Int) -> Void) {
+        for (index, number) in start.enumerated() {
+            var reference = Reference(value: number)
+            for (step, rate) in rates.enumerated() { update(&reference, slope(reference.value), rate, step) }
+            #expect(abs(found[index] - reference.value) < 1e-10)
+        }
+    }
+
+    @Test("SGD, with and without momentum", arguments: [0, 0.9])
+    func sgd(momentum: Double) {
+        expect(run { SGD([$0], momentum: momentum) }) { state, slope, rate, _ in
+            state.first = momentum * state.first + slope
+            state.value -= rate * state.first
+        }
+    }
+
+    @Test("Adam, with ε inside and beside the root, while β1 changes", arguments: [Adam.EpsilonPlace.insideRoot, .besideRoot])
+    func adam(place: Adam.EpsilonPlace) {
+        // A large ε, so that its place is seen.
+        let epsilon = 0.1
+        let found = run {
+            Adam([$0], epsilon: epsilon, epsilonPlace: place)
+        } change: { optimizer, step in
+            if step == 10 { (optimizer as? Adam)?.beta1 = 0.5 }
+        }
+        expect(found) { state, slope, rate, step in
+            let beta1 = step < 10 ? 0.9 : 0.5
+            state.first = beta1 * state.first + (1 - beta1) * slope
+            state.second = 0.999 * state.second + 0.001 * slope * slope
+            let first = state.first / (1 - pow(beta1, Double(step + 1)))
+            let second = state.second / (1 - pow(0.999, Double(step + 1)))
+            state.value -= rate * first / (place == .insideRoot ? sqrt(second + epsilon) : sqrt(second) + epsilon)
+        }
+    }
+
+    @Test("Adamax, with and without bias correction", arguments: [true, false])
+    func adamax(corrects: Bool) {
+        expect(run { Adamax([$0], beta1: 0.5, epsilon: 0.01, correctsBias: corrects) }) { state, slope, rate, step in
+            state.first = 0.5 * state.first + 0.5 * slope
+            state.infinity = max(0.999 * state.infinity, abs(slope) + 0.01)
+            state.value -= rate / (corrects ? 1 - pow(0.5, Double(step + 1)) : 1) * state.first / state.infinity
+        }
+    }
+
+    @Test("parameters of different shapes are stepped together, and a snapshot before stays")
+    func several() {
+        let parameters = [Parameter(.ones([2, 3])), Parameter(.ones([])), Parameter(.ones([4]))]
+        let before = parameters.map { $0.snapshot() }
+        let optimizer = Adam(parameters)
+        optimizer.step(gradients: before.map { $0 * 2 }, rate: 0.5)
+        for (parameter, old) in zip(parameters, before) {
+            #expect((parameter.value - 0.5).magnitude().maximum().item() < 1e-6)
+            #expect(old.minimum().item() == 1)
+        }
+    }
+
+    @Test("the wrong number of gradients traps")
+    func wrongCount() async {
+        await #expect(processExitsWith: .failure) { SGD([Parameter(.ones([1]))]).step(gradients: [], rate: 1) }
+    }
+
+    @Test("the paper's schedule: rate × min(2 − epoch/100, 1) over 200 epochs")
+    func schedule() {
+        let rate = Schedule.constantThenLinear(0.003, epochs: 200)
+        for (epoch, factor) in [(0, 1), (100, 1), (150, 0.5), (199, 0.01), (200, 0)] as [(Double, Double)] {
+            #expect(abs(rate(epoch) - 0.003 * factor) < 1e-15)
+        }
+        let beta = Schedule.step(0.9, then: 0.5, at: 100)
+        #expect(beta(99.9) == 0.9 && beta(100) == 0.5)
+    }
+}

@@ -1,0 +1,90 @@
+import Testing
+import Torch
+import WeightNorm
+
+private func parameter() -> Parameter { Parameter(.zeros([1])) }
+
+private class Base: Module {
+    private let inherited = parameter()
+}
+
+private enum Choice {
+    case one(Parameter)
+    case pair(left: Parameter, right: Parameter)
+    case nothing
+}
+
+private struct Inner: Module {
+    let weight = parameter()
+    let average = Buffer(.zeros([2]))
+}
+
+private final class Everything: Base {
+    private let hidden = parameter()
+    let present: Parameter? = parameter()
+    let absent: Parameter? = nil
+    let list = [Inner(), Inner()]
+    let existential: any Module = Inner()
+    let tuple = (first: parameter(), second: parameter())
+    let choice = Choice.pair(left: parameter(), right: parameter())
+    let single = Choice.one(parameter())
+    let nothing = Choice.nothing
+    lazy var late = parameter()
+    let settings = ["rate": 1.0]
+    weak var owner: Everything?
+    let shared: Parameter
+    let sharedAgain: Parameter
+    override init() {
+        shared = parameter()
+        sharedAgain = shared
+        super.init()
+        owner = self
+    }
+}
+
+private struct Unordered: Module {
+    let parts = ["a": Inner(), "b": Inner()]
+}
+
+struct ModuleTests {
+    @Test("parameters are found wherever they are stored, under dotted names of properties")
+    func everything() {
+        let module = Everything()
+        _ = module.late
+        #expect(
+            module.namedParameters.map(\.path) == [
+                "inherited", "hidden", "present", "list.0.weight", "list.1.weight", "existential.weight", "tuple.first", "tuple.second",
+                "choice.pair.left", "choice.pair.right", "single.one", "late", "shared",
+            ])
+        #expect(module.namedBuffers.map(\.path) == ["list.0.average", "list.1.average", "existential.average"])
+    }
+
+    @Test("parameters in a dictionary, which has no order, trap")
+    func dictionary() async {
+        await #expect(processExitsWith: .failure) { _ = Unordered().parameters }
+    }
+
+    @Test("g and v are found as parameters of a layer, and g is trained")
+    func gainIsTrained() {
+        let random = Generator(seed: 1)
+        let layer = Dense(2, to: 3, random: random)
+        #expect(layer.namedParameters.map(\.path) == ["weight.direction", "weight.gain", "bias"])
+        let found = gradients(of: layer(.ones([4, 2]), .training(random)).squared().sum(), withRespectTo: layer.parameters)
+        #expect(found.allSatisfy { $0.magnitude().sum().item() > 0 })
+        let network = Sequential(layer, Activation.relu, Dense(3, to: 1, normalization: .batch, random: random))
+        #expect(
+            network.namedParameters.map(\.path) == [
+                "0.weight.direction", "0.weight.gain", "0.bias", "2.weight", "2.normalizer.gain", "2.normalizer.bias",
+            ])
+        #expect(Dense(2, to: 3, normalization: .fixedGain, random: random).namedBuffers.map(\.path) == ["weight.scale"])
+    }
+
+    @Test("the weight is derived on read: it follows its parameters at once, whoever changed them")
+    func neverStale() {
+        let layer = Dense(2, to: 1, bias: false, random: Generator(seed: 1))
+        guard case .normalized(let direction, let gain, _) = layer.weight else { Issue.record("form"); return }
+        direction.assign(Tensor([3.0, 4], shape: [1, 2]))
+        gain.assign(Tensor([10.0], shape: [1, 1]))
+        #expect(difference(layer(Tensor([1, 1] as [Float], shape: [1, 2]), .inference), Tensor([14], shape: [1, 1])) < 1e-6)
+    }
+}
