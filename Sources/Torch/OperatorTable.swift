@@ -162,6 +162,10 @@ package struct OperatorTable: Sendable {
         "upsample_nearest2d",
         "(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor")
 
+    // Our own, registered by CTorch
+    let normalizeWeight = Operator(
+        "normalize", "(Tensor v, Tensor g, int blocks, int outer, int units, int inner) -> Tensor", namespace: "weightnorm")
+
     // In place: for Parameter, Buffer and the optimizers alone
     let copyInPlace = Operator("copy_", "(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)")
     let zeroInPlace = Operator("zero_", "(Tensor(a!) self) -> Tensor(a!)")

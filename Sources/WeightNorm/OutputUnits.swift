@@ -32,11 +32,13 @@ public struct OutputUnits: Hashable, Sendable {
         (blocked(weight).converted(to: factors.type) * factors).converted(to: weight.type).reshaped(weight.shape)
     }
 
-    /// g·v/‖v‖ per unit (eq. 2). A unit with ‖v‖ = 0 gives w = 0, with finite gradients: its norm is taken as 1.
+    /// g·v/‖v‖ per unit (eq. 2), in one fused operator. A unit with ‖v‖ = 0 gives w = 0, with finite gradients: its norm is taken as 1.
     public func normalize(_ direction: Tensor, gain: Tensor) -> Tensor {
-        let norms = norms(of: direction)
-        let safe = norms.replacing(where: norms .== 0, with: 1)
-        return scale(direction, by: gain.converted(to: safe.type) / safe)
+        let shape = direction.shape
+        guard let axis else { return direction.normalizedWeight(gain: gain, blocks: 1, outer: 1, units: 1, inner: shape.reduce(1, *)) }
+        return direction.normalizedWeight(
+            gain: gain, blocks: blocks, outer: shape[..<axis].reduce(1, *) / blocks, units: shape[axis],
+            inner: shape[(axis + 1)...].reduce(1, *))
     }
 
     /// v/‖v‖ per unit; 0 where ‖v‖ = 0.

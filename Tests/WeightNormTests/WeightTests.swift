@@ -81,6 +81,37 @@ struct WeightTests {
         #expect(found.allSatisfy { $0.isFinite().allTrue() })
     }
 
+    @Test(
+        "second derivatives agree with finite differences of the first", arguments: [OutputUnits.axis(0), .axis(1), .axis(1, blocks: 2), .whole])
+    func secondDerivatives(units: OutputUnits) {
+        let direction = Parameter(draw([4, 3, 2]))
+        guard case .normalized(_, let gain, _) = Weight.normalized(direction.value, units: units) else { Issue.record("form"); return }
+        gain.assign(draw(gain.value.shape))
+        let weight = Weight.normalized(direction: direction, gain: gain, units: units)
+        let (seed, along, alongGain) = (draw([4, 3, 2]), draw([4, 3, 2]), draw(gain.value.shape))
+        // A number made of the first derivatives, so that its own derivative is made of the second.
+        func slope(recording: Bool) -> Tensor {
+            let first = gradients(of: (weight.value.power(3) * seed).sum(), withRespectTo: [direction, gain], createGraph: recording)
+            return (first[0] * along).sum() + (first[1] * alongGain).sum()
+        }
+        let found = gradients(of: slope(recording: true), withRespectTo: [direction, gain])
+        for (parameter, gradient) in zip([direction, gain], found) {
+            #expect(difference(gradient, numericGradient(parameter) { withGradients { slope(recording: false) } }) < 1e-7)
+        }
+    }
+
+    @Test("a weight that several threads share is normalized as a small one is", arguments: [OutputUnits.axis(0), .axis(1)])
+    func large(units: OutputUnits) {
+        let direction = Parameter(Tensor.normal([300, 400, 3], from: random))
+        guard case .normalized(_, let gain, _) = Weight.normalized(direction.value, units: units) else { Issue.record("form"); return }
+        gain.assign(Tensor.normal(gain.value.shape, from: random))
+        let seed = Tensor.normal([300, 400, 3], from: random)
+        func both(_ weight: Tensor) -> [Tensor] { [weight] + gradients(of: weight, cotangent: seed, withRespectTo: [direction.value, gain.value]) }
+        let found = both(units.normalize(direction.value, gain: gain.value))
+        let expected = both(direction.value * (gain.value / units.norms(of: direction.value)))
+        for (one, other) in zip(found, expected) { #expect(difference(one, other) < 2e-6) }
+    }
+
     @Test("16-bit weights: the norm is accumulated in float32", arguments: [ElementType.float16, .bfloat16])
     func halves(type: ElementType) {
         // 40,000 elements of 8: the sum of squares is far above float16's range.

@@ -1,0 +1,62 @@
+# `make` lists the targets. Needs GNU make 4 and bash.
+#
+#   LIBTORCH, LIBTORCH_VERSION   which libtorch: see `Scripts/libtorch.sh --help`
+#   ARGS                         more arguments for `make compare`, such as ARGS='--help'
+#   DATA, OUT                    another data set or folder of images, another folder for the results of `make compare`
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# SwiftPM uses all cores, and two of its runs in one scratch folder only wait for each other.
+.NOTPARALLEL:
+.PHONY: help setup build compare test lint format clean
+
+ARGS =
+DATA = fashion-mnist
+OUT = runs/compare
+SOURCES := $(wildcard Package.swift Sources Tests Examples Benchmarks)
+
+# A build folder for each libtorch that is asked for by name, so that going back and forth does not build everything again.
+ifeq ($(LIBTORCH)$(LIBTORCH_VERSION),)
+SCRATCH = .build
+else
+SCRATCH = .build-libtorch-$$(Scripts/libtorch.sh --print version)
+endif
+
+# Begins each recipe that runs swift: sets the environment, `scratch` to the build folder, and "$@" to the options that every
+# swift command gets. All of them get the same ones, release included, so that the tests and the command share one build.
+# Assignments first, because bash stops at a failing one but not at a failing $(...) inside a command.
+PREPARE = environment="$$(Scripts/libtorch.sh --print env)"; flags="$$(Scripts/libtorch.sh --print flags)"; \
+	scratch="$(SCRATCH)"; eval "$$environment"; \
+	eval "set -- -c release --explicit-target-dependency-import-check error $$flags"; \
+	set -- "$$@" --scratch-path "$$scratch"
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+setup: ## get libtorch ready (downloads about 550 MB the first time)
+	@Scripts/libtorch.sh
+
+build: setup ## build the weightnorm command
+	@$(PREPARE); swift build "$$@" --product weightnorm
+
+compare: setup ## train with and without weight normalization on Fashion-MNIST and report
+	@if [[ "$(DATA)" == fashion-mnist ]]; then Scripts/fashion-mnist.sh; fi
+	@$(PREPARE); swift build "$$@" --product weightnorm; \
+	"$$scratch/release/weightnorm" compare --data "$(DATA)" --out "$(OUT)" $(ARGS)
+
+test: setup lint ## check the style, build everything, run all tests
+	@$(PREPARE); swift build "$$@" --build-tests; swift test "$$@" --skip-build
+	@$(PREPARE); Scripts/smoke.sh "$$scratch/release/weightnorm"
+	@Scripts/test-example.sh
+	@Scripts/test-setup.sh
+
+lint: ## check the style of the Swift sources
+	@swift format lint --strict --recursive --parallel $(SOURCES)
+
+format: ## bring the Swift sources into that style
+	@swift format --in-place --recursive --parallel $(SOURCES)
+
+clean: ## delete what was built here; keeps results, libtorch and data sets
+	@rm -rf .build .build-libtorch-* $(wildcard Examples/*/.build Benchmarks/.build)

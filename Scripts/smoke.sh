@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Runs every subcommand for a moment, as a user would, and gives each of them bad input. `Scripts/smoke.sh COMMAND`
+set -euo pipefail
+command=$(realpath "${1:?the weightnorm command to try}")
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+cd "$work"
+passed=0 failed=0
+ok() { echo "ok - $1"; passed=$((passed + 1)); }
+not_ok() { echo "not ok - $1"; failed=$((failed + 1)); }
+check() { # WHAT COMMAND…: the command succeeds
+    local what=$1
+    shift
+    if "$@" >check.log 2>&1; then ok "$what"; else not_ok "$what"; sed 's/^/    /' check.log; fi
+}
+
+# -- A small data set: 200 and 100 images of 16 × 16 pixels, in which the place of a bright row tells the class.
+number() { printf "\\x$(printf %02x $(($1 >> 24 & 255)))\\x$(printf %02x $(($1 >> 16 & 255)))\\x$(printf %02x $(($1 >> 8 & 255)))\\x$(printf %02x $(($1 & 255)))"; }
+dark=$(printf '\\x20%.0s' {1..16}) bright=$(printf '\\xe0%.0s' {1..16})
+picture() { for row in {0..15}; do if ((row == $1 + 3)); then printf %b "$bright"; else printf %b "$dark"; fi; done; }
+for class in {0..9}; do picture "$class" >"picture-$class"; done
+data() { # FOLDER: writes the four files
+    mkdir -p "$1"
+    local part count
+    for part in train:200 t10k:100; do
+        count=${part#*:}
+        { number 2051; number "$count"; number 16; number 16; for ((i = 0; i < count / 10; i++)); do cat picture-{0..9}; done; } >"$1/${part%:*}-images-idx3-ubyte"
+        { number 2049; number "$count"; for ((i = 0; i < count; i++)); do printf "\\x$(printf %02x $((i % 10)))"; done; } >"$1/${part%:*}-labels-idx1-ubyte"
+    done
+}
+data good
+
+# -- Every subcommand
+check "--help" "$command" --help
+check "--version" "$command" --version
+check "compare --help" "$command" compare --help
+small=(compare --data good --epochs 2 --batch 20 --width 0.05)
+all=normal,fixed-gain,weight,batch,mean-only-batch,weight+mean-only-batch
+check "compare with every norm" "$command" "${small[@]}" --norms "$all" --out first --threads 1
+check "compare again into the same folder" "$command" "${small[@]}" --norms "$all" --out first --threads 1
+check "compare into another folder" "$command" "${small[@]}" --norms "$all" --out second --threads 1
+for file in config.json metrics.jsonl summary.json report.html; do check "first/$file is there" test -s "first/$file"; done
+times='"(millisecondsPerStep|costRelativeToNormal|seconds)"'
+check "the same seed gives the same summary.json, times aside" diff <(grep -vE "$times" first/summary.json) <(grep -vE "$times" second/summary.json)
+check "the same seed gives the same metrics.jsonl" cmp first/metrics.jsonl second/metrics.jsonl
+check "several seeds" "$command" "${small[@]}" --norms weight,normal --seeds 1,2 --out seeds
+if "$command" "${small[@]}" --norms weight --seeds 3 --out third >/dev/null 2>&1 && "$command" "${small[@]}" --norms weight --seeds 4 --out fourth >/dev/null 2>&1 &&
+    ! cmp -s third/metrics.jsonl fourth/metrics.jsonl; then ok "another seed gives other numbers"; else not_ok "another seed gives other numbers"; fi
+
+# -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
+refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
+    local what=$1 pattern=$2 out=$3 status=0
+    shift 3
+    "$command" "$@" >out.log 2>error.log || status=$?
+    local lines
+    lines=$(wc -l <error.log)
+    if ((status == 0)); then not_ok "$what: exit 0"
+    elif ((status > 127)); then not_ok "$what: ended by signal $((status - 128))"
+    elif ((lines != 1)); then not_ok "$what: $lines lines on standard error"; sed 's/^/    /' error.log
+    elif ! grep -qE -- "$pattern" error.log; then not_ok "$what: no match of '$pattern'"; sed 's/^/    /' error.log
+    elif [[ "$out" != - && -e "$out" ]]; then not_ok "$what: left $out behind"
+    else ok "$what: $(cat error.log)"; fi
+}
+bad() { # WHAT PATTERN ARGUMENTS…: of compare on good data
+    local what=$1 pattern=$2
+    shift 2
+    refuses "$what" "$pattern" none compare --data good --out none "$@"
+}
+bad "no epochs" 'epochs: expected .* found 0' --epochs 0
+bad "negative epochs" 'epochs: expected .* found -1' --epochs=-1
+bad "epochs that are no number" "many" --epochs many
+bad "unknown norm" "norms: expected .* found 'layer'" --norms weight,layer
+bad "empty norm" "norms: expected .* found ''" --norms weight,
+bad "a norm twice" "'weight' twice" --norms weight,weight
+bad "unknown device" "expected cpu, cuda or cuda:INDEX, found 'gpu'" --device gpu
+bad "bad seed" "seeds: expected .* found '-3'" --seeds 1,-3
+bad "width 0" "width: expected .* found 0" --width 0
+bad "width that is not finite" "width: expected .* found inf" --width inf
+bad "dropout 1" "dropout: expected .* found 1" --dropout 1
+bad "batch 0" "batch: expected .* found 0" --batch 0
+bad "learning rate 0" "learning-rate: expected .* found 0" --learning-rate 0
+bad "learning rate NaN" "learning-rate: expected .* found nan" --learning-rate nan
+bad "threads 0" "threads: expected .* found 0" --threads 0
+bad "threshold 2" "under: expected .* found '2'" --under 2
+bad "unknown option" "Unknown option '--colour'" --colour red
+refuses "unknown subcommand" "." - frobnicate
+bad "a minibatch larger than the data" "expected at most .* 200 training images, found 201" --batch 201
+if ! "$command" compare --data good --device cuda --epochs 1 --batch 20 --width 0.05 --out cuda >/dev/null 2>&1; then
+    bad "CUDA where there is none" "no CUDA device" --device cuda
+fi
+
+damaged() { # WHAT PATTERN: `broken` holds the data
+    refuses "$1" "$2" none compare --data broken --out none --epochs 1
+    rm -rf broken
+}
+images=train-images-idx3-ubyte labels=train-labels-idx1-ubyte
+data broken; truncate -s 51000 broken/$images; damaged "truncated images" "expected 51216 bytes .* found 51000"
+data broken; truncate -s 9 broken/t10k-images-idx3-ubyte; damaged "truncated header" "expected a header"
+data broken; : >broken/$labels; damaged "empty labels" "expected the header of an IDX file"
+data broken; echo >>broken/$images; damaged "oversized images" "expected 51216 bytes .* found 51217"
+data broken; printf '\x0a' | dd of=broken/$labels bs=1 seek=50 conv=notrunc status=none; damaged "label 10" "labels from 0 to 9, found 10 at index 42"
+data broken; cp broken/t10k-labels-idx1-ubyte broken/$labels; damaged "fewer labels than images" "expected 200 labels"
+data broken; cp broken/$images broken/$labels; damaged "images in place of labels" "expected labels"
+data broken; rm broken/$images; damaged "missing file" "expected one of train-images-idx3-ubyte"
+data broken; gzip -n broken/$images; truncate -s 200 broken/$images.gz; damaged "damaged gzip file" "."
+refuses "missing folder" "expected fashion-mnist or a folder" none compare --data nowhere --out none
+status=0
+XDG_CACHE_HOME="$work/empty" refuses "data set that was not fetched" "run Scripts/fashion-mnist.sh" none compare --out none
+
+echo text >file
+refuses "results under a file" "file" - "${small[@]}" --out file/results
+refuses "results in place of a file" "file" - "${small[@]}" --out file
+check "…which is as it was" grep -qx text file
+mkdir taken && echo mine >taken/notes.txt
+refuses "a folder with other things in it" "expected a new folder, an empty one or an earlier run's" - "${small[@]}" --out taken
+check "…which is as it was" test "$(ls -A taken)" = notes.txt
+if ((EUID != 0)); then
+    mkdir closed && chmod a-w closed
+    refuses "a folder that cannot be written" "Permission denied" - "${small[@]}" --out closed/results
+fi
+# A full disk, as far as it can be had without being root: no file may grow. (Through a pipe, which may.)
+status=0
+message=$(trap '' XFSZ; ulimit -f 0; "$command" "${small[@]}" --out full 2>&1 >/dev/null) || status=$?
+if ((status != 0 && status < 128)) && [[ "$message" == "weightnorm: error: "*"File too large" && ! -e full/summary.json && ! -e full/config.json ]]; then
+    ok "a full disk: $message"
+else
+    not_ok "a full disk: exit $status, '$message', $(ls -A full 2>&1)"
+fi
+
+echo "$passed passed, $failed failed"
+((failed == 0))

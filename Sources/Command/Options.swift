@@ -1,0 +1,29 @@
+import ArgumentParser
+
+// Checks of option values that several subcommands need: one line each, with what was expected and found.
+
+/// The elements of a list separated by commas; none may be empty, unknown or there twice.
+func list<Element: Hashable>(_ text: String, option: String, expected: String, _ parse: (String) -> Element?) throws -> [Element] {
+    var found: [Element] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        let word = part.trimmingPrefix(while: \.isWhitespace)
+        guard let element = parse(String(word)) else {
+            throw ValidationError("--\(option): expected \(expected), found '\(word)'")
+        }
+        guard !found.contains(element) else { throw ValidationError("--\(option): expected each one once, found '\(word)' twice") }
+        found.append(element)
+    }
+    return found
+}
+
+/// Throws unless the number lies in the range.
+func require(_ number: Int, in range: ClosedRange<Int>, option: String) throws {
+    guard range.contains(number) else {
+        throw ValidationError("--\(option): expected a number from \(range.lowerBound) to \(range.upperBound), found \(number)")
+    }
+}
+
+/// Throws unless the number is as expected.
+func require(_ number: Double, option: String, expected: String, _ isValid: (Double) -> Bool) throws {
+    guard isValid(number) else { throw ValidationError("--\(option): expected \(expected), found \(number)") }
+}

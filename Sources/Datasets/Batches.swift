@@ -1,0 +1,98 @@
+import Dispatch
+public import Torch
+
+/// Images of a minibatch and their classes.
+public struct Batch: Sendable {
+    /// Pixels from 0 to 255, `.uint8`, `[count, channels, rows, columns]`.
+    public let images: Tensor
+    /// Classes, `.int64`, `[count]`.
+    public let labels: Tensor
+    /// The number of images.
+    public let count: Int
+}
+
+/// The minibatches of one pass over a set of images; the next one is made ready beside the work on the current one.
+public struct Batches: Sequence, Sendable {
+    private let set: ImageSet
+    private let order: [Int32]
+    private let size: Int
+    private let device: Device
+
+    /// The images in an order that depends on seed and epoch alone, in minibatches of the given size; what is left over at the end is dropped, so that
+    /// all minibatches are equal in size.
+    public static func shuffled(_ set: ImageSet, size: Int, seed: UInt64, epoch: Int, on device: Device = .cpu) -> Batches {
+        let order = permutation(count: set.count, seed: seed, epoch: epoch)
+        return Batches(set: set, order: Array(order.prefix(set.count / size * size)), size: size, device: device)
+    }
+
+    /// All images in their own order; the last minibatch may be smaller.
+    public static func inOrder(_ set: ImageSet, size: Int, on device: Device = .cpu) -> Batches {
+        Batches(set: set, order: Array(0..<Int32(set.count)), size: size, device: device)
+    }
+
+    private init(set: ImageSet, order: [Int32], size: Int, device: Device) {
+        precondition(size > 0, "minibatches: expected a size of at least 1, found \(size)")
+        self.set = set
+        self.order = order
+        self.size = size
+        self.device = device
+    }
+
+    /// The number of minibatches.
+    public var count: Int { (order.count + size - 1) / size }
+
+    /// The minibatch at a place of the order, made now.
+    public subscript(index: Int) -> Batch {
+        precondition((0..<count).contains(index), "minibatches: expected an index below \(count), found \(index)")
+        let indices = order[index * size..<Swift.min((index + 1) * size, order.count)]
+        let pixels = set.rows * set.columns
+        var images: [UInt8] = []
+        images.reserveCapacity(indices.count * pixels)
+        for image in indices { images += set.images[Int(image) * pixels..<(Int(image) + 1) * pixels] }
+        let labels = indices.map { Int64(set.labels[Int($0)]) }
+        return Batch(
+            images: Tensor(images, shape: [indices.count, 1, set.rows, set.columns], on: device), labels: Tensor(labels, on: device),
+            count: indices.count)
+    }
+
+    /// From the first minibatch to the last.
+    public func makeIterator() -> Iterator { Iterator(self) }
+
+    /// Gives minibatches while a worker thread makes the next.
+    public final class Iterator: IteratorProtocol {
+        private let batches: Batches
+        private let queue = DispatchQueue(label: "swift-weightnorm.batches")
+        private var following = 0
+        private var pending: Pending?
+
+        // Unchecked: `batch` is written before `done` is signalled, and read after it was waited for.
+        private final class Pending: @unchecked Sendable {
+            let done = DispatchSemaphore(value: 0)
+            var batch: Batch?
+        }
+
+        fileprivate init(_ batches: Batches) {
+            self.batches = batches
+            prepare()
+        }
+
+        private func prepare() {
+            guard following < batches.count else { return pending = nil }
+            let (job, index, batches) = (Pending(), following, batches)
+            following += 1
+            pending = job
+            queue.async {
+                job.batch = batches[index]
+                job.done.signal()
+            }
+        }
+
+        /// The next minibatch, or nil after the last.
+        public func next() -> Batch? {
+            guard let ready = pending else { return nil }
+            ready.done.wait()
+            prepare()
+            return ready.batch
+        }
+    }
+}

@@ -1,0 +1,17 @@
+/// Why data could not be read: which file or folder, what was expected and what was found.
+public struct DatasetError: Error, CustomStringConvertible, Equatable {
+    /// The file or folder, as the caller named it.
+    public let path: String
+    /// What was expected and what was found.
+    public let problem: String
+
+    /// One line, such as `data/t10k-labels-idx1-ubyte: expected 10008 bytes, found 9000`.
+    public var description: String {
+        "\(path): \(problem)".split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
+
+    package init(path: String, problem: String) {
+        self.path = path
+        self.problem = problem
+    }
+}

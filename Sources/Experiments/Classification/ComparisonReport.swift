@@ -1,0 +1,214 @@
+import Foundation
+import WeightNorm
+
+/// How a comparison is shown: a table for the terminal, a page for the browser.
+package struct ComparisonReport {
+    private let summary: Comparison.Summary
+    private let records: [Comparison.Record]
+    private let norms: [String]
+    private let seeds: [UInt64]
+
+    package init(_ summary: Comparison.Summary, records: [Comparison.Record]) {
+        self.summary = summary
+        self.records = records
+        var norms: [String] = []
+        var seeds: [UInt64] = []
+        for run in summary.runs {
+            if !norms.contains(run.norm) { norms.append(run.norm) }
+            if !seeds.contains(run.seed) { seeds.append(run.seed) }
+        }
+        self.norms = norms
+        self.seeds = seeds
+    }
+
+    // MARK: - The table
+
+    private struct Row {
+        let norm: String
+        let test: [Double]
+        let train: [Double]
+        let milliseconds: Double
+        let cost: Double?
+        /// The mean over seeds of the first time under each threshold; nil if a seed never came under it.
+        let under: [Double?]
+    }
+
+    private var rows: [Row] {
+        norms.map { norm in
+            let runs = summary.runs.filter { $0.norm == norm }
+            let costs = runs.compactMap(\.costRelativeToNormal)
+            return Row(
+                norm: norm, test: runs.map(\.testError), train: runs.map(\.trainError),
+                milliseconds: Comparison.median(runs.map(\.millisecondsPerStep)), cost: costs.isEmpty ? nil : Comparison.median(costs),
+                under: summary.thresholds.map { threshold in
+                    let times = runs.map { $0.firstEpochUnder[String(threshold)] }
+                    return times.contains(nil) ? nil : times.compactMap { $0 }.reduce(0, +) / Double(runs.count)
+                })
+        }
+    }
+
+    private static func percent(_ values: [Double]) -> String {
+        let mean = values.reduce(0, +) / Double(values.count) * 100
+        guard values.count > 1 else { return NumberText.fixed(mean, decimals: 2) + " %" }
+        return "\(NumberText.spread(mean, deviation(values) * 100, decimals: 2)) %"
+    }
+
+    /// The sample's standard deviation.
+    private static func deviation(_ values: [Double]) -> Double {
+        let mean = values.reduce(0, +) / Double(values.count)
+        return (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(max(1, values.count - 1))).squareRoot()
+    }
+
+    private static func percentName(_ threshold: Double) -> String { NumberText.general(threshold * 100) + " %" }
+
+    private var headings: [String] {
+        ["norm", "test error", "training error", "ms/step", "cost"] + summary.thresholds.map { "< " + Self.percentName($0) }
+    }
+
+    /// The table as lines of text.
+    package var text: String {
+        let cells =
+            [headings]
+            + rows.map { row in
+                [
+                    row.norm, Self.percent(row.test), Self.percent(row.train), NumberText.fixed(row.milliseconds, decimals: 1),
+                    row.cost.map { NumberText.fixed($0, decimals: 2) + "×" } ?? "–",
+                ] + row.under.map { $0.map { NumberText.fixed($0, decimals: 2) } ?? "–" }
+            }
+        let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+        var lines = cells.map { row in
+            row.enumerated().map { column, cell in
+                let space = String(repeating: " ", count: widths[column] - cell.count)
+                return column == 0 ? cell + space : space + cell
+            }.joined(separator: "  ")
+        }
+        lines.insert(String(repeating: "-", count: lines[0].count), at: 1)
+        lines.append("")
+        lines.append("Test error after the last step; training error over the last twentieth of a pass, under noise and dropout.")
+        lines.append(
+            "ms/step: median; cost: median of the ratio to \"normal\" at the same step; < …: passes over the images until the test error was below it.")
+        return lines.joined(separator: "\n")
+    }
+
+    private var table: Table {
+        let lowest = { (title: String) in Table.Column(title, best: .lowest) }
+        return Table(
+            "Results after \(summary.settings.epochs == 1 ? "one pass" : "\(summary.settings.epochs) passes") over the training images",
+            columns: [.init("Norm", isNumeric: false), lowest("Test error"), lowest("Training error"), .init("ms a step"), .init("Cost")]
+                + summary.thresholds.map { .init("< " + Self.percentName($0)) },
+            rows: rows.map { row in
+                var cells: [Table.Cell] = [.init(stringLiteral: row.norm)]
+                cells += [row.test, row.train].map { values in
+                    let mean = values.reduce(0, +) / Double(values.count) * 100
+                    return values.count > 1
+                        ? .spread(mean, Self.deviation(values) * 100, decimals: 2) : .number(mean, decimals: 2, suffix: " %")
+                }
+                cells.append(.number(row.milliseconds, decimals: 1))
+                cells.append(row.cost.map { .number($0, decimals: 2, suffix: "×") } ?? .missing)
+                cells += row.under.map { $0.map { .number($0, decimals: 2) } ?? .missing }
+                return cells
+            },
+            footnotes: [
+                "Test error after the last step\(seeds.count > 1 ? ", in percent: mean and standard deviation over \(seeds.count) seeds" : "")."
+                    + " Training error over the last twentieth of a pass, on the minibatches as trained: under noise and dropout.",
+                "Cost: the median over the steps of the ratio to “normal” at the same step; the networks take their steps in turn. "
+                    + "The last columns: passes over the images until the test error was first seen below that value.",
+            ].map { Prose($0) })
+    }
+
+    // MARK: - The page
+
+    private func chart(_ title: String, summary: Prose, _ value: KeyPath<Comparison.Record, Double?>) -> Chart {
+        Chart(
+            title, summary: summary, x: Axis("Passes over the training images", minimum: 0),
+            y: Axis(title, scale: .logarithmic, format: .percent),
+            series: norms.enumerated().map { index, norm in
+                let runs = seeds.map { seed in
+                    records.filter { $0.norm == norm && $0.seed == seed }.compactMap { record in
+                        record[keyPath: value].map { Series.Point(record.epoch, $0) }
+                    }
+                }
+                return Series(norm, meanOf: runs, colour: .slot(index))
+            }, height: 340)
+    }
+
+    /// The page.
+    package var page: Page {
+        let settings = summary.settings
+        let images = settings.batch * (summary.runs.first?.steps ?? 0)
+        var results: [Page.Block] = [.table(table)]
+        if seeds.count > 1 {
+            results.append(
+                .dots(
+                    DotPlot(
+                        "Test error of every seed", axis: Axis("Test error", format: .percent),
+                        rows: rows.map { .init($0.norm, [.init("test error", values: $0.test)]) })))
+        }
+        return Page(
+            "Weight normalization beside its rivals",
+            lead: """
+                One convolutional network, trained \(norms.count == 1 ? "in one way" : "in \(norms.count) ways") on \(summary.data), from the same \
+                draws and on the same minibatches in the same order. Only the parameterisation of its weights differs.
+                """,
+            sections: [
+                Page.Section("Results", results),
+                Page.Section(
+                    "Learning curves",
+                    [
+                        .chart(
+                            chart(
+                                "Test error", summary: "On the test images, without noise and dropout; running averages where a norm keeps them.",
+                                \.testError)),
+                        .chart(
+                            chart(
+                                "Training error", summary: "On the minibatches as trained, averaged over a twentieth of a pass.", \.trainError)),
+                    ]),
+                Page.Section(
+                    "What was compared",
+                    [
+                        .list([
+                            "\(strong: "normal"): plain weights, scaled at the start so that every pre-activation has mean 0 and deviation 1.",
+                            "\(strong: "weight"): w = g·v/‖v‖ with one g for each output unit, started as the same function as “normal”.",
+                            "\(strong: "batch"): batch normalization.",
+                            "\(strong: "mean-only-batch"): plain weights, the minibatch's mean taken off each pre-activation.",
+                            "\(strong: "weight+mean-only-batch"): weight normalization with the same.",
+                        ]),
+                        .row([
+                            .settings(
+                                .init(
+                                    "Training",
+                                    [
+                                        ("Images", summary.data), ("Images seen", "\(images)"), ("Minibatch", "\(settings.batch)"),
+                                        ("Maps", "\(settings.firstMaps) and \(settings.secondMaps) (the paper: 96 and 192)"),
+                                        ("Parameters", summary.runs.first.map { "\($0.parameters)" } ?? "–"),
+                                        ("Input noise", "σ = \(NumberText.general(settings.inputNoise))"),
+                                        ("Dropout", NumberText.general(settings.dropout)),
+                                        ("Optimizer", "Adam, β1 \(NumberText.general(settings.beta1)), then \(NumberText.general(settings.laterBeta1))"),
+                                        ("Learning rate", learningRates), ("Seeds", seeds.map { "\($0)" }.joined(separator: ", ")),
+                                    ])),
+                            .settings(
+                                .init(
+                                    "Machine",
+                                    [
+                                        ("Device", summary.device), ("Threads", "\(summary.threads)"), ("Vector instructions", summary.processor),
+                                        ("libtorch", summary.libtorch), ("Time for all", Self.duration(summary.seconds)),
+                                    ])),
+                        ]),
+                    ]),
+            ],
+            footer: """
+                Made by \(code: "weightnorm compare"), after Salimans & Kingma, \
+                \(link: "Weight Normalization", to: "https://arxiv.org/abs/1602.07868") (2016), Figure 1.
+                """)
+    }
+
+    private var learningRates: String {
+        let rates = norms.compactMap { norm in summary.runs.first { $0.norm == norm }?.learningRate }
+        if let first = rates.first, rates.allSatisfy({ $0 == first }) { return "\(NumberText.general(first)), linear to 0 in the second half" }
+        return zip(norms, rates).map { "\($0) \(NumberText.general($1))" }.joined(separator: ", ") + "; linear to 0 in the second half"
+    }
+
+    private static func duration(_ seconds: Double) -> String {
+        seconds < 120 ? "\(NumberText.fixed(seconds, decimals: 0)) s" : "\(NumberText.fixed(seconds / 60, decimals: 1)) min"
+    }
+}

@@ -1,0 +1,227 @@
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// Why a file could not be read or written: which file, what was tried, and the system's reason.
+public struct FileError: Error, CustomStringConvertible, Equatable {
+    /// The file or folder, as the caller named it.
+    public let path: String
+    /// What was tried, as it stands after "cannot": `write`, `read`, `start a run in`.
+    public let operation: String
+    /// The system's words for the failure, or what was expected and found.
+    public let reason: String
+
+    /// One line, such as `cannot write /x/summary.json: No space left on device`.
+    public var description: String {
+        "cannot \(operation) \(path): \(reason)".split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
+
+    package init(path: String, operation: String, reason: String) {
+        self.path = path
+        self.operation = operation
+        self.reason = reason
+    }
+
+    package init(path: String, operation: String, code: Int32) {
+        self.init(path: path, operation: operation, reason: String(cString: strerror(code)))
+    }
+}
+
+/// Writes files that are seen whole or not at all, also after a kill, a full disk or a power cut.
+package enum AtomicFile {
+    /// Replaces the file at `path` by `bytes`, or throws `FileError` and leaves what was there.
+    ///
+    /// A symbolic link stays and the file that it names is replaced. What is no regular file (a folder, a device) is refused:
+    /// the rename would put a file in the place of a device such as `/dev/null`.
+    package static func write(_ bytes: some Collection<UInt8>, to path: String) throws {
+        try prepare(bytes, for: path).commit()
+    }
+
+    /// Does all of the work that can fail for want of space or rights, without touching the file at `path` yet.
+    static func prepare(_ bytes: some Collection<UInt8>, for path: String) throws -> Prepared {
+        let destination = try self.destination(of: path)
+        let folder = self.folder(of: destination)
+        // The name does not hold the file's own: that would be too long for a name near the system's limit.
+        let temporary = join(folder, ".\(hexadecimal(UInt64.random(in: 0 ... .max)))\(temporarySuffix)")
+        let prepared = Prepared(path: path, temporary: temporary, destination: destination, folder: folder)
+        let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_EXCL, reportedAs: path, operation: "write")
+        var code = file.write(bytes)
+        if code == 0 { code = file.synchronize() }
+        // Network file systems and quotas may report a failed write only here.
+        let closing = file.close()
+        if code == 0 { code = closing }
+        guard code == 0 else {
+            prepared.discard()
+            throw FileError(path: path, operation: "write", code: code)
+        }
+        return prepared
+    }
+
+    /// A file that lies, whole, beside the place it is meant for.
+    struct Prepared {
+        let path: String
+        let temporary: String
+        let destination: String
+        let folder: String
+
+        func commit() throws {
+            guard rename(temporary, destination) == 0 else {
+                let code = errno
+                discard()
+                throw FileError(path: path, operation: "write", code: code)
+            }
+            try AtomicFile.synchronizeFolder(folder, reportedAs: path)
+        }
+
+        func discard() { unlink(temporary) }
+    }
+
+    /// All bytes of the file at `path`.
+    package static func contents(of path: String) throws -> [UInt8] {
+        try Descriptor(opening: path, O_RDONLY, reportedAs: path, operation: "read").contents(reportedAs: path)
+    }
+
+    /// Whether a name is one that `write` gives to a file not yet in its place: after a kill it may be left over.
+    static func isTemporary(_ name: String) -> Bool {
+        guard name.hasPrefix("."), name.hasSuffix(temporarySuffix) else { return false }
+        let middle = name.dropFirst().dropLast(temporarySuffix.count)
+        return middle.count == 16 && middle.allSatisfy(\.isHexDigit)
+    }
+
+    static func join(_ folder: String, _ name: String) -> String {
+        folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
+    }
+
+    private static let temporarySuffix = ".partial"
+
+    private static func hexadecimal(_ value: UInt64) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    private static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    private static func destination(of path: String) throws -> String {
+        var status = stat()
+        guard lstat(path, &status) == 0 else {
+            // Nothing there is the usual case. Other reasons (no right to search the folder) come again, better placed, at the opening.
+            if path.hasSuffix("/") { throw FileError(path: path, operation: "write", code: EISDIR) }
+            return path
+        }
+        var destination = path
+        if status.st_mode & S_IFMT == S_IFLNK {
+            guard let resolved = realpath(path, nil) else { return path }
+            defer { free(resolved) }
+            destination = String(cString: resolved)
+            guard stat(destination, &status) == 0 else { throw FileError(path: path, operation: "write", code: errno) }
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return destination
+        case S_IFDIR: throw FileError(path: path, operation: "write", code: EISDIR)
+        default: throw FileError(path: path, operation: "write", reason: "expected a regular file, found a device, pipe or socket")
+        }
+    }
+
+    /// Makes the rename last through a power cut.
+    private static func synchronizeFolder(_ folder: String, reportedAs path: String) throws {
+        let number = open(folder, O_RDONLY | O_CLOEXEC)
+        // A folder that may be written but not read: the file is in its place, so this is no failure.
+        guard number >= 0 else { return }
+        let code = Descriptor(number).synchronize()
+        // Some file systems cannot synchronize a folder and say so by EINVAL or ENOTSUP.
+        guard code == 0 || code == EINVAL || code == ENOTSUP else { throw FileError(path: path, operation: "write", code: code) }
+    }
+}
+
+/// An open file, closed when it is released.
+package struct Descriptor: ~Copyable {
+    let number: Int32
+
+    init(_ number: Int32) { self.number = number }
+
+    /// Opens a file; a failure names `path`, which may differ from the file's own while it is written beside its place.
+    package init(opening file: String, _ flags: Int32, reportedAs path: String, operation: String) throws {
+        var number: Int32
+        repeat { number = open(file, flags | O_CLOEXEC, 0o666) } while number < 0 && errno == EINTR
+        guard number >= 0 else { throw FileError(path: path, operation: operation, code: errno) }
+        self.number = number
+    }
+
+    deinit { _ = closeDescriptor(number) }
+
+    /// Closes the file; gives the system's error number, or 0.
+    consuming func close() -> Int32 {
+        let code = closeDescriptor(number) == 0 ? 0 : errno
+        discard self
+        return code
+    }
+
+    /// Writes every byte, in one call of the system where it takes them all at once; gives the system's error number, or 0.
+    package borrowing func write(_ bytes: some Collection<UInt8>) -> Int32 { Self.write(bytes, to: number) }
+
+    /// The same for a file that is not to be closed, such as standard error.
+    static func write(_ bytes: some Collection<UInt8>, to number: Int32) -> Int32 {
+        func writeAll(_ buffer: UnsafeBufferPointer<UInt8>) -> Int32 {
+            var rest = UnsafeRawBufferPointer(buffer)
+            while !rest.isEmpty {
+                let written = writeDescriptor(number, rest.baseAddress, rest.count)
+                if written > 0 {
+                    rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+                } else if written == 0 {
+                    return EIO  // never seen for a regular file; without this the loop could run for ever
+                } else if errno != EINTR {
+                    return errno
+                }
+            }
+            return 0
+        }
+        return bytes.withContiguousStorageIfAvailable(writeAll) ?? Array(bytes).withUnsafeBufferPointer(writeAll)
+    }
+
+    borrowing func synchronize() -> Int32 {
+        while fsync(number) != 0 {
+            if errno != EINTR { return errno }
+        }
+        return 0
+    }
+
+    /// The number of bytes in the file.
+    borrowing func size(reportedAs path: String) throws -> Int {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { throw FileError(path: path, operation: "read", code: errno) }
+        return Int(status.st_size)
+    }
+
+    borrowing func truncate(to size: Int) -> Int32 {
+        while ftruncate(number, off_t(size)) != 0 {
+            if errno != EINTR { return errno }
+        }
+        return 0
+    }
+
+    /// All bytes from the file's beginning, whatever its position is.
+    borrowing func contents(reportedAs path: String) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(try size(reportedAs: path))
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = pread(number, &chunk, chunk.count, off_t(bytes.count))
+            if count > 0 {
+                bytes += chunk[..<count]
+            } else if count == 0 {
+                return bytes
+            } else if errno != EINTR {
+                throw FileError(path: path, operation: "read", code: errno)
+            }
+        }
+    }
+}
+
+// Inside `Descriptor` the names `close` and `write` are its own methods.
+private func closeDescriptor(_ number: Int32) -> Int32 { close(number) }
+private func writeDescriptor(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int { write(number, bytes, count) }

@@ -1,0 +1,218 @@
+import Foundation
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// Shows on standard error how far a training is, how fast it goes and how long it will take.
+///
+/// On a terminal it is one line, redrawn in place at most ten times a second:
+/// `train [########--------]  340/1000  34 %  12.3 steps/s  53 s left  loss 0.42`.
+/// Elsewhere (a file, a pipe, `TERM=dumb`) it is plain lines, at most one in `interval` seconds, and the last.
+/// `NO_COLOR` switches the colour off. (Foundation has a class `Progress`, hence the longer name.)
+public final class ProgressDisplay {
+    /// Where the display writes, and the clock it reads: replaced in tests, so that these measure no real time.
+    package struct Surroundings {
+        /// The columns of the terminal; nil if lines cannot be redrawn.
+        package var columns: () -> Int?
+        package var colored: Bool
+        /// Seconds from any fixed point.
+        package var now: () -> Double
+        package var write: (String) -> Void
+
+        package init(columns: @escaping () -> Int?, colored: Bool, now: @escaping () -> Double, write: @escaping (String) -> Void) {
+            self.columns = columns
+            self.colored = colored
+            self.now = now
+            self.write = write
+        }
+    }
+
+    private let label: String
+    private let unit: String
+    private let total: Int
+    private let interval: Double
+    private let surroundings: Surroundings
+    private let redraws: Bool
+
+    private let firstDone: Int
+    private let start: Double
+    private var done: Int
+    private var note = ""
+    private var lastUpdate: Double
+    private var lastOutput: Double
+    private var recentSteps = 0.0
+    private var recentSeconds = 0.0
+    private var line: String?
+    private var finished = false
+
+    /// Begins to count the time.
+    ///
+    /// - Parameters:
+    ///   - done: what was done before, by a run that goes on from a checkpoint: it does not count for the rate.
+    ///   - unit: what is counted, in the plural.
+    ///   - interval: the least number of seconds between two plain lines.
+    public convenience init(label: String, total: Int, done: Int = 0, unit: String = "steps", interval: Double = 10) {
+        self.init(label: label, total: total, done: done, unit: unit, interval: interval, surroundings: .standardError())
+    }
+
+    package init(label: String, total: Int, done: Int = 0, unit: String = "steps", interval: Double = 10, surroundings: Surroundings) {
+        self.label = oneLine(label)
+        self.unit = oneLine(unit)
+        self.total = total
+        self.interval = interval
+        self.surroundings = surroundings
+        redraws = surroundings.columns() != nil
+        self.done = done
+        firstDone = done
+        start = surroundings.now()
+        lastUpdate = start
+        lastOutput = redraws ? -.infinity : start
+    }
+
+    // A training that ends by an error leaves its last line readable, and the error's message on a line of its own.
+    deinit {
+        if line != nil { surroundings.write("\n") }
+    }
+
+    /// Tells how much is done in all; cheap enough for every step.
+    ///
+    /// - Parameter note: free text at the line's end, such as the current loss; without it the last one stays.
+    public func update(done: Int, note: String? = nil) {
+        guard !finished else { return }
+        let now = surroundings.now()
+        count(done, at: now)
+        if let note { self.note = oneLine(note) }
+        guard now - lastOutput >= (redraws ? 0.1 : interval) else { return }
+        lastOutput = now
+        let rate = recentSeconds > 0 ? recentSteps / recentSeconds : nil
+        let left = rate.flatMap { $0 > 0 ? Double(max(total - done, 0)) / $0 : nil }
+        show(rate: rate, time: left.map { "\(Self.duration($0)) left" })
+    }
+
+    /// Writes a message on a line of its own, above the display.
+    public func print(_ message: String) {
+        guard let line else { return surroundings.write("\(message)\n") }
+        surroundings.write("\(eraseLine)\(message)\n\(line)")
+    }
+
+    /// Writes the last line, with the time that all took and the mean rate; afterwards updates have no effect.
+    public func finish(note: String? = nil) {
+        guard !finished else { return }
+        finished = true
+        if let note { self.note = oneLine(note) }
+        let seconds = surroundings.now() - start
+        show(rate: seconds > 0 ? Double(max(done - firstDone, 0)) / seconds : nil, time: "took \(Self.duration(seconds))")
+        if line != nil { surroundings.write("\n") }
+        line = nil
+    }
+
+    // MARK: Rate
+
+    /// The rate is steps by seconds, both summed with weights that fall by e in 30 seconds: it follows a change of speed, is the
+    /// mean from the first step on, and does not depend on how often `update` is called.
+    private func count(_ done: Int, at now: Double) {
+        let seconds = max(now - lastUpdate, 0)
+        let kept = exp(-seconds / 30)
+        // A count that goes back, as for a new try from a checkpoint, is no negative speed.
+        recentSteps = recentSteps * kept + Double(max(done - self.done, 0))
+        recentSeconds = recentSeconds * kept + seconds
+        self.done = done
+        lastUpdate = now
+    }
+
+    // MARK: Lines
+
+    private func show(rate: Double?, time: String?) {
+        let share = total > 0 ? Double(done) / Double(total) : 1
+        // Rounded down: 100 % stands for all of it.
+        let percent = "\(Int(min(max(share, 0), 1) * 100)) %"
+        let speed = rate.map { "\(Self.number($0)) \(unit)/s" }
+        guard redraws else {
+            let parts = ["\(label): \(done)/\(total) (\(percent))", speed, time, note.isEmpty ? nil : note]
+            return surroundings.write(parts.compactMap { $0 }.joined(separator: ", ") + "\n")
+        }
+        let parts = ["\(done)/\(total)", percent, speed, time, note.isEmpty ? nil : note]
+        let text = parts.compactMap { $0 }.joined(separator: "  ")
+        // A character in the last column makes some terminals go to the next line. The width is asked again: a window may change.
+        let room = (surroundings.columns() ?? 80) - 1
+        let bar = min(room - width(of: label) - width(of: text) - 5, 30)
+        let drawn: String
+        if bar >= 8 {
+            let full = Int((min(max(share, 0), 1) * Double(bar)).rounded(.down))
+            let filled = String(repeating: "#", count: full)
+            let colored = surroundings.colored && full > 0 ? "\u{1B}[32m\(filled)\u{1B}[0m" : filled
+            drawn = "\(label) [\(colored)\(String(repeating: "-", count: bar - full))]  \(text)"
+        } else {
+            drawn = cut("\(label)  \(text)", to: room)
+        }
+        line = drawn
+        surroundings.write(eraseLine + drawn)
+    }
+
+    /// A span of time as people say it: `45 s`, `2 min 10 s`, `3 h 05 min`, `2 d 4 h`.
+    package static func duration(_ seconds: Double) -> String {
+        guard seconds.isFinite, seconds < 1e9 else { return "unknown time" }
+        let whole = Int(max(seconds, 0).rounded())
+        func twoDigits(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        switch whole {
+        case ..<60: return "\(whole) s"
+        case ..<3600: return "\(whole / 60) min \(twoDigits(whole % 60)) s"
+        case ..<86400: return "\(whole / 3600) h \(twoDigits(whole / 60 % 60)) min"
+        default: return "\(whole / 86400) d \(whole / 3600 % 24) h"
+        }
+    }
+
+    /// About three digits, as many as a rate deserves.
+    private static func number(_ value: Double) -> String {
+        switch value {
+        case 100...: String(format: "%.0f", value)
+        case 10...: String(format: "%.1f", value)
+        case 0.1...: String(format: "%.2f", value)
+        default: String(format: "%.2g", value)
+        }
+    }
+}
+
+extension ProgressDisplay.Surroundings {
+    /// The process's standard error, environment and a clock that no one sets.
+    static func standardError() -> Self {
+        let environment = ProcessInfo.processInfo.environment
+        let type = environment["TERM"] ?? ""
+        let redraws = isatty(STDERR_FILENO) == 1 && !type.isEmpty && type != "dumb"
+        let origin = ContinuousClock.now
+        return Self(
+            columns: {
+                guard redraws else { return nil }
+                var size = winsize()
+                return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+            },
+            colored: (environment["NO_COLOR"] ?? "").isEmpty,
+            now: { (ContinuousClock.now - origin) / .seconds(1) },
+            // A display that cannot be written is no reason to stop a training.
+            write: { _ = Descriptor.write($0.utf8, to: STDERR_FILENO) })
+    }
+}
+
+private let eraseLine = "\r\u{1B}[K"
+
+/// A text without what would move the cursor.
+private func oneLine(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+}
+
+/// Columns on a terminal, at most: what is not ASCII may take two.
+private func width(of text: String) -> Int {
+    text.reduce(0) { $0 + ($1.isASCII ? 1 : 2) }
+}
+
+private func cut(_ text: String, to room: Int) -> String {
+    var used = 0
+    return String(
+        text.prefix { character in
+            used += character.isASCII ? 1 : 2
+            return used <= room
+        })
+}

@@ -1,0 +1,261 @@
+import Foundation
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// The folder of one run: its settings, its measurements as they come, and its results.
+///
+/// - `config.json`: the settings, written at the start.
+/// - `metrics.jsonl`: one JSON object a line, appended by ``record(_:)``.
+/// - Whatever is written by ``write(_:named:)``: `summary.json`, `report.html`, a checkpoint. Each is there whole or not at all.
+/// - `.weightnorm-run`: the mark of such a folder. It lists the run's files, one name a line, so that a new run in the same
+///   folder removes exactly them; and it is locked while the run lasts, so that two runs never write into one folder.
+///
+/// JSON has no numbers for NaN and the infinities. They are written as the strings `"nan"`, `"inf"` and `"-inf"`, and read back
+/// as numbers by ``records(_:at:)`` and ``read(_:named:at:)``.
+///
+/// Every failure is a ``FileError``, except that of a value which cannot be encoded.
+public final class RunFolder {
+    /// The folder, as the caller named it.
+    public let path: String
+
+    private let marker: Descriptor
+    private let metrics: Descriptor
+    private var names: [String]
+
+    private static let markerName = ".weightnorm-run"
+    private static let markerHeader = "A run of swift-weightnorm. A new run in this folder removes the files named below."
+    private static let configName = "config.json"
+    private static let metricsName = "metrics.jsonl"
+
+    private init(path: String, marker: consuming Descriptor, metrics: consuming Descriptor, names: [String]) {
+        self.path = path
+        self.marker = marker
+        self.metrics = metrics
+        self.names = names
+    }
+
+    /// Starts a run in a new or empty folder, or in the folder of an earlier run, whose files are removed.
+    ///
+    /// Parent folders are made. A folder that holds anything but a run is refused, and so is one in which a run is going on.
+    /// The earlier run's files are removed only when the new `config.json` lies, whole, on the disk beside the old one.
+    public static func start(at path: String, config: some Encodable) throws -> RunFolder {
+        let json = try encode(config, pretty: true)
+        let task = "start a run in"
+        try makeFolder(path, for: path)
+        let entries = try list(path, operation: task)
+        if !entries.contains(markerName), let other = entries.min() {
+            throw FileError(
+                path: path, operation: task, reason: "expected a new folder, an empty one or an earlier run's, found \(other) in it")
+        }
+        let marker = try claim(path, O_RDWR | O_CREAT | O_APPEND, operation: task)
+        let config = try AtomicFile.prepare(json, for: AtomicFile.join(path, configName))
+        do {
+            // The results first: a kill in between must not leave an old summary without what it sums up.
+            var old = ["summary.json", "report.html", metricsName]
+            old += try namesListed(in: marker, at: path).filter { !old.contains($0) && $0 != configName }
+            let leftovers = entries.filter { AtomicFile.isTemporary($0) }
+            for name in old + leftovers { try remove(name, in: path) }
+            let names = [configName, metricsName]
+            var code = marker.truncate(to: 0)
+            if code == 0 { code = marker.write("\(([markerHeader] + names).joined(separator: "\n"))\n".utf8) }
+            if code == 0 { code = marker.synchronize() }
+            guard code == 0 else { throw FileError(path: AtomicFile.join(path, markerName), operation: "write", code: code) }
+            try config.commit()
+            return RunFolder(path: path, marker: marker, metrics: try openMetrics(path), names: names)
+        } catch {
+            config.discard()
+            throw error
+        }
+    }
+
+    /// Goes on with the run in a folder; a last line of `metrics.jsonl` that a kill left incomplete is cut off.
+    ///
+    /// - Parameter count: how many records to keep, for a run that goes on from a checkpoint: the later ones will be made again.
+    public static func reopen(at path: String, keepingRecords count: Int? = nil) throws -> RunFolder {
+        let task = "go on with the run in"
+        guard try list(path, operation: task).contains(markerName) else {
+            throw FileError(path: path, operation: task, reason: "expected a run's folder, found no \(markerName) in it")
+        }
+        let marker = try claim(path, O_RDWR | O_APPEND, operation: task)
+        let names = try namesListed(in: marker, at: path)
+        let metrics = try openMetrics(path)
+        let file = AtomicFile.join(path, metricsName)
+        let bytes = try metrics.contents(reportedAs: file)
+        let ends = bytes.indices.filter { bytes[$0] == newline }.map { $0 + 1 }
+        let kept = count ?? ends.count
+        guard kept >= 0, kept <= ends.count else {
+            throw FileError(path: path, operation: task, reason: "expected \(kept) records in \(metricsName), found \(ends.count)")
+        }
+        let code = metrics.truncate(to: kept == 0 ? 0 : ends[kept - 1])
+        guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
+        return RunFolder(path: path, marker: marker, metrics: metrics, names: names)
+    }
+
+    /// Appends one record to `metrics.jsonl`: a value that encodes as a JSON object, such as a struct or a `[String: Double]`.
+    ///
+    /// The line goes to the system whole, in one call, so that a reader and a killed run see whole lines. If it does not fit on the
+    /// disk, what was written of it is taken back.
+    public func record(_ metrics: some Encodable) throws {
+        let file = AtomicFile.join(path, Self.metricsName)
+        var line = try Self.encode(metrics, pretty: false)
+        guard line.first == UInt8(ascii: "{") else {
+            throw FileError(path: file, operation: "write", reason: "expected a record that is a JSON object, found \(type(of: metrics))")
+        }
+        line.append(Self.newline)
+        let size = try self.metrics.size(reportedAs: file)
+        let code = self.metrics.write(line)
+        guard code == 0 else {
+            // Cutting a file needs no space. Should it fail all the same, `reopen` and `records` pass over the incomplete line.
+            _ = self.metrics.truncate(to: size)
+            throw FileError(path: file, operation: "write", code: code)
+        }
+    }
+
+    /// Writes a file of the run, whole or not at all, in the place of an earlier one of that name.
+    ///
+    /// - Parameter name: a plain name, without `/`.
+    public func write(_ bytes: some Collection<UInt8>, named name: String) throws {
+        try AtomicFile.write(bytes, to: path(for: name))
+    }
+
+    /// Writes a value as JSON, with sorted keys, for people to read too.
+    public func write(json value: some Encodable, named name: String) throws {
+        try write(try Self.encode(value, pretty: true), named: name)
+    }
+
+    /// The path of a file of the run that someone else writes; a later run in this folder will remove it.
+    public func path(for name: String) throws -> String {
+        let file = AtomicFile.join(path, name)
+        guard Self.isPlain(name), name != Self.metricsName, name != Self.markerName else {
+            throw FileError(path: file, operation: "write", reason: "expected a plain file name that the run does not use itself")
+        }
+        if !names.contains(name) {
+            // Listed before it exists: a kill in between leaves a name without a file, never a file that no later run removes.
+            let size = try marker.size(reportedAs: path)
+            var code = marker.write("\(name)\n".utf8)
+            if code == 0 { code = marker.synchronize() }
+            guard code == 0 else {
+                _ = marker.truncate(to: size)
+                throw FileError(path: file, operation: "write", code: code)
+            }
+            names.append(name)
+        }
+        return file
+    }
+
+    // MARK: Reading
+
+    /// The records in the `metrics.jsonl` of a run's folder, in the order of writing; an incomplete last line is passed over.
+    public static func records<Record: Decodable>(_ type: Record.Type = Record.self, at path: String) throws -> [Record] {
+        let file = AtomicFile.join(path, metricsName)
+        var lines = try AtomicFile.contents(of: file).split(separator: newline, omittingEmptySubsequences: false)
+        lines.removeLast()  // what follows the last newline: nothing, or the incomplete line
+        return try lines.enumerated().map { number, line in
+            try decode(type, from: Data(line), at: file, place: "line \(number + 1)")
+        }
+    }
+
+    /// A JSON file of a run's folder, such as `config.json` or `summary.json`.
+    public static func read<Value: Decodable>(_ type: Value.Type = Value.self, named name: String, at path: String) throws -> Value {
+        let file = AtomicFile.join(path, name)
+        return try decode(type, from: Data(AtomicFile.contents(of: file)), at: file, place: "its content")
+    }
+}
+
+extension RunFolder {
+    private static let newline = UInt8(ascii: "\n")
+
+    private static func encode(_ value: some Encodable, pretty: Bool) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        return try [UInt8](encoder.encode(value)) + (pretty ? [newline] : [])
+    }
+
+    private static func decode<Value: Decodable>(_ type: Value.Type, from data: Data, at file: String, place: String) throws -> Value {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        do {
+            return try decoder.decode(type, from: data)
+        } catch let error as DecodingError {
+            let context: DecodingError.Context? =
+                switch error {
+                case .typeMismatch(_, let context), .valueNotFound(_, let context): context
+                case .keyNotFound(_, let context), .dataCorrupted(let context): context
+                @unknown default: nil
+                }
+            let key = (context?.codingPath ?? []).map(\.stringValue).joined(separator: ".")
+            let found = (context?.debugDescription ?? "\(error)") + (key.isEmpty ? "" : " (at \(key))")
+            throw FileError(path: file, operation: "read", reason: "\(place) is not a JSON \(type): \(found)")
+        }
+    }
+
+    /// Whether a name stands for a file directly in the folder, and for one line of the list.
+    private static func isPlain(_ name: String) -> Bool {
+        !name.isEmpty && name != "." && name != ".." && !name.unicodeScalars.contains { $0 == "/" || $0.value < 0x20 || $0.value == 0x7F }
+    }
+
+    private static func makeFolder(_ folder: String, for path: String) throws {
+        let task = "start a run in"
+        var status = stat()
+        if stat(folder, &status) == 0 {
+            guard status.st_mode & S_IFMT == S_IFDIR else {
+                throw FileError(path: path, operation: task, reason: "expected a folder, found a file at \(folder)")
+            }
+            return
+        }
+        guard errno == ENOENT, !folder.isEmpty else { throw FileError(path: path, operation: task, code: folder.isEmpty ? ENOENT : errno) }
+        var parent = Substring(folder)
+        while parent.hasSuffix("/") { parent.removeLast() }
+        if let slash = parent.lastIndex(of: "/") {
+            try makeFolder(slash == parent.startIndex ? "/" : String(parent[..<slash]), for: path)
+        }
+        // Another process may have been quicker.
+        guard mkdir(folder, 0o777) == 0 || errno == EEXIST else { throw FileError(path: path, operation: task, code: errno) }
+    }
+
+    private static func list(_ path: String, operation: String) throws -> [String] {
+        guard let folder = opendir(path) else { throw FileError(path: path, operation: operation, code: errno) }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: $0.pointee)) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// Opens the mark of a run's folder and locks it for as long as it stays open.
+    private static func claim(_ path: String, _ flags: Int32, operation: String) throws -> Descriptor {
+        let marker = try Descriptor(opening: AtomicFile.join(path, markerName), flags, reportedAs: path, operation: operation)
+        // A file system without locks gives another error; there the run goes on unguarded.
+        if flock(marker.number, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK {
+            throw FileError(path: path, operation: operation, reason: "another run is going on in it")
+        }
+        return marker
+    }
+
+    private static func namesListed(in marker: borrowing Descriptor, at path: String) throws -> [String] {
+        let bytes = try marker.contents(reportedAs: AtomicFile.join(path, markerName))
+        let lines = bytes.split(separator: newline).dropFirst().map { String(decoding: $0, as: UTF8.self) }
+        // The list is a file that anyone can edit: it must not lead out of the folder.
+        return lines.filter { isPlain($0) && $0 != markerName }
+    }
+
+    private static func openMetrics(_ path: String) throws -> Descriptor {
+        let file = AtomicFile.join(path, metricsName)
+        return try Descriptor(opening: file, O_RDWR | O_CREAT | O_APPEND, reportedAs: file, operation: "write")
+    }
+
+    private static func remove(_ name: String, in path: String) throws {
+        let file = AtomicFile.join(path, name)
+        guard unlink(file) == 0 || errno == ENOENT else { throw FileError(path: file, operation: "remove", code: errno) }
+    }
+}

@@ -1,0 +1,52 @@
+import Datasets
+import Testing
+import Torch
+
+struct BatchesTests {
+    /// Image i has i in every pixel, and i mod 10 for its class.
+    private let set = ImageSet(
+        images: (0..<23).flatMap { [UInt8](repeating: UInt8($0), count: 6) }, labels: (0..<23).map { UInt8($0 % 10) }, rows: 2, columns: 3)
+
+    private func identities(_ batches: Batches) -> [[Int]] {
+        batches.map { batch in
+            let images = batch.images.flattened(from: 1)
+            #expect(batch.images.shape == [batch.count, 1, 2, 3] && batch.images.type == .uint8 && batch.labels.type == .int64)
+            let first = images.selected(0, along: 1).elements(as: Int.self)
+            #expect((images .== images.sliced(0..<1, along: 1)).allTrue(), "an image's pixels stay together")
+            #expect(batch.labels.elements(as: Int.self) == first.map { $0 % 10 }, "labels stay with their images")
+            return first
+        }
+    }
+
+    @Test("every image comes once an epoch, in equal minibatches, the rest is dropped")
+    func shuffled() {
+        let batches = Batches.shuffled(set, size: 5, seed: 1, epoch: 0)
+        let found = identities(batches)
+        #expect(batches.count == 4 && found.map(\.count) == [5, 5, 5, 5])
+        #expect(Set(found.joined()).count == 20)
+    }
+
+    @Test("the order depends on seed and epoch, and on nothing else")
+    func order() {
+        func order(_ seed: UInt64, _ epoch: Int) -> [Int] { identities(.shuffled(set, size: 4, seed: seed, epoch: epoch)).flatMap { $0 } }
+        #expect(order(1, 0) == order(1, 0))
+        #expect(order(1, 0) != order(1, 1))
+        #expect(order(1, 0) != order(2, 0))
+    }
+
+    @Test("in order, nothing is dropped")
+    func inOrder() {
+        let batches = Batches.inOrder(set, size: 10)
+        #expect(identities(batches).flatMap { $0 } == Array(0..<23))
+        #expect(batches.map(\.count) == [10, 10, 3])
+    }
+
+    @Test("an iterator may be left before its end")
+    func leftEarly() {
+        for _ in 0..<50 {
+            var iterator = Batches.shuffled(set, size: 2, seed: 3, epoch: 0).makeIterator() as Batches.Iterator?
+            _ = iterator?.next()
+            iterator = nil
+        }
+    }
+}
