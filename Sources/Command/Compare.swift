@@ -21,7 +21,8 @@ struct Compare: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Norms to compare, separated by commas, out of: \(Normalization.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "list"))
+            "Norms to compare, separated by commas, out of: \(Normalization.allCases.map(\.rawValue).joined(separator: ", ")).",
+            valueName: "list"))
     var norms = "normal,weight,batch,mean-only-batch,weight+mean-only-batch"
 
     @Option(help: ArgumentHelp("Passes over the training images.", valueName: "number"))
@@ -56,10 +57,13 @@ struct Compare: ParsableCommand {
     @Option(help: ArgumentHelp("Folder for the results: new, empty, or of an earlier comparison, which is replaced.", valueName: "folder"))
     var out = "runs/compare"
 
-    private static let rates = Normalization.allCases.map { "\($0.rawValue) \(ClassificationSettings.quick.learningRate($0))" }.joined(separator: ", ")
+    private static let rates = Normalization.allCases.map { "\($0.rawValue) \(ClassificationSettings.quick.learningRate($0))" }.joined(
+        separator: ", ")
 
     func run() throws {
-        let normalizations = try list(norms, option: "norms", expected: "norms out of \(Normalization.allCases.map(\.rawValue).joined(separator: ", "))") {
+        let normalizations = try list(
+            norms, option: "norms", expected: "norms out of \(Normalization.allCases.map(\.rawValue).joined(separator: ", "))"
+        ) {
             Normalization(rawValue: $0)
         }
         let seeds = try list(seeds, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) }

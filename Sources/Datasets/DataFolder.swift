@@ -5,10 +5,12 @@ public enum DataFolder {
     /// The data sets that are known by name: each is a folder of that name in the cache.
     public static let names = ["fashion-mnist"]
 
-    /// The cache of this package: `$XDG_CACHE_HOME/swift-weightnorm`, or `~/.cache/swift-weightnorm`.
+    /// The cache of this package, as the set-up scripts find it: `$XDG_CACHE_HOME/swift-weightnorm` where that is an absolute path, else
+    /// `~/.cache/swift-weightnorm`.
     public static var cache: String {
         let environment = ProcessInfo.processInfo.environment
-        let base = environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? "\(environment["HOME"] ?? NSHomeDirectory())/.cache"
+        let base =
+            environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "\(environment["HOME"] ?? NSHomeDirectory())/.cache"
         return "\(base)/swift-weightnorm"
     }
 
@@ -20,7 +22,9 @@ public enum DataFolder {
             var isFolder: ObjCBool = false
             guard FileManager.default.fileExists(atPath: data, isDirectory: &isFolder), isFolder.boolValue else {
                 throw DatasetError(
-                    path: data, problem: "expected \(names.joined(separator: " or ")) or a folder with the four IDX files of such a data set, found neither")
+                    path: data,
+                    problem:
+                        "expected \(names.joined(separator: " or ")) or a folder with the four IDX files of such a data set, found neither")
             }
             return try ImageSet.load(folder: data, split: split)
         }

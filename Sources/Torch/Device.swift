@@ -15,10 +15,12 @@ public struct Device: Hashable, Sendable, CustomStringConvertible {
     public static func cuda(_ index: Int = 0) throws -> Device {
         var count: Int32 = 0
         if let message = ctorch_cuda_load(&count) {
-            throw TorchError("no CUDA device: expected libtorch_cuda.so beside libtorch_cpu.so and an NVIDIA driver; \(takeMessage(message))")
+            throw TorchError(
+                "no CUDA device: expected libtorch_cuda.so beside libtorch_cpu.so and an NVIDIA driver; \(takeMessage(message))")
         }
         guard (0..<Int(count)).contains(index) else {
-            throw TorchError("no CUDA device \(index): expected an index below the number of devices, found \(count) device\(count == 1 ? "" : "s")")
+            throw TorchError(
+                "no CUDA device \(index): expected an index below the number of devices, found \(count) device\(count == 1 ? "" : "s")")
         }
         return Device(code: 1 << 8 | Int32(index))
     }

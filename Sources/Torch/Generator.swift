@@ -12,7 +12,9 @@ public final class Generator {
     /// A generator with the given seed.
     public init(seed: UInt64, device: Device = .cpu) {
         var handle: CTorchGenerator?
-        if let message = ctorch_generator_create(device.code, seed, &handle) { fatalError("generator on \(device): \(takeMessage(message))") }
+        if let message = ctorch_generator_create(device.code, seed, &handle) {
+            fatalError("generator on \(device): \(takeMessage(message))")
+        }
         guard let handle else { fatalError("generator on \(device): none was made") }
         self.handle = handle
         self.device = device

@@ -48,7 +48,9 @@ public struct Tensor: Sendable {
     /// The type of the elements.
     public var type: ElementType {
         let raw = withExtendedLifetime(reference) { ctorch_tensor_type(reference.handle) }
-        guard let type = ElementType(rawValue: raw) else { fatalError("a tensor of libtorch's element type \(raw), which has no name here") }
+        guard let type = ElementType(rawValue: raw) else {
+            fatalError("a tensor of libtorch's element type \(raw), which has no name here")
+        }
         return type
     }
 
@@ -94,7 +96,8 @@ extension Tensor {
         precondition(shape.allSatisfy { $0 >= 0 }, "shape of a tensor: expected lengths of at least 0, found \(shape)")
         var result: CTorchTensor?
         let message = shape.map { Int64($0) }.withUnsafeBufferPointer {
-            ctorch_tensor_from_bytes(bytes.baseAddress, bytes.count, $0.baseAddress, Int64(shape.count), type.rawValue, device.code, &result)
+            ctorch_tensor_from_bytes(
+                bytes.baseAddress, bytes.count, $0.baseAddress, Int64(shape.count), type.rawValue, device.code, &result)
         }
         if let message { fatalError("tensor from bytes: \(takeMessage(message))") }
         guard let result else { fatalError("tensor from bytes: none was made") }

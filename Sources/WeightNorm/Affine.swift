@@ -17,7 +17,8 @@ public final class Affine<Map: LinearMap>: Layer {
     public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil) {
         precondition(weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
         if let bias {
-            precondition(bias.value.shape == [map.outputs], "bias of an affine layer: expected shape [\(map.outputs)], found \(bias.value.shape)")
+            precondition(
+                bias.value.shape == [map.outputs], "bias of an affine layer: expected shape [\(map.outputs)], found \(bias.value.shape)")
         }
         self.map = map
         self.weight = weight
@@ -78,7 +79,8 @@ extension Affine where Map == ConvolutionMap {
         bias: Bool = true, type: ElementType = .float32, random: Generator
     ) {
         self.init(
-            inputs, to: outputs, kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding], normalization: normalization,
+            inputs, to: outputs, kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding],
+            normalization: normalization,
             bias: bias, type: type, random: random)
     }
 }

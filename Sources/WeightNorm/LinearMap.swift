@@ -69,7 +69,8 @@ public struct ConvolutionMap: LinearMap, Sendable {
         self.dilation = dilation ?? ones
         self.groups = groups
         requirePositive(
-            ["inputs": [inputs], "outputs": [outputs], "kernel": kernel, "stride": self.stride, "dilation": self.dilation], of: "convolution")
+            ["inputs": [inputs], "outputs": [outputs], "kernel": kernel, "stride": self.stride, "dilation": self.dilation],
+            of: "convolution")
         requireGroups(groups, inputs, outputs)
     }
 

@@ -52,7 +52,9 @@ private struct Collector {
     mutating func visit(_ value: Any, path: [String]) {
         switch value {
         case let parameter as Parameter:
-            if seen.insert(ObjectIdentifier(parameter)).inserted { parameters.append(Named(path: path.joined(separator: "."), value: parameter)) }
+            if seen.insert(ObjectIdentifier(parameter)).inserted {
+                parameters.append(Named(path: path.joined(separator: "."), value: parameter))
+            }
             return
         case let buffer as Buffer:
             if seen.insert(ObjectIdentifier(buffer)).inserted { buffers.append(Named(path: path.joined(separator: "."), value: buffer)) }
@@ -92,7 +94,8 @@ private struct Collector {
         }
         precondition(
             inner.parameters.isEmpty && inner.buffers.isEmpty,
-            "module: expected parameters in properties, optionals or arrays, found a dictionary or set of them at '\(path.joined(separator: "."))'")
+            "module: expected parameters in properties, optionals or arrays, found a dictionary or set of them at '\(path.joined(separator: "."))'"
+        )
     }
 
     /// The property's name; what the compiler puts before lazy properties' and wrappers' names is taken off, and so are labels of tuples without names.

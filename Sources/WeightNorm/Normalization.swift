@@ -102,7 +102,8 @@ public final class BatchNorm: Normalizer {
         let feature = axis < 0 ? input.rank + axis : axis
         guard feature != 1 else { return normalized(input, pass) }
         // The operator wants the features on axis 1.
-        precondition(feature == input.rank - 1, "batch norm: expected the features on axis 1 or the last, found \(feature) of \(input.rank)")
+        precondition(
+            feature == input.rank - 1, "batch norm: expected the features on axis 1 or the last, found \(feature) of \(input.rank)")
         let shape = input.shape
         return normalized(input.reshaped([-1, shape[feature]]), pass).reshaped(shape)
     }

@@ -37,9 +37,12 @@ struct MachineTests {
         #expect { try Device(named: name) } throws: { "\($0)" == "unknown device: expected cpu, cuda or cuda:INDEX, found '\(name)'" }
     }
 
-    @Test("without CUDA, asking for it says what was looked for", .enabled(if: (try? Device.cuda()) == nil, "this machine has a CUDA device"))
+    @Test(
+        "without CUDA, asking for it says what was looked for", .enabled(if: (try? Device.cuda()) == nil, "this machine has a CUDA device"))
     func noCUDA() {
-        #expect { try Device(named: "cuda") } throws: { "\($0)".hasPrefix("no CUDA device: expected libtorch_cuda.so") || "\($0)".contains("found 0 devices") }
+        #expect { try Device(named: "cuda") } throws: {
+            "\($0)".hasPrefix("no CUDA device: expected libtorch_cuda.so") || "\($0)".contains("found 0 devices")
+        }
     }
 
     @Test("the version is one that is supported")

@@ -20,11 +20,13 @@ struct InitializationTests {
             Convolution(8, to: 6, kernel: [3, 3], stride: [2, 2], normalization: normalization, type: .float64, random: random), probes[1],
             Activation.relu,
             TransposedConvolution(6, to: 4, kernel: [2, 2], stride: [2, 2], normalization: normalization, type: .float64, random: random),
-            probes[2], Activation.elu, Flatten(), Dense(4 * 6 * 6, to: 10, normalization: normalization, type: .float64, random: random), probes[3])
+            probes[2], Activation.elu, Flatten(), Dense(4 * 6 * 6, to: 10, normalization: normalization, type: .float64, random: random),
+            probes[3])
     }
 
     @Test(
-        "pre-activations get mean 0 and the target deviation per unit in every layer, under noise and dropout", arguments: Normalization.allCases,
+        "pre-activations get mean 0 and the target deviation per unit in every layer, under noise and dropout",
+        arguments: Normalization.allCases,
         [1, 0.1])
     func everyLayer(normalization: Normalization, target: Double) throws {
         let probes = (0..<4).map { _ in Probe() }
@@ -112,7 +114,8 @@ struct InitializationTests {
         let bias = Tensor([1.0, -1, 0])
         let normalized = Dense(
             map: DenseMap(inputs: 4, outputs: 3),
-            weight: .normalized(direction: Parameter(weight), gain: Parameter(gain.reshaped([3, 1])), units: .axis(0)), bias: Parameter(bias))
+            weight: .normalized(direction: Parameter(weight), gain: Parameter(gain.reshaped([3, 1])), units: .axis(0)),
+            bias: Parameter(bias))
         let batchNorm = BatchNorm(features: 3, epsilon: 0, type: .float64)
         batchNorm.gain.assign(gain)
         batchNorm.bias.assign(bias)

@@ -4,12 +4,15 @@ import WeightNorm
 
 struct LayerTests {
     @Test(
-        "gradients of every kind of layer and normalization agree with finite differences", arguments: LayerCase.all, Normalization.allCases)
+        "gradients of every kind of layer and normalization agree with finite differences", arguments: LayerCase.all, Normalization.allCases
+    )
     func finiteDifferences(layerCase: LayerCase, normalization: Normalization) {
         let random = Generator(seed: 3)
         let layer = layerCase.make(normalization, .float64, random)
         let input = Tensor.normal(layerCase.inputShape, type: .float64, from: random)
-        for parameter in layer.parameters { parameter.assign(parameter.snapshot() + 0.3 * .normal(parameter.value.shape, type: .float64, from: random)) }
+        for parameter in layer.parameters {
+            parameter.assign(parameter.snapshot() + 0.3 * .normal(parameter.value.shape, type: .float64, from: random))
+        }
         let seed = Tensor.normal(layer(input, .inference).shape, type: .float64, from: random)
         // Smooth and not linear in the output, so that batch statistics cannot cancel in it.
         func loss() -> Tensor { ((layer(input, .training(random)) * 0.7).hyperbolicTangent() * seed).sum() }
@@ -64,7 +67,8 @@ struct LayerTests {
         let axes = (0..<shape.count).filter { $0 != 1 }
         let (variance, mean) = input.varianceAndMean(over: axes)
         func expected(_ mean: Tensor, _ variance: Tensor) -> Tensor {
-            (input - mean.reshaped(perFeature)) / (variance + 1e-6).squareRoot().reshaped(perFeature) * layer.gain.snapshot().reshaped(perFeature)
+            (input - mean.reshaped(perFeature)) / (variance + 1e-6).squareRoot().reshaped(perFeature)
+                * layer.gain.snapshot().reshaped(perFeature)
                 + layer.bias.snapshot().reshaped(perFeature)
         }
         #expect(difference(layer(input, .training(random)), expected(mean, variance)) < 1e-12)

@@ -82,7 +82,8 @@ struct WeightTests {
     }
 
     @Test(
-        "second derivatives agree with finite differences of the first", arguments: [OutputUnits.axis(0), .axis(1), .axis(1, blocks: 2), .whole])
+        "second derivatives agree with finite differences of the first",
+        arguments: [OutputUnits.axis(0), .axis(1), .axis(1, blocks: 2), .whole])
     func secondDerivatives(units: OutputUnits) {
         let direction = Parameter(draw([4, 3, 2]))
         guard case .normalized(_, let gain, _) = Weight.normalized(direction.value, units: units) else { Issue.record("form"); return }
@@ -106,7 +107,9 @@ struct WeightTests {
         guard case .normalized(_, let gain, _) = Weight.normalized(direction.value, units: units) else { Issue.record("form"); return }
         gain.assign(Tensor.normal(gain.value.shape, from: random))
         let seed = Tensor.normal([300, 400, 3], from: random)
-        func both(_ weight: Tensor) -> [Tensor] { [weight] + gradients(of: weight, cotangent: seed, withRespectTo: [direction.value, gain.value]) }
+        func both(_ weight: Tensor) -> [Tensor] {
+            [weight] + gradients(of: weight, cotangent: seed, withRespectTo: [direction.value, gain.value])
+        }
         let found = both(units.normalize(direction.value, gain: gain.value))
         let expected = both(direction.value * (gain.value / units.norms(of: direction.value)))
         for (one, other) in zip(found, expected) { #expect(difference(one, other) < 2e-6) }

@@ -108,7 +108,9 @@ package struct Comparison {
         let least = 12
         guard training.rows >= least, training.columns >= least else {
             throw Failure(
-                description: "images: expected at least \(least) × \(least) pixels for the network's poolings, found \(training.rows) × \(training.columns)")
+                description:
+                    "images: expected at least \(least) × \(least) pixels for the network's poolings, found \(training.rows) × \(training.columns)"
+            )
         }
     }
 
@@ -140,7 +142,8 @@ package struct Comparison {
         }
         var times = trainers.map { _ in [Double]() }
         var history = trainers.map { _ in [Record]() }
-        let initial = Batches.shuffled(training, size: min(settings.initializationImages, training.count), seed: seed, epoch: 0, on: device)[0]
+        let initial = Batches.shuffled(
+            training, size: min(settings.initializationImages, training.count), seed: seed, epoch: 0, on: device)[0]
         for trainer in trainers { trainer.initialize(ClassificationTrainer.input(initial)) }
 
         let steps = stepsPerEpoch * settings.epochs
@@ -171,7 +174,8 @@ package struct Comparison {
                             let (loss, error) = trainer.readTraining()
                             guard loss.isFinite else {
                                 throw Failure(
-                                    description: "norm \(trainer.normalization.rawValue), seed \(seed): the loss is \(loss) at step \(step); "
+                                    description:
+                                        "norm \(trainer.normalization.rawValue), seed \(seed): the loss is \(loss) at step \(step); "
                                         + "try a smaller --learning-rate")
                             }
                             (record.trainLoss, record.trainError) = (loss, error)
@@ -210,10 +214,12 @@ package struct Comparison {
             under[String(threshold)] = tests.first { $0.1 < threshold }?.0
         }
         return Run(
-            norm: trainer.normalization.rawValue, seed: trainer.seed, epochs: settings.epochs, steps: steps, parameters: trainer.parameterCount,
+            norm: trainer.normalization.rawValue, seed: trainer.seed, epochs: settings.epochs, steps: steps,
+            parameters: trainer.parameterCount,
             learningRate: trainer.learningRate, trainError: lastTraining?.trainError ?? .nan, trainLoss: lastTraining?.trainLoss ?? .nan,
             testError: tests.last?.1 ?? .nan, millisecondsPerStep: Self.median(Array(times.dropFirst(warm))),
-            costRelativeToNormal: ratios.map { Self.median($0) }, firstEpochUnder: under, constantUnits: trainer.initialization.constantUnitCount)
+            costRelativeToNormal: ratios.map { Self.median($0) }, firstEpochUnder: under,
+            constantUnits: trainer.initialization.constantUnitCount)
     }
 
     /// The middle number; the mean of the two middle ones of an even count.

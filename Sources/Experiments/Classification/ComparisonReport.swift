@@ -86,7 +86,8 @@ package struct ComparisonReport {
         lines.append("")
         lines.append("Test error after the last step; training error over the last twentieth of a pass, under noise and dropout.")
         lines.append(
-            "ms/step: median; cost: median of the ratio to \"normal\" at the same step; < …: passes over the images until the test error was below it.")
+            "ms/step: median; cost: median of the ratio to \"normal\" at the same step; < …: passes over the images until the test error was below it."
+        )
         return lines.joined(separator: "\n")
     }
 
@@ -95,7 +96,7 @@ package struct ComparisonReport {
         return Table(
             "Results after \(summary.settings.epochs == 1 ? "one pass" : "\(summary.settings.epochs) passes") over the training images",
             columns: [.init("Norm", isNumeric: false), lowest("Test error"), lowest("Training error"), .init("ms a step"), .init("Cost")]
-                + summary.thresholds.map { .init("< " + Self.percentName($0)) },
+                + summary.thresholds.map { .init("Passes to " + Self.percentName($0)) },
             rows: rows.map { row in
                 var cells: [Table.Cell] = [.init(stringLiteral: row.norm)]
                 cells += [row.test, row.train].map { values in
@@ -134,8 +135,6 @@ package struct ComparisonReport {
 
     /// The page.
     package var page: Page {
-        let settings = summary.settings
-        let images = settings.batch * (summary.runs.first?.steps ?? 0)
         var results: [Page.Block] = [.table(table)]
         if seeds.count > 1 {
             results.append(
@@ -157,43 +156,19 @@ package struct ComparisonReport {
                     [
                         .chart(
                             chart(
-                                "Test error", summary: "On the test images, without noise and dropout; running averages where a norm keeps them.",
+                                "Test error",
+                                summary: "On the test images, without noise and dropout; running averages where a norm keeps them.",
                                 \.testError)),
                         .chart(
                             chart(
-                                "Training error", summary: "On the minibatches as trained, averaged over a twentieth of a pass.", \.trainError)),
+                                "Training error", summary: "On the minibatches as trained, averaged over a twentieth of a pass.",
+                                \.trainError)),
                     ]),
                 Page.Section(
                     "What was compared",
                     [
-                        .list([
-                            "\(strong: "normal"): plain weights, scaled at the start so that every pre-activation has mean 0 and deviation 1.",
-                            "\(strong: "weight"): w = g·v/‖v‖ with one g for each output unit, started as the same function as “normal”.",
-                            "\(strong: "batch"): batch normalization.",
-                            "\(strong: "mean-only-batch"): plain weights, the minibatch's mean taken off each pre-activation.",
-                            "\(strong: "weight+mean-only-batch"): weight normalization with the same.",
-                        ]),
-                        .row([
-                            .settings(
-                                .init(
-                                    "Training",
-                                    [
-                                        ("Images", summary.data), ("Images seen", "\(images)"), ("Minibatch", "\(settings.batch)"),
-                                        ("Maps", "\(settings.firstMaps) and \(settings.secondMaps) (the paper: 96 and 192)"),
-                                        ("Parameters", summary.runs.first.map { "\($0.parameters)" } ?? "–"),
-                                        ("Input noise", "σ = \(NumberText.general(settings.inputNoise))"),
-                                        ("Dropout", NumberText.general(settings.dropout)),
-                                        ("Optimizer", "Adam, β1 \(NumberText.general(settings.beta1)), then \(NumberText.general(settings.laterBeta1))"),
-                                        ("Learning rate", learningRates), ("Seeds", seeds.map { "\($0)" }.joined(separator: ", ")),
-                                    ])),
-                            .settings(
-                                .init(
-                                    "Machine",
-                                    [
-                                        ("Device", summary.device), ("Threads", "\(summary.threads)"), ("Vector instructions", summary.processor),
-                                        ("libtorch", summary.libtorch), ("Time for all", Self.duration(summary.seconds)),
-                                    ])),
-                        ]),
+                        .list(norms.compactMap { Normalization(rawValue: $0) }.map { Self.explanation($0) }),
+                        .row([.settings(.init("Training", training)), .settings(.init("Machine", machine))]),
                     ]),
             ],
             footer: """
@@ -202,9 +177,44 @@ package struct ComparisonReport {
                 """)
     }
 
+    private var training: [(name: String, value: String)] {
+        let settings = summary.settings
+        let (early, late) = (NumberText.general(settings.beta1), NumberText.general(settings.laterBeta1))
+        return [
+            ("Images", summary.data), ("Images seen", "\(settings.batch * (summary.runs.first?.steps ?? 0))"),
+            ("Minibatch", "\(settings.batch)"), ("Maps", "\(settings.firstMaps) and \(settings.secondMaps) (the paper: 96 and 192)"),
+            ("Parameters", summary.runs.first.map { "\($0.parameters) (\($0.norm))" } ?? "–"),
+            ("Input noise", "σ = \(NumberText.general(settings.inputNoise))"),
+            ("Dropout", NumberText.general(settings.dropout)),
+            ("Optimizer", "Adam, β1 \(early == late ? early : "\(early), in the second half \(late)")"),
+            ("Learning rate", learningRates), ("Seeds", seeds.map { "\($0)" }.joined(separator: ", ")),
+        ]
+    }
+
+    private var machine: [(name: String, value: String)] {
+        [
+            ("Device", summary.device), ("Threads", "\(summary.threads)"), ("Vector instructions", summary.processor),
+            ("libtorch", summary.libtorch), ("Time for all", Self.duration(summary.seconds)),
+        ]
+    }
+
+    private static func explanation(_ normalization: Normalization) -> Prose {
+        let name = normalization.rawValue
+        return switch normalization {
+        case .normal: "\(strong: name): plain weights, scaled at the start so that every pre-activation has mean 0 and deviation 1."
+        case .fixedGain: "\(strong: name): the same start made by a multiplier that stays fixed while the weights are trained."
+        case .weight: "\(strong: name): w = g·v/‖v‖ with one g for each output unit, started as the same function as “normal”."
+        case .batch: "\(strong: name): batch normalization; it sets mean and deviation of each pre-activation itself."
+        case .meanOnlyBatch: "\(strong: name): plain weights, and the minibatch's mean taken off each pre-activation."
+        case .weightAndMeanOnlyBatch: "\(strong: name): weight normalization, and the minibatch's mean taken off each pre-activation."
+        }
+    }
+
     private var learningRates: String {
         let rates = norms.compactMap { norm in summary.runs.first { $0.norm == norm }?.learningRate }
-        if let first = rates.first, rates.allSatisfy({ $0 == first }) { return "\(NumberText.general(first)), linear to 0 in the second half" }
+        if let first = rates.first, rates.allSatisfy({ $0 == first }) {
+            return "\(NumberText.general(first)), linear to 0 in the second half"
+        }
         return zip(norms, rates).map { "\($0) \(NumberText.general($1))" }.joined(separator: ", ") + "; linear to 0 in the second half"
     }
 
