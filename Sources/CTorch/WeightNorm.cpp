@@ -78,6 +78,13 @@ Layout checked(const at::Tensor &v, const at::Tensor &g, int64_t blocks, int64_t
 /// Rows a thread takes at least: as much work as other element-wise operators take.
 int64_t grain(const Layout &layout) { return std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, layout.outer * layout.inner)); }
 
+// The typed accessors of some versions of libtorch have names that clang mangles otherwise than the compiler that built it.
+template <typename T>
+const T *data(const at::Tensor &tensor) { return static_cast<const T *>(tensor.const_data_ptr()); }
+
+template <typename T>
+T *mutable_data(const at::Tensor &tensor) { return static_cast<T *>(tensor.mutable_data_ptr()); }
+
 template <typename Body>
 void with_type(at::ScalarType type, Body &&body) {
     switch (type) {
@@ -95,8 +102,8 @@ at::Tensor normalize_cpu(const at::Tensor &v, const at::Tensor &g, int64_t block
     auto w = at::empty(v.sizes(), v.options());
     with_type(v.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
-        auto vp = from.const_data_ptr<T>(), gp = gain.const_data_ptr<T>();
-        auto wp = w.mutable_data_ptr<T>();
+        auto vp = data<T>(from), gp = data<T>(gain);
+        auto wp = mutable_data<T>(w);
         at::parallel_for(0, layout.rows(), grain(layout), [&](int64_t begin, int64_t end) { forward_rows(vp, gp, wp, layout, begin, end); });
     });
     return w;
@@ -110,8 +117,8 @@ std::tuple<at::Tensor, at::Tensor> normalize_backward_cpu(
     auto grad_g = at::empty(g.sizes(), g.options());
     with_type(v.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
-        auto cp = cotangent.const_data_ptr<T>(), vp = from.const_data_ptr<T>(), gp = gain.const_data_ptr<T>();
-        auto gv = grad_v.mutable_data_ptr<T>(), gg = grad_g.mutable_data_ptr<T>();
+        auto cp = data<T>(cotangent), vp = data<T>(from), gp = data<T>(gain);
+        auto gv = mutable_data<T>(grad_v), gg = mutable_data<T>(grad_g);
         at::parallel_for(0, layout.rows(), grain(layout), [&](int64_t begin, int64_t end) {
             backward_rows(cp, vp, gp, gv, gg, layout, begin, end);
         });
