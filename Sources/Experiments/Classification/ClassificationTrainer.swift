@@ -84,8 +84,8 @@ package final class ClassificationTrainer {
     package func error(on set: ImageSet, device: Device) -> Double {
         withoutGradients {
             var errors = Tensor.zeros([], type: .int64, on: device)
-            // Large minibatches use the machine better, up to where the first layers' outputs leave the cache.
-            for batch in Batches.inOrder(set, size: 500, on: device) {
+            // On the CPU the layers' outputs should stay in the cache (500 images at a time took three times as long as 100); a GPU wants more.
+            for batch in Batches.inOrder(set, size: device.isCPU ? 100 : 1000, on: device) {
                 errors = errors + Self.errors(network(Self.input(batch), .inference), batch.labels)
             }
             return errors.item() / Double(set.count)
