@@ -59,7 +59,7 @@ package struct ComparisonReport {
         return (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(max(1, values.count - 1))).squareRoot()
     }
 
-    private static func percentName(_ threshold: Double) -> String { NumberText.general(threshold * 100) + " %" }
+    private static func percentName(_ threshold: Double) -> String { NumberText.general(threshold * 100) + "\u{a0}%" }
 
     private var headings: [String] {
         ["norm", "test error", "training error", "ms/step", "cost"] + summary.thresholds.map { "< " + Self.percentName($0) }
@@ -108,13 +108,16 @@ package struct ComparisonReport {
                 cells.append(row.cost.map { .number($0, decimals: 2, suffix: "×") } ?? .missing)
                 cells += row.under.map { $0.map { .number($0, decimals: 2) } ?? .missing }
                 return cells
-            },
-            footnotes: [
-                "Test error after the last step\(seeds.count > 1 ? ", in percent: mean and standard deviation over \(seeds.count) seeds" : "")."
-                    + " Training error over the last twentieth of a pass, on the minibatches as trained: under noise and dropout.",
-                "Cost: the median over the steps of the ratio to “normal” at the same step; the networks take their steps in turn. "
-                    + "The last columns: passes over the images until the test error was first seen below that value.",
-            ].map { Prose($0) })
+            })
+    }
+
+    private var explanation: Prose {
+        let spread = seeds.count > 1 ? ", in percent: mean and standard deviation over \(seeds.count) seeds" : ""
+        return """
+            Test error after the last step\(spread). Training error over the last twentieth of a pass, on the minibatches as trained: under \
+            noise and dropout. Cost: the median over the steps of the ratio to “normal” at the same step; the networks take their steps in \
+            turn. The last columns: passes over the images until the test error was first seen below that value.
+            """
     }
 
     // MARK: - The page
@@ -135,7 +138,7 @@ package struct ComparisonReport {
 
     /// The page.
     package var page: Page {
-        var results: [Page.Block] = [.table(table)]
+        var results: [Page.Block] = [.table(table), .prose(explanation)]
         if seeds.count > 1 {
             results.append(
                 .dots(
