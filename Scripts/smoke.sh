@@ -35,7 +35,7 @@ check "--help" "$command" --help
 check "--version" "$command" --version
 check "compare --help" "$command" compare --help
 small=(compare --data good --epochs 2 --batch 20 --width 0.05)
-all=normal,fixed-gain,weight,batch,mean-only-batch,weight+mean-only-batch
+all=normal,fixed-gain,weight,log-weight,batch,mean-only-batch,weight+mean-only-batch
 check "compare with every norm" "$command" "${small[@]}" --norms "$all" --out first --threads 1
 check "compare again into the same folder" "$command" "${small[@]}" --norms "$all" --out first --threads 1
 check "compare into another folder" "$command" "${small[@]}" --norms "$all" --out second --threads 1

@@ -31,7 +31,7 @@ public struct Batches: Sequence, Sendable {
     }
 
     private init(set: ImageSet, order: [Int32], size: Int, device: Device) {
-        precondition(size > 0, "minibatches: expected a size of at least 1, found \(size)")
+        trap(unless: size > 0, "minibatches: expected a size of at least 1, found \(size)")
         self.set = set
         self.order = order
         self.size = size
@@ -43,7 +43,7 @@ public struct Batches: Sequence, Sendable {
 
     /// The minibatch at a place of the order, made now.
     public subscript(index: Int) -> Batch {
-        precondition((0..<count).contains(index), "minibatches: expected an index below \(count), found \(index)")
+        trap(unless: (0..<count).contains(index), "minibatches: expected an index below \(count), found \(index)")
         let indices = order[index * size..<Swift.min((index + 1) * size, order.count)]
         let pixels = set.rows * set.columns
         var images: [UInt8] = []

@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 #if canImport(Darwin)
     import Darwin
@@ -89,8 +90,9 @@ public struct ImageSet: Equatable, Sendable {
 
     /// A set of images in memory; traps unless there is a class and rows × columns bytes for each image.
     public init(images: [UInt8], labels: [UInt8], rows: Int, columns: Int) {
-        precondition(
-            images.count == labels.count * rows * columns,
+        trap(
+            unless:
+                images.count == labels.count * rows * columns,
             "images: expected \(labels.count) of \(rows) × \(columns) pixels, found \(images.count) bytes")
         self.images = images
         self.labels = labels

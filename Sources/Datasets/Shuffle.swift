@@ -1,3 +1,5 @@
+import Torch
+
 /// The generator SplitMix64 of Steele, Lea and Flood (2014): a counter with the step 0x9E3779B97F4A7C15, mixed by two multiplications.
 ///
 /// Its state is one word and every seed is good, so it serves to make the larger state of ``Xoshiro256``.
@@ -29,7 +31,7 @@ public struct Xoshiro256: RandomNumberGenerator, Sendable {
 
     /// Begins at a state of one's own, which must not be all zeros.
     package init(state: (UInt64, UInt64, UInt64, UInt64)) {
-        precondition(state != (0, 0, 0, 0), "Xoshiro256: the state 0 would give nothing but zeros")
+        trap(unless: state != (0, 0, 0, 0), "Xoshiro256: the state 0 would give nothing but zeros")
         self.state = state
     }
 
@@ -53,7 +55,7 @@ public struct Xoshiro256: RandomNumberGenerator, Sendable {
     /// draw × bound is the number; draws in the first 2⁶⁴ mod bound of the low word are refused, since they would favour some
     /// numbers (Lemire 2019).
     public mutating func next(below bound: UInt64) -> UInt64 {
-        precondition(bound > 0, "Xoshiro256: expected a bound above 0")
+        trap(unless: bound > 0, "Xoshiro256: expected a bound above 0")
         let refused = (0 &- bound) % bound
         while true {
             let product = next().multipliedFullWidth(by: bound)
@@ -68,7 +70,7 @@ public struct Xoshiro256: RandomNumberGenerator, Sendable {
 /// seeded by (the first number of ``SplitMix64`` for `seed`) XOR `epoch`. Mixing the seed first keeps epoch 1 of seed 0 apart from
 /// epoch 0 of seed 1.
 public func permutation(count: Int, seed: UInt64, epoch: Int) -> [Int32] {
-    precondition(count >= 0 && count <= Int32.max, "permutation: expected a count from 0 to \(Int32.max), found \(count)")
+    trap(unless: count >= 0 && count <= Int32.max, "permutation: expected a count from 0 to \(Int32.max), found \(count)")
     var seeds = SplitMix64(seed: seed)
     var generator = Xoshiro256(seed: seeds.next() ^ UInt64(bitPattern: Int64(epoch)))
     var order = Array(0..<Int32(count))

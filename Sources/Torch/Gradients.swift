@@ -10,7 +10,7 @@ public func gradients(of scalar: Tensor, withRespectTo parameters: [Parameter], 
 
 /// The gradients of a scalar with respect to recorded tensors, in their order.
 public func gradients(of scalar: Tensor, withRespectTo tensors: [Tensor], createGraph: Bool = false) -> [Tensor] {
-    precondition(scalar.count == 1, "gradients: expected a tensor of one element, found shape \(scalar.shape)")
+    trap(unless: scalar.count == 1, "gradients: expected a tensor of one element, found shape \(scalar.shape)")
     return gradients(of: scalar, cotangent: nil, withRespectTo: tensors, createGraph: createGraph)
 }
 

@@ -9,7 +9,7 @@ public final class Parameter {
 
     /// A parameter that starts at a copy of the given numbers. Traps unless they are floating-point.
     public init(_ initial: Tensor) {
-        precondition(initial.type.isFloatingPoint, "parameter: expected floating-point elements, found \(initial.type)")
+        trap(unless: initial.type.isFloatingPoint, "parameter: expected floating-point elements, found \(initial.type)")
         value = withoutGradients { initial.detached().copied() }
         value.setRequiresGradient(true)
     }
@@ -19,8 +19,9 @@ public final class Parameter {
 
     /// Replaces the numbers, converted to the parameter's type and device. Traps unless the shape is the same.
     public func assign(_ replacement: Tensor) {
-        precondition(
-            replacement.shape == value.shape, "assign to a parameter: expected shape \(value.shape), found \(replacement.shape)")
+        trap(
+            unless:
+                replacement.shape == value.shape, "assign to a parameter: expected shape \(value.shape), found \(replacement.shape)")
         withoutGradients { operators.copyInPlace.perform(.tensor(value), .tensor(replacement), .boolean(false)) }
     }
 }
@@ -35,8 +36,9 @@ public final class Buffer {
 
     /// Replaces the value. Traps unless shape and type are the same.
     public func assign(_ replacement: Tensor) {
-        precondition(
-            replacement.shape == value.shape && replacement.type == value.type,
+        trap(
+            unless:
+                replacement.shape == value.shape && replacement.type == value.type,
             "assign to a buffer: expected \(value.type)\(value.shape), found \(replacement.type)\(replacement.shape)")
         value = replacement.detached()
     }

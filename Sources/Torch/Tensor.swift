@@ -93,7 +93,7 @@ extension Tensor {
     ///
     /// Traps if there are more or fewer bytes than the shape needs.
     public init(bytes: UnsafeRawBufferPointer, shape: [Int], type: ElementType, on device: Device = .cpu) {
-        precondition(shape.allSatisfy { $0 >= 0 }, "shape of a tensor: expected lengths of at least 0, found \(shape)")
+        trap(unless: shape.allSatisfy { $0 >= 0 }, "shape of a tensor: expected lengths of at least 0, found \(shape)")
         var result: CTorchTensor?
         let message = shape.map { Int64($0) }.withUnsafeBufferPointer {
             ctorch_tensor_from_bytes(
@@ -125,7 +125,7 @@ extension Tensor {
 
     /// The only element, as a double; waits for the device. Traps if there is not exactly one.
     public func item() -> Double {
-        precondition(count == 1, "item: expected a tensor of one element, found shape \(shape)")
+        trap(unless: count == 1, "item: expected a tensor of one element, found shape \(shape)")
         return elements(as: Double.self)[0]
     }
 }

@@ -17,8 +17,9 @@ extension Optimizer {
 
     /// The parameters' tensors and the gradients as lists; traps unless there is one gradient per parameter.
     func lists(_ gradients: [Tensor]) -> (parameters: TensorList, gradients: TensorList) {
-        precondition(
-            gradients.count == parameters.count, "optimizer step: expected \(parameters.count) gradients, found \(gradients.count)")
+        trap(
+            unless:
+                gradients.count == parameters.count, "optimizer step: expected \(parameters.count) gradients, found \(gradients.count)")
         return (TensorList(parameters.map(\.value)), TensorList(gradients))
     }
 }
@@ -33,7 +34,7 @@ public final class SGD: Optimizer {
 
     /// Descent for the given parameters.
     public init(_ parameters: [Parameter], momentum: Double = 0) {
-        precondition((0..<1).contains(momentum), "SGD: expected a momentum from 0 to below 1, found \(momentum)")
+        trap(unless: (0..<1).contains(momentum), "SGD: expected a momentum from 0 to below 1, found \(momentum)")
         self.parameters = parameters
         self.momentum = momentum
         velocity = momentum > 0 ? TensorList(zerosLike: parameters.map(\.value)) : nil
@@ -101,7 +102,7 @@ public final class Adam: Optimizer {
     }
 
     private static func require(_ beta: Double, _ name: String) {
-        precondition((0..<1).contains(beta), "Adam: expected \(name) from 0 to below 1, found \(beta)")
+        trap(unless: (0..<1).contains(beta), "Adam: expected \(name) from 0 to below 1, found \(beta)")
     }
 
     /// One step.
@@ -151,8 +152,8 @@ public final class Adamax: Optimizer {
     public init(
         _ parameters: [Parameter], beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, correctsBias: Bool = true
     ) {
-        precondition((0..<1).contains(beta1), "Adamax: expected β1 from 0 to below 1, found \(beta1)")
-        precondition((0..<1).contains(beta2), "Adamax: expected β2 from 0 to below 1, found \(beta2)")
+        trap(unless: (0..<1).contains(beta1), "Adamax: expected β1 from 0 to below 1, found \(beta1)")
+        trap(unless: (0..<1).contains(beta2), "Adamax: expected β2 from 0 to below 1, found \(beta2)")
         self.parameters = parameters
         self.beta1 = beta1
         self.beta2 = beta2

@@ -1,3 +1,5 @@
+import Torch
+
 /// A learning rate, or another number, as a function of the time in epochs.
 public struct Schedule: Sendable {
     private let value: @Sendable (Double) -> Double
@@ -14,8 +16,9 @@ public struct Schedule: Sendable {
     /// Constant for a part of the run, then linear down to zero at its end, as the paper's CIFAR-10 runs have it:
     /// number·min((epochs − epoch)/(epochs·(1 − part)), 1), which for 200 epochs and a part of ½ is number·min(2 − epoch/100, 1).
     public static func constantThenLinear(_ number: Double, epochs: Double, constantPart: Double = 0.5) -> Schedule {
-        precondition(
-            epochs > 0 && (0..<1).contains(constantPart),
+        trap(
+            unless:
+                epochs > 0 && (0..<1).contains(constantPart),
             "schedule: expected epochs above 0 and a constant part from 0 to below 1, found \(epochs) and \(constantPart)")
         return Schedule { epoch in number * max(0, min((epochs - epoch) / (epochs * (1 - constantPart)), 1)) }
     }

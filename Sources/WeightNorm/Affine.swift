@@ -7,7 +7,7 @@ public final class Affine<Map: LinearMap>: Layer {
     /// The map without its weight.
     public let map: Map
     /// The weight, in the form in which it is trained.
-    public let weight: Weight
+    public internal(set) var weight: Weight
     /// b, `[outputs]`; nil with a normalizer, which has a bias of its own, or where none was asked for.
     public let bias: Parameter?
     /// Batch normalization or mean-only batch normalization of w·x.
@@ -15,10 +15,12 @@ public final class Affine<Map: LinearMap>: Layer {
 
     /// An affine layer of parts.
     public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil) {
-        precondition(weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
+        trap(unless: weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
         if let bias {
-            precondition(
-                bias.value.shape == [map.outputs], "bias of an affine layer: expected shape [\(map.outputs)], found \(bias.value.shape)")
+            trap(
+                unless:
+                    bias.value.shape == [map.outputs], "bias of an affine layer: expected shape [\(map.outputs)], found \(bias.value.shape)"
+            )
         }
         self.map = map
         self.weight = weight
@@ -43,6 +45,10 @@ public final class Affine<Map: LinearMap>: Layer {
         guard let normalizer else { return map(input, weight: weight.value, bias: bias?.value) }
         return normalizer(map(input, weight: weight.value, bias: nil), pass)
     }
+}
+
+extension Affine: HoldsWeight {
+    var weightUnits: OutputUnits { map.units }
 }
 
 /// A dense layer: `[…, inputs]` to `[…, outputs]`.

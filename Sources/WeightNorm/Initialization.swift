@@ -57,7 +57,7 @@ extension Weight {
     fileprivate var units: OutputUnits? {
         switch self {
         case .direct: nil
-        case .normalized(_, _, let units), .scaled(_, _, let units): units
+        case .normalized(_, _, let units), .logNormalized(_, _, _, let units), .scaled(_, _, let units): units
         }
     }
 
@@ -65,7 +65,7 @@ extension Weight {
     fileprivate func unscaled(_ units: OutputUnits) -> Tensor {
         switch self {
         case .direct(let weight): units.unit(weight.value)
-        case .normalized(let direction, _, _): units.unit(direction.value)
+        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): units.unit(direction.value)
         case .scaled(let weight, _, _): weight.value
         }
     }
@@ -82,6 +82,10 @@ extension Weight {
             let before = gain.value.detached()
             let after = units.shaped(scale, like: before).converted(to: before.type)
             gain.assign(before.replacing(where: units.shaped(condition, like: before), with: after))
+        case .logNormalized(_, let logGain, let logFactor, _):
+            let before = logGain.value.detached()
+            let after = (units.shaped(scale, like: before).logarithm() / logFactor).converted(to: before.type)
+            logGain.assign(before.replacing(where: units.shaped(condition, like: before), with: after))
         case .scaled(_, let factor, _):
             let before = factor.value
             let after = units.shaped(scale, like: before).converted(to: before.type)

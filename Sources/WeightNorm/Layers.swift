@@ -66,7 +66,7 @@ public struct Dropout: Layer {
 
     /// Dropout with the given probability, from 0 to below 1.
     public init(probability: Double) {
-        precondition((0..<1).contains(probability), "dropout: expected a probability from 0 to below 1, found \(probability)")
+        trap(unless: (0..<1).contains(probability), "dropout: expected a probability from 0 to below 1, found \(probability)")
         self.probability = probability
     }
 

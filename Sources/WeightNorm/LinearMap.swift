@@ -144,12 +144,13 @@ public struct TransposedConvolutionMap: LinearMap, Sendable {
 
 private func requirePositive(_ sizes: KeyValuePairs<String, [Int]>, of layer: String) {
     for (name, values) in sizes {
-        precondition(!values.isEmpty && values.allSatisfy { $0 > 0 }, "\(name) of a \(layer): expected at least 1, found \(values)")
+        trap(unless: !values.isEmpty && values.allSatisfy { $0 > 0 }, "\(name) of a \(layer): expected at least 1, found \(values)")
     }
 }
 
 private func requireGroups(_ groups: Int, _ inputs: Int, _ outputs: Int) {
-    precondition(
-        groups > 0 && inputs.isMultiple(of: groups) && outputs.isMultiple(of: groups),
+    trap(
+        unless:
+            groups > 0 && inputs.isMultiple(of: groups) && outputs.isMultiple(of: groups),
         "groups of a convolution: expected a divisor of \(inputs) inputs and \(outputs) outputs, found \(groups)")
 }

@@ -32,6 +32,9 @@ extension Module {
     /// Every parameter, in the order of ``namedParameters``.
     public var parameters: [Parameter] { namedParameters.map(\.value) }
 
+    /// Every layer whose weight can change its form.
+    var layersWithWeights: [any HoldsWeight] { collect().weightHolders }
+
     private func collect() -> Collector {
         var collector = Collector()
         collector.visit(self, path: [])
@@ -47,6 +50,7 @@ protocol PartsOfModule {
 private struct Collector {
     var parameters: [Named<Parameter>] = []
     var buffers: [Named<Buffer>] = []
+    var weightHolders: [any HoldsWeight] = []
     private var seen: Set<ObjectIdentifier> = []
 
     mutating func visit(_ value: Any, path: [String]) {
@@ -70,6 +74,7 @@ private struct Collector {
         let mirror = Mirror(reflecting: value)
         // Objects may point back at their owners.
         if mirror.displayStyle == .class, !seen.insert(ObjectIdentifier(value as AnyObject)).inserted { return }
+        if let holder = value as? any HoldsWeight { weightHolders.append(holder) }
         visitChildren(of: mirror, path: path)
     }
 
@@ -92,8 +97,9 @@ private struct Collector {
             for part in Mirror(reflecting: child.value).children { inner.visit(part.value, path: []) }
             inner.visit(child.value, path: [])
         }
-        precondition(
-            inner.parameters.isEmpty && inner.buffers.isEmpty,
+        trap(
+            unless:
+                inner.parameters.isEmpty && inner.buffers.isEmpty,
             "module: expected parameters in properties, optionals or arrays, found a dictionary or set of them at '\(path.joined(separator: "."))'"
         )
     }

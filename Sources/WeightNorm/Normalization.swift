@@ -8,6 +8,8 @@ public enum Normalization: String, CaseIterable, Sendable {
     case fixedGain = "fixed-gain"
     /// Weight normalization.
     case weight
+    /// Weight normalization with the gain on a logarithmic scale: g = exp(s).
+    case logWeight = "log-weight"
     /// Batch normalization.
     case batch
     /// Mean-only batch normalization of plain weights.
@@ -21,13 +23,14 @@ public enum Normalization: String, CaseIterable, Sendable {
         case .normal, .batch, .meanOnlyBatch: .direct
         case .fixedGain: .scaled
         case .weight, .weightAndMeanOnlyBatch: .normalized
+        case .logWeight: .logNormalized
         }
     }
 
     /// The normalizer of pre-activations, if there is one.
     func normalizer(features: Int, axis: Int, type: ElementType, device: Device) -> (any Normalizer)? {
         switch self {
-        case .normal, .fixedGain, .weight: nil
+        case .normal, .fixedGain, .weight, .logWeight: nil
         case .batch: BatchNorm(features: features, axis: axis, type: type, device: device)
         case .meanOnlyBatch, .weightAndMeanOnlyBatch: MeanOnlyBatchNorm(features: features, axis: axis, type: type, device: device)
         }
@@ -102,8 +105,9 @@ public final class BatchNorm: Normalizer {
         let feature = axis < 0 ? input.rank + axis : axis
         guard feature != 1 else { return normalized(input, pass) }
         // The operator wants the features on axis 1.
-        precondition(
-            feature == input.rank - 1, "batch norm: expected the features on axis 1 or the last, found \(feature) of \(input.rank)")
+        trap(
+            unless:
+                feature == input.rank - 1, "batch norm: expected the features on axis 1 or the last, found \(feature) of \(input.rank)")
         let shape = input.shape
         return normalized(input.reshaped([-1, shape[feature]]), pass).reshaped(shape)
     }

@@ -12,6 +12,11 @@ public enum Weight {
     /// v has the weight's shape, g the shape of ``OutputUnits/norms(of:)``: `[outputs, 1, …]` for units along axis 0.
     case normalized(direction: Parameter, gain: Parameter, units: OutputUnits)
 
+    /// w = exp(c·s)·v/‖v‖: the gain on a logarithmic scale (§2.1), so that it is always positive; v and s are trained.
+    ///
+    /// The paper has c = 1 and found it "not significantly better or worse"; Kingma's later VAE code has c = 3. s has the shape of g.
+    case logNormalized(direction: Parameter, logGain: Parameter, factor: Double, units: OutputUnits)
+
     /// w = s·v with a multiplier per output unit that is set by initialization and not trained: the "normal" baseline of the released code.
     case scaled(Parameter, by: Buffer, units: OutputUnits)
 
@@ -20,6 +25,8 @@ public enum Weight {
         switch self {
         case .direct(let weight): weight.value
         case .normalized(let direction, let gain, let units): units.normalize(direction.value, gain: gain.value)
+        case .logNormalized(let direction, let logGain, let factor, let units):
+            units.normalize(direction.value, gain: (logGain.value * factor).exponential())
         case .scaled(let weight, let factor, let units): units.scale(weight.value, by: factor.value)
         }
     }
@@ -28,6 +35,19 @@ public enum Weight {
     public static func normalized(_ weight: Tensor, units: OutputUnits = .axis(0)) -> Weight {
         let norms = withoutGradients { units.norms(of: weight.detached()).converted(to: weight.type) }
         return .normalized(direction: Parameter(weight), gain: Parameter(norms), units: units)
+    }
+
+    /// A weight with its gain on a logarithmic scale that equals the given one: v = w, s = log ‖w‖ / factor.
+    ///
+    /// Where ‖w‖ = 0 the gain is the smallest normal number: w is 0 there whatever it is.
+    public static func logNormalized(_ weight: Tensor, factor: Double = 1, units: OutputUnits = .axis(0)) -> Weight {
+        trap(unless: factor > 0 && factor.isFinite, "logarithmic gain: expected a factor above 0, found \(factor)")
+        let logs = withoutGradients {
+            let norms = units.norms(of: weight.detached())
+            let smallest = norms.type == .float64 ? Double.leastNormalMagnitude : Double(Float.leastNormalMagnitude)
+            return (norms.clamped(from: smallest).logarithm() / factor).converted(to: weight.type)
+        }
+        return .logNormalized(direction: Parameter(weight), logGain: Parameter(logs), factor: factor, units: units)
     }
 
     /// A scaled weight that equals the given one: all multipliers are 1.
@@ -40,7 +60,7 @@ public enum Weight {
     public var shape: [Int] {
         switch self {
         case .direct(let weight), .scaled(let weight, _, _): weight.value.shape
-        case .normalized(let direction, _, _): direction.value.shape
+        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): direction.value.shape
         }
     }
 }
@@ -51,6 +71,8 @@ public enum WeightForm: String, CaseIterable, Sendable {
     case direct
     /// ``Weight/normalized(direction:gain:units:)``.
     case normalized
+    /// ``Weight/logNormalized(direction:logGain:factor:units:)``, with a factor of 1.
+    case logNormalized = "log-normalized"
     /// ``Weight/scaled(_:by:units:)``.
     case scaled
 
@@ -59,6 +81,7 @@ public enum WeightForm: String, CaseIterable, Sendable {
         switch self {
         case .direct: .direct(Parameter(initial))
         case .normalized: .normalized(initial, units: units)
+        case .logNormalized: .logNormalized(initial, units: units)
         case .scaled: .scaled(initial, units: units)
         }
     }
@@ -69,6 +92,7 @@ extension Weight: PartsOfModule {
         switch self {
         case .direct(let weight): [("", weight)]
         case .normalized(let direction, let gain, _): [("direction", direction), ("gain", gain)]
+        case .logNormalized(let direction, let logGain, _, _): [("direction", direction), ("logGain", logGain)]
         case .scaled(let weight, let factor, _): [("", weight), ("scale", factor)]
         }
     }

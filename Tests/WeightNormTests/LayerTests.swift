@@ -25,13 +25,14 @@ struct LayerTests {
     @Test("wrapped and plain layers of one weight are the same function", arguments: LayerCase.all)
     func sameFunction(layerCase: LayerCase) {
         let input = Tensor.normal(layerCase.inputShape, type: .float64, from: Generator(seed: 8))
-        let outputs = [Normalization.normal, .weight, .fixedGain].map { normalization -> Tensor in
+        let outputs = [Normalization.normal, .weight, .fixedGain, .logWeight].map { normalization -> Tensor in
             // Called in one expression, the compiler (6.3.1) crashes.
             let layer = layerCase.make(normalization, .float64, Generator(seed: 9))
             return layer(input, .inference)
         }
         #expect(difference(outputs[1], outputs[0]) < 1e-14)
         #expect(difference(outputs[2], outputs[0]) < 1e-14)
+        #expect(difference(outputs[3], outputs[0]) < 1e-14)
     }
 
     @Test("mean-only batch norm: forward, backward (§4), running average, inference")
@@ -100,9 +101,15 @@ struct LayerTests {
         #expect(Flatten()(input, .inference).shape == [2, 16])
     }
 
-    @Test("sizes that make no layer trap")
-    func badSizes() async {
-        await #expect(processExitsWith: .failure) { _ = Dense(0, to: 3, random: Generator(seed: 0)) }
+    @Test("sizes that make no layer trap, and say what was expected in an optimised build too")
+    func badSizes() async throws {
+        let result = try #require(
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                _ = Dense(0, to: 3, random: Generator(seed: 0))
+            })
+        #expect(
+            String(decoding: result.standardErrorContent, as: UTF8.self).contains("inputs of a dense layer: expected at least 1, found [0]")
+        )
         await #expect(processExitsWith: .failure) { _ = Convolution(4, to: 6, kernel: [3], groups: 4, random: Generator(seed: 0)) }
         await #expect(processExitsWith: .failure) { _ = Dropout(probability: 1) }
     }

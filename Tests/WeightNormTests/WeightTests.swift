@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Torch
 import WeightNorm
@@ -49,8 +50,21 @@ struct WeightTests {
     func wrapping(form: WeightForm) {
         let weight = draw([6, 4, 3]) * 7
         for units in [OutputUnits.axis(0), .axis(1), .axis(1, blocks: 3), .whole] {
-            #expect(difference(form.weight(weight, units: units).value, weight) < 1e-15)
+            #expect(difference(form.weight(weight, units: units).value, weight) < 3e-15)
         }
+    }
+
+    @Test("a gain on a logarithmic scale: w = exp(c·s)·v/‖v‖, also where a unit is zero", arguments: [1.0, 3])
+    func logarithmicGain(factor: Double) {
+        let initial = Tensor([3.0, 4, 0, 0], shape: [2, 2])
+        let weight = Weight.logNormalized(initial, factor: factor)
+        #expect(difference(weight.value, initial) < 1e-15)
+        guard case .logNormalized(let direction, let logGain, _, _) = weight else { Issue.record("form"); return }
+        logGain.assign(Tensor([log(10) / factor, 0], shape: [2, 1]))
+        #expect(difference(weight.value, Tensor([6.0, 8, 0, 0], shape: [2, 2])) < 1e-14)
+        let found = gradients(of: weight.value.sum(), withRespectTo: [direction, logGain])
+        #expect(abs(found[1].elements(as: Double.self)[0] - 14 * factor) < 1e-12, "dw/ds = c·w")
+        #expect(found.allSatisfy { $0.isFinite().allTrue() })
     }
 
     @Test("one gain for the whole tensor (PyTorch's dim=None)")
