@@ -36,7 +36,10 @@ CTorchMessage ctorch_set_thread_count(int32_t count) {
 
 CTorchMessage ctorch_cuda_load(int32_t *device_count) {
     return guarded([&] {
-        if (!at::hasCUDA()) {
+        // libtorch remembers the answer to its first question for CUDA, so that the library must be loaded before anything asks. A backward
+        // pass on the CPU asks too.
+        static std::atomic<bool> loaded{false};
+        if (!loaded) {
             // libtorch_cuda.so lies beside libtorch_cpu.so, wherever that was found.
             Dl_info place;
             TORCH_CHECK(dladdr(reinterpret_cast<const void *>(&at::get_num_threads), &place) && place.dli_fname, "cannot tell where libtorch_cpu lies");
@@ -44,7 +47,9 @@ CTorchMessage ctorch_cuda_load(int32_t *device_count) {
             auto slash = path.rfind('/');
             path = (slash == std::string::npos ? std::string(".") : path.substr(0, slash)) + "/libtorch_cuda.so";
             TORCH_CHECK(dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL), "cannot load libtorch's CUDA half: ", dlerror());
-            TORCH_CHECK(at::hasCUDA(), path, " was loaded but registered no CUDA backend");
+            TORCH_CHECK(
+                at::hasCUDA(), path, " was loaded, but libtorch had already settled that there is no CUDA: ask for the device before the first gradient");
+            loaded = true;
         }
         *device_count = static_cast<int32_t>(at::detail::getCUDAHooks().deviceCount());
     });

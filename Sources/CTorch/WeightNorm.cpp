@@ -1,6 +1,6 @@
 // g·v/‖v‖ as one operator with its gradient, registered with the dispatcher as `weightnorm::normalize`: small weights cost one call instead of
 // about a dozen, large ones two passes over memory. A weight is seen as [blocks, outer, units, inner], row-major; a unit is one (block, unit) pair, with
-// one gain each. ‖v‖ = 0 is taken as 1, so that w = 0 and the gradients are finite. 16-bit elements are accumulated in float, float in double.
+// one gain each. ‖v‖ = 0 is taken as 1, so that w = 0 and the gradients are finite. Sums are accumulated in double.
 #include "Guard.hpp"
 #include "WeightNormHeaders.hpp"
 
@@ -135,7 +135,7 @@ struct Parts {
 Parts parts(const at::Tensor &v, const at::Tensor &g, const Layout &layout) {
     auto working = v.scalar_type() == at::kHalf || v.scalar_type() == at::kBFloat16 ? at::kFloat : v.scalar_type();
     auto four = v.to(working).reshape({layout.blocks, layout.outer, layout.units, layout.inner});
-    auto norm = at::linalg_vector_norm(four, 2, std::vector<int64_t>{1, 3}, /*keepdim=*/true);
+    auto norm = at::linalg_vector_norm(four, 2, std::vector<int64_t>{1, 3}, /*keepdim=*/true, at::kDouble).to(working);
     return {four, g.to(working).reshape({layout.blocks, 1, layout.units, 1}), norm.masked_fill(norm == 0, 1)};
 }
 

@@ -42,7 +42,8 @@ struct Compare: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learning rate for all norms; without it each has its own (\(Self.rates)).", valueName: "number"))
+            "Learning rate of the first half of the run; it falls to 0 in the second. Without it, 0.003 for every norm.",
+            valueName: "number"))
     var learningRate: Double?
 
     @Option(help: ArgumentHelp("Test errors for which to tell when they were first undercut, separated by commas.", valueName: "list"))
@@ -57,9 +58,6 @@ struct Compare: ParsableCommand {
     @Option(help: ArgumentHelp("Folder for the results: new, empty, or of an earlier comparison, which is replaced.", valueName: "folder"))
     var out = "runs/compare"
 
-    private static let rates = Normalization.allCases.map { "\($0.rawValue) \(ClassificationSettings.quick.learningRate($0))" }.joined(
-        separator: ", ")
-
     func run() throws {
         let normalizations = try list(
             norms, option: "norms", expected: "norms out of \(Normalization.allCases.map(\.rawValue).joined(separator: ", "))"
@@ -71,10 +69,12 @@ struct Compare: ParsableCommand {
             Double($0).flatMap { $0 > 0 && $0 < 1 ? $0 : nil }
         }
         try require(epochs, in: 1...100_000, option: "epochs")
-        try require(batch, in: 2...1_000_000, option: "batch")
+        try require(batch, in: 2...10_000, option: "batch")
         try require(width, option: "width", expected: "a number above 0 and at most 16") { $0 > 0 && $0 <= 16 }
         try require(dropout, option: "dropout", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 }
-        if let learningRate { try require(learningRate, option: "learning-rate", expected: "a number above 0") { $0 > 0 && $0.isFinite } }
+        if let learningRate {
+            try require(learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
+        }
         if let threads { try Runtime.setThreadCount(threads) }
         let device = try Device(named: device)
 
@@ -101,7 +101,9 @@ struct Compare: ParsableCommand {
                 command: "compare", data: data, norms: normalizations.map(\.rawValue), seeds: seeds, device: device.description,
                 settings: settings))
 
+        let names = normalizations.map(\.rawValue).joined(separator: ", ")
         print("\(training.count) training and \(test.count) test images of \(data), \(training.rows) × \(training.columns) pixels")
+        print("Norms, in the order of the losses below: \(names)")
         var display: ProgressDisplay?
         let start = ContinuousClock.now
         let (runs, records) = try comparison.run(training: training, test: test, into: folder) { done, total, note in

@@ -162,7 +162,8 @@ private final class ByteStream {
     init(path: String) throws {
         self.path = path
         func failure(_ problem: String) -> DatasetError { DatasetError(path: path, problem: problem) }
-        let number = open(path, O_RDONLY | O_CLOEXEC)
+        // Not blocking: opening a pipe would wait for its writer, before it can be told from a file.
+        let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard number >= 0 else { throw failure("cannot read it: \(String(cString: strerror(errno)))") }
         let file = FileHandle(fileDescriptor: number, closeOnDealloc: true)
         var status = stat()

@@ -11,6 +11,8 @@ public struct Device: Hashable, Sendable, CustomStringConvertible {
 
     /// The CUDA device of the given index.
     ///
+    /// To be asked for before the first gradient is taken: libtorch settles then, for the whole process, whether there is CUDA.
+    ///
     /// - Throws: ``TorchError`` if libtorch's CUDA half cannot be loaded or there is no such device; it says what was looked for.
     public static func cuda(_ index: Int = 0) throws -> Device {
         var count: Int32 = 0

@@ -2,7 +2,8 @@ internal import CTorch
 
 /// The gradients of a scalar with respect to parameters, in their order.
 ///
-/// What a parameter does not reach has gradient zero. `createGraph` records the gradients themselves, for derivatives of higher order.
+/// What a parameter does not reach has gradient zero. What was recorded is used up by the call, so that a scalar serves one call with all the
+/// parameters, unless `createGraph` is set. `createGraph` records the gradients themselves, for derivatives of higher order.
 /// Traps unless the scalar has one element and depends on something that is recorded.
 public func gradients(of scalar: Tensor, withRespectTo parameters: [Parameter], createGraph: Bool = false) -> [Tensor] {
     gradients(of: scalar, withRespectTo: parameters.map(\.value), createGraph: createGraph)

@@ -21,10 +21,6 @@ package struct OperatorTable: Sendable {
         "randint.low_generator",
         "(SymInt low, SymInt high, SymInt[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, "
             + "Device? device=None, bool? pin_memory=None) -> Tensor")
-    let randomPermutation = Operator(
-        "randperm.generator",
-        "(SymInt n, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, Device? device=None, "
-            + "bool? pin_memory=None) -> Tensor")
 
     // Arithmetic, element by element
     package let add = Operator("add.Tensor", "(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor")
@@ -85,7 +81,6 @@ package struct OperatorTable: Sendable {
         "(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor)")
     let largest = Operator("amax", "(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor")
     let smallest = Operator("amin", "(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor")
-    let largestWithIndex = Operator("max.dim", "(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)")
     let indexOfLargest = Operator("argmax", "(Tensor self, int? dim=None, bool keepdim=False) -> Tensor")
     let all = Operator("all", "(Tensor self) -> Tensor")
     let any = Operator("any", "(Tensor self) -> Tensor")
@@ -168,9 +163,7 @@ package struct OperatorTable: Sendable {
 
     // In place: for Parameter, Buffer and the optimizers alone
     let copyInPlace = Operator("copy_", "(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)")
-    let zeroInPlace = Operator("zero_", "(Tensor(a!) self) -> Tensor(a!)")
     let bernoulliInPlace = Operator("bernoulli_.float", "(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)")
-    let multiplyScalarInPlace = Operator("mul_.Scalar", "(Tensor(a!) self, Scalar other) -> Tensor(a!)")
     let eachAddScaledInPlace = Operator("_foreach_add_.List", "(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()")
     let eachAddScalarInPlace = Operator("_foreach_add_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")
     let eachMultiplyScalarInPlace = Operator("_foreach_mul_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")
@@ -185,19 +178,12 @@ package struct OperatorTable: Sendable {
     let eachAbsolute = Operator("_foreach_abs", "(Tensor[] self) -> Tensor[]")
     let eachMaximumInPlace = Operator("_foreach_maximum_.List", "(Tensor(a!)[] self, Tensor[] other) -> ()")
     let eachInterpolateInPlace = Operator("_foreach_lerp_.Scalar", "(Tensor(a!)[] self, Tensor[] tensors1, Scalar weight) -> ()")
-    let eachCopyInPlace = Operator("_foreach_copy_", "(Tensor(a!)[] self, Tensor[] src, bool non_blocking=False) -> ()")
-    let eachNorm = Operator("_foreach_norm.Scalar", "(Tensor[] self, Scalar ord=2, ScalarType? dtype=None) -> Tensor[]")
     let fusedAdamInPlace = Operator(
         "_fused_adam_",
         "(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] exp_avgs, Tensor(d!)[] exp_avg_sqs, "
             + "Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr, float beta1, float beta2, "
             + "float weight_decay, float eps, bool amsgrad, bool maximize, Tensor? grad_scale=None, "
             + "Tensor? found_inf=None) -> ()")
-    let fusedSGDInPlace = Operator(
-        "_fused_sgd_",
-        "(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] momentum_buffer_list, *, float weight_decay, "
-            + "float momentum, float lr, float dampening, bool nesterov, bool maximize, bool is_first_step, "
-            + "Tensor? grad_scale=None, Tensor? found_inf=None) -> ()")
 
     /// Each operator with its name here, for the test.
     package var entries: [(name: String, operator: Operator)] {

@@ -105,7 +105,7 @@ extension Tensor {
 
     /// g·v/‖v‖ with a norm and a gain for each of `blocks × units` units: the elements are seen as `[blocks, outer, units, inner]`.
     ///
-    /// ‖v‖ = 0 is taken as 1. 16-bit elements are accumulated in float32, and float32 on the CPU in float64.
+    /// ‖v‖ = 0 is taken as 1. Sums are accumulated in float64.
     package func normalizedWeight(gain: Tensor, blocks: Int, outer: Int, units: Int, inner: Int) -> Tensor {
         operators.normalizeWeight(
             .tensor(self), .tensor(gain), .integer(blocks), .integer(outer), .integer(units), .integer(inner))

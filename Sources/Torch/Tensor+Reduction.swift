@@ -1,21 +1,24 @@
-// Sums, means and their like, over given dimensions (all by default). A negative dimension counts from the last; `keeping` leaves reduced
+// Sums, means and their like, over given dimensions (all by default; over none if the list is empty, which libtorch takes for all). A negative dimension counts from the last; `keeping` leaves reduced
 // dimensions in the shape with length 1.
 
 extension Tensor {
     /// The sum.
     public func sum(over dimensions: [Int]? = nil, keeping: Bool = false) -> Tensor {
-        operators.sum(.tensor(self), list(dimensions), .boolean(keeping), .none)
+        if isNone(dimensions) { return self }
+        return operators.sum(.tensor(self), list(dimensions), .boolean(keeping), .none)
     }
 
     /// The mean.
     public func mean(over dimensions: [Int]? = nil, keeping: Bool = false) -> Tensor {
-        operators.mean(.tensor(self), list(dimensions), .boolean(keeping), .none)
+        if isNone(dimensions) { return self }
+        return operators.mean(.tensor(self), list(dimensions), .boolean(keeping), .none)
     }
 
     /// The variance. The correction is subtracted from the number of elements in the divisor: 0 gives the population's variance, as the
     /// paper uses everywhere.
     public func variance(over dimensions: [Int]? = nil, correction: Int = 0, keeping: Bool = false) -> Tensor {
-        operators.variance(.tensor(self), list(dimensions), .integer(correction), .boolean(keeping))
+        if isNone(dimensions) { return self - self }
+        return operators.variance(.tensor(self), list(dimensions), .integer(correction), .boolean(keeping))
     }
 
     /// The standard deviation, of the population unless corrected.
@@ -27,19 +30,22 @@ extension Tensor {
     public func varianceAndMean(
         over dimensions: [Int]? = nil, correction: Int = 0, keeping: Bool = false
     ) -> (variance: Tensor, mean: Tensor) {
+        if isNone(dimensions) { return (self - self, self) }
         let both = operators.varianceAndMean.results(
             capacity: 2, .tensor(self), list(dimensions), .integer(correction), .boolean(keeping))
         return (both[0], both[1])
     }
 
     /// The largest element.
-    public func maximum(over dimensions: [Int] = [], keeping: Bool = false) -> Tensor {
-        operators.largest(.tensor(self), .integers(dimensions), .boolean(keeping))
+    public func maximum(over dimensions: [Int]? = nil, keeping: Bool = false) -> Tensor {
+        if isNone(dimensions) { return self }
+        return operators.largest(.tensor(self), .integers(dimensions ?? []), .boolean(keeping))
     }
 
     /// The smallest element.
-    public func minimum(over dimensions: [Int] = [], keeping: Bool = false) -> Tensor {
-        operators.smallest(.tensor(self), .integers(dimensions), .boolean(keeping))
+    public func minimum(over dimensions: [Int]? = nil, keeping: Bool = false) -> Tensor {
+        if isNone(dimensions) { return self }
+        return operators.smallest(.tensor(self), .integers(dimensions ?? []), .boolean(keeping))
     }
 
     /// The index of the largest element along a dimension, `.int64`; of equal ones any.
@@ -50,19 +56,23 @@ extension Tensor {
     /// The Euclidean norm, accumulated in float32 for 16-bit elements and in the elements' own type else; its type is that of the sum.
     public func norm(over dimensions: [Int]? = nil, keeping: Bool = false) -> Tensor {
         let sum = type.accumulator
+        if isNone(dimensions) { return converted(to: sum).magnitude() }
         return operators.vectorNorm(
             .tensor(self), .integer(2), list(dimensions), .boolean(keeping), sum == type ? .none : .optional(sum))
     }
 
     /// log Σ exp x, without overflow.
     public func logSumExp(over dimensions: [Int], keeping: Bool = false) -> Tensor {
-        operators.logSumExp(.tensor(self), .integers(dimensions), .boolean(keeping))
+        if dimensions.isEmpty { return self }
+        return operators.logSumExp(.tensor(self), .integers(dimensions), .boolean(keeping))
     }
 
     /// The sums of the first 1, 2, … elements along a dimension.
     public func cumulativeSum(along dimension: Int) -> Tensor {
         operators.cumulativeSum(.tensor(self), .integer(dimension), .none)
     }
+
+    private func isNone(_ dimensions: [Int]?) -> Bool { dimensions?.isEmpty ?? false }
 
     private func list(_ dimensions: [Int]?) -> Argument { dimensions.map { .integers($0) } ?? .none }
 }

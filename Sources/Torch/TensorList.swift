@@ -54,12 +54,6 @@ package struct TensorList {
     /// self ← max(self, other).
     package func takeMaximum(with other: TensorList) { operators.eachMaximumInPlace.perform(all, other.all) }
 
-    /// self ← other.
-    package func copy(_ other: TensorList) { operators.eachCopyInPlace.perform(all, other.all, .boolean(false)) }
-
-    /// The Euclidean norms, one tensor of one element each.
-    package func norms() -> [Tensor] { operators.eachNorm.results(capacity: tensors.count, all, .integer(2), .none) }
-
     /// One step of Adam with ε beside the root, fused: m and v are moved, then self ← self − rate·m̂/(√v̂ + ε).
     ///
     /// `steps` holds the number of steps taken before, a float32 tensor of no dimension per parameter, and is counted up.

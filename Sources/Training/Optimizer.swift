@@ -42,8 +42,9 @@ public final class SGD: Optimizer {
 
     /// One step.
     public func step(gradients: [Tensor], rate: Double) {
+        let (parameters, gradients) = lists(gradients)
+        guard !parameters.tensors.isEmpty else { return }
         withoutGradients {
-            let (parameters, gradients) = lists(gradients)
             guard let velocity else { return parameters.add(gradients, times: -rate) }
             velocity.multiply(by: momentum)
             velocity.add(gradients)
@@ -83,7 +84,7 @@ public final class Adam: Optimizer {
     /// The fused operator's own count of steps, one tensor per parameter.
     private let steps: TensorList
 
-    /// Adam for the given parameters; the defaults are the paper's.
+    /// Adam for the given parameters. β1, β2 and ε are the paper's; ε stands beside the root unless asked, as in PyTorch.
     public init(
         _ parameters: [Parameter], beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
         epsilonPlace: EpsilonPlace = .besideRoot
@@ -107,10 +108,10 @@ public final class Adam: Optimizer {
 
     /// One step.
     public func step(gradients: [Tensor], rate: Double) {
-        guard !parameters.isEmpty else { return }
+        let (parameters, gradients) = lists(gradients)
+        guard !parameters.tensors.isEmpty else { return }
         stepCount += 1
         withoutGradients {
-            let (parameters, gradients) = lists(gradients)
             switch epsilonPlace {
             case .besideRoot:
                 parameters.fusedAdam(
@@ -165,10 +166,10 @@ public final class Adamax: Optimizer {
 
     /// One step.
     public func step(gradients: [Tensor], rate: Double) {
-        guard !parameters.isEmpty else { return }
+        let (parameters, gradients) = lists(gradients)
+        guard !parameters.tensors.isEmpty else { return }
         stepCount += 1
         withoutGradients {
-            let (parameters, gradients) = lists(gradients)
             firstMoments.move(towards: gradients, by: 1 - beta1)
             let magnitudes = gradients.magnitudes()
             magnitudes.add(epsilon)

@@ -125,6 +125,9 @@ public final class ProgressDisplay {
 
     // MARK: Lines
 
+    /// A bar of fewer columns shows nothing.
+    private static let leastBar = 8
+
     private func show(rate: Double?, time: String?) {
         let share = total > 0 ? Double(done) / Double(total) : 1
         // Rounded down: 100 % stands for all of it.
@@ -134,19 +137,22 @@ public final class ProgressDisplay {
             let parts = ["\(label): \(done)/\(total) (\(percent))", speed, time, note.isEmpty ? nil : note]
             return surroundings.write(parts.compactMap { $0 }.joined(separator: ", ") + "\n")
         }
-        let parts = ["\(done)/\(total)", percent, speed, time, note.isEmpty ? nil : note]
-        let text = parts.compactMap { $0 }.joined(separator: "  ")
+        let text = ["\(done)/\(total)", percent, speed, time].compactMap { $0 }.joined(separator: "  ")
         // A character in the last column makes some terminals go to the next line. The width is asked again: a window may change.
         let room = (surroundings.columns() ?? 80) - 1
-        let bar = min(room - width(of: label) - width(of: text) - 5, 30)
+        let rest = room - width(of: label) - width(of: text) - 5
+        // The bar gives way to the note down to its least width; then the note is cut.
+        let bar = min(max(rest - (note.isEmpty ? 0 : width(of: note) + 2), min(rest, Self.leastBar)), 30)
         let drawn: String
-        if bar >= 8 {
+        if bar >= Self.leastBar {
             let full = Int((min(max(share, 0), 1) * Double(bar)).rounded(.down))
             let filled = String(repeating: "#", count: full)
             let colored = surroundings.colored && full > 0 ? "\u{1B}[32m\(filled)\u{1B}[0m" : filled
-            drawn = "\(label) [\(colored)\(String(repeating: "-", count: bar - full))]  \(text)"
+            drawn =
+                "\(label) [\(colored)\(String(repeating: "-", count: bar - full))]  \(text)"
+                + (note.isEmpty || rest - bar < 4 ? "" : "  " + cut(note, to: rest - bar - 2))
         } else {
-            drawn = cut("\(label)  \(text)", to: room)
+            drawn = cut("\(label)  \(text)" + (note.isEmpty ? "" : "  \(note)"), to: room)
         }
         line = drawn
         surroundings.write(eraseLine + drawn)

@@ -45,6 +45,8 @@ public final class RunFolder {
     public static func start(at path: String, config: some Encodable) throws -> RunFolder {
         let json = try encode(config, pretty: true)
         let task = "start a run in"
+        var status = stat()
+        let isNew = stat(path, &status) != 0
         try makeFolder(path, for: path)
         let entries = try list(path, operation: task)
         if !entries.contains(markerName), let other = entries.min() {
@@ -52,7 +54,15 @@ public final class RunFolder {
                 path: path, operation: task, reason: "expected a new folder, an empty one or an earlier run's, found \(other) in it")
         }
         let marker = try claim(path, O_RDWR | O_CREAT | O_APPEND, operation: task)
-        let config = try AtomicFile.prepare(json, for: AtomicFile.join(path, configName))
+        let config: AtomicFile.Prepared
+        do {
+            config = try AtomicFile.prepare(json, for: AtomicFile.join(path, configName))
+        } catch {
+            // Nothing of a run that could not begin, not even its folder.
+            if entries.isEmpty { unlink(AtomicFile.join(path, markerName)) }
+            if isNew { rmdir(path) }
+            throw error
+        }
         do {
             // The results first: a kill in between must not leave an old summary without what it sums up.
             var old = ["summary.json", "report.html", metricsName]
@@ -236,8 +246,11 @@ extension RunFolder {
     private static func claim(_ path: String, _ flags: Int32, operation: String) throws -> Descriptor {
         let marker = try Descriptor(opening: AtomicFile.join(path, markerName), flags, reportedAs: path, operation: operation)
         // A file system without locks gives another error; there the run goes on unguarded.
-        if flock(marker.number, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK {
-            throw FileError(path: path, operation: operation, reason: "another run is going on in it")
+        // A lock outlives its run for a moment where a process is just being started or ended, since that holds the file too.
+        for attempt in 0... {
+            guard flock(marker.number, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK else { break }
+            guard attempt < 20 else { throw FileError(path: path, operation: operation, reason: "another run is going on in it") }
+            usleep(50_000)
         }
         return marker
     }

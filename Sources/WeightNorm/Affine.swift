@@ -16,6 +16,9 @@ public final class Affine<Map: LinearMap>: Layer {
     /// An affine layer of parts.
     public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil) {
         trap(unless: weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
+        trap(
+            unless: [nil, map.units, .whole].contains(weight.units),
+            "units of an affine layer's weight: expected \(map.units) or the whole, found \(weight.units ?? .whole)")
         if let bias {
             trap(
                 unless:

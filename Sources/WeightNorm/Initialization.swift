@@ -54,7 +54,7 @@ struct UnitStatistics {
 
 extension Weight {
     /// The units that the form itself has; nil for a direct weight, which takes its map's.
-    fileprivate var units: OutputUnits? {
+    var units: OutputUnits? {
         switch self {
         case .direct: nil
         case .normalized(_, _, let units), .logNormalized(_, _, _, let units), .scaled(_, _, let units): units

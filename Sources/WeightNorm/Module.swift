@@ -38,6 +38,10 @@ extension Module {
     private func collect() -> Collector {
         var collector = Collector()
         collector.visit(self, path: [])
+        var paths: Set<String> = []
+        for path in collector.parameters.map(\.path) + collector.buffers.map(\.path) {
+            trap(unless: paths.insert(path).inserted, "module: expected a path for each parameter and buffer, found two at '\(path)'")
+        }
         return collector
     }
 }

@@ -114,8 +114,12 @@ public final class BatchNorm: Normalizer {
 
     private func normalized(_ input: Tensor, _ pass: Pass) -> Tensor {
         if pass.phase == .inference {
-            return input.batchNormalized(
-                scale: gain.value, shift: bias.value, mean: runningMean.value, variance: runningVariance.value, epsilon: epsilon)
+            // The averages of 16-bit layers are float32, and the operator wants one type.
+            let type = input.type.accumulator
+            return input.converted(to: type).batchNormalized(
+                scale: gain.value.converted(to: type), shift: bias.value.converted(to: type), mean: runningMean.value,
+                variance: runningVariance.value, epsilon: epsilon
+            ).converted(to: input.type)
         }
         let (output, mean, inverseDeviation) = input.batchNormalized(scale: gain.value, shift: bias.value, epsilon: epsilon)
         if pass.phase == .training {

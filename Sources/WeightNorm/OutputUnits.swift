@@ -18,12 +18,12 @@ public struct OutputUnits: Hashable, Sendable {
 
     /// ‖v‖ of every unit, in a shape that ``scale(_:by:)`` takes: `[1, …, units, …, 1]`, with blocks `[blocks, 1, units per block, 1, …]`.
     ///
-    /// For 16-bit elements the sum is accumulated, and the result given, in float32.
+    /// For 16-bit elements the result is float32. The sum is accumulated in float64, as ``normalize(_:gain:)`` does: the squares of float32
+    /// elements leave float32's range long before the elements do.
     public func norms(of weight: Tensor) -> Tensor {
-        let parts = blocked(weight)
-        guard let axis = blockedAxis else { return parts.norm(over: Array(0..<parts.rank), keeping: true) }
-        let others = (0..<parts.rank).filter { $0 != axis && !(blocks > 1 && $0 == 0) }
-        return others.isEmpty ? parts.magnitude() : parts.norm(over: others, keeping: true)
+        let parts = blocked(weight).converted(to: .float64)
+        let kept = blockedAxis.map { blocks > 1 ? [0, $0] : [$0] } ?? []
+        return parts.norm(over: (0..<parts.rank).filter { !kept.contains($0) }, keeping: true).converted(to: weight.type.accumulator)
     }
 
     /// Every unit of a weight times its own factor, of the shape that ``norms(of:)`` gives; the product is taken in the factors' type and given in

@@ -62,6 +62,17 @@ struct TensorTests {
         #expect(abs(mean.item() - 4) < 1e-12 && abs(variance.item() - 40.0 / 6) < 1e-12)
     }
 
+    @Test("a reduction over no dimension leaves the elements as they are")
+    func overNothing() {
+        let a = Tensor([1.0, -2, 3], shape: [3, 1])
+        for found in [a.sum(over: []), a.mean(over: []), a.maximum(over: []), a.minimum(over: []), a.logSumExp(over: [])] {
+            #expect(found.shape == [3, 1] && found.elements() == [1.0, -2, 3])
+        }
+        #expect(a.norm(over: []).elements() == [1.0, 2, 3])
+        #expect(a.variance(over: []).elements() == [0.0, 0, 0])
+        #expect(a.varianceAndMean(over: []).mean.elements() == [1.0, -2, 3])
+    }
+
     @Test("the norm of 16-bit elements is accumulated and given in float32", arguments: [ElementType.float16, .bfloat16])
     func normOfHalves(type: ElementType) {
         // 256² overflows float16 at once, and a bfloat16 sum of 70,000 ones stops at 256.

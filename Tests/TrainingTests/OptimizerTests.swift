@@ -88,6 +88,13 @@ struct OptimizerTests {
         }
     }
 
+    @Test("no parameters at all are no mistake")
+    func nothing() {
+        for optimizer in [SGD([]), SGD([], momentum: 0.9), Adam([]), Adamax([])] as [any Optimizer] {
+            optimizer.step(gradients: [], rate: 1)
+        }
+    }
+
     @Test("the wrong number of gradients traps")
     func wrongCount() async {
         await #expect(processExitsWith: .failure) { SGD([Parameter(.ones([1]))]).step(gradients: [], rate: 1) }

@@ -78,6 +78,36 @@ struct LayerTests {
         #expect(difference(layer(input, .inference), expected(mean * 0.1, variance * 0.1 + 0.9)) < 1e-12)
     }
 
+    @Test(
+        "every norm goes through initialization, training and inference in 16 bits", arguments: Normalization.allCases,
+        [ElementType.float16, .bfloat16])
+    func halves(normalization: Normalization, type: ElementType) {
+        let random = Generator(seed: 1)
+        let layer = Convolution(2, to: 3, kernel: 3, normalization: normalization, type: type, random: random)
+        let input = Tensor.normal([8, 2, 6, 6], from: random).converted(to: type)
+        for pass in [Pass.initializing(random), .training(random), .inference] {
+            let output = layer(input, pass)
+            #expect(output.type == type && output.shape == [8, 3, 4, 4] && output.isFinite().allTrue())
+        }
+    }
+
+    @Test("for a single vector, batch statistics are those of one example: nothing but the bias is left")
+    func vector() {
+        let layer = Dense(4, to: 3, normalization: .meanOnlyBatch, random: Generator(seed: 1))
+        #expect(layer(Tensor.ones([4]), .training(Generator(seed: 1))).elements() == [0, 0, 0] as [Float])
+        #expect(GlobalAverage()(Tensor.ones([2, 3]), .inference).shape == [2, 3])
+    }
+
+    @Test("a weight with the units of another kind of layer traps: a transposed convolution's outputs are axis 1 (pytorch #7865)")
+    func wrongUnits() async throws {
+        let result = try #require(
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                let map = TransposedConvolutionMap(inputs: 4, outputs: 4, kernel: [3])
+                _ = TransposedConvolution(map: map, weight: .normalized(.ones(map.weightShape)), bias: nil)
+            })
+        #expect(String(decoding: result.standardErrorContent, as: UTF8.self).contains("units of an affine layer's weight: expected"))
+    }
+
     @Test("noise and dropout: active in training and initialization, absent in inference, scaled to keep the mean")
     func noise() {
         let input = Tensor.ones([200, 200])

@@ -42,6 +42,11 @@ private final class Everything: Base {
     }
 }
 
+private struct Ambiguous: Module {
+    let _weight = parameter()
+    let weight = parameter()
+}
+
 private struct Unordered: Module {
     let parts = ["a": Inner(), "b": Inner()]
 }
@@ -62,6 +67,11 @@ struct ModuleTests {
     @Test("parameters in a dictionary, which has no order, trap")
     func dictionary() async {
         await #expect(processExitsWith: .failure) { _ = Unordered().parameters }
+    }
+
+    @Test("two parameters of one path trap: paths are keys of files")
+    func samePath() async {
+        await #expect(processExitsWith: .failure) { _ = Ambiguous().parameters }
     }
 
     @Test("g and v are found as parameters of a layer, and g is trained")

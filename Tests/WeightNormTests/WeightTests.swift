@@ -54,6 +54,12 @@ struct WeightTests {
         }
     }
 
+    @Test("float32 weights whose squares leave float32's range are wrapped unchanged too", arguments: [1e-25, 1e25])
+    func extremeSizes(size: Double) {
+        let weight = Tensor.normal([3, 5], from: random) * size
+        #expect(difference(Weight.normalized(weight).value / size, weight / size) < 1e-6)
+    }
+
     @Test("a gain on a logarithmic scale: w = exp(c·s)·v/‖v‖, also where a unit is zero", arguments: [1.0, 3])
     func logarithmicGain(factor: Double) {
         let initial = Tensor([3.0, 4, 0, 0], shape: [2, 2])

@@ -91,7 +91,8 @@ CTorchMessage ctorch_generator_set_state(CTorchGenerator generator, CTorchTensor
 
 int32_t ctorch_thread_count(void);
 CTorchMessage ctorch_set_thread_count(int32_t count);
-/// Loads libtorch's CUDA half from the folder of its CPU half (once), and counts the devices; the message says what was looked for and why it failed.
+/// Loads libtorch's CUDA half from the folder of its CPU half (once), and counts the devices; the message says what was looked for and why it failed. To be asked
+/// before the first gradient: libtorch settles then, for the whole process, whether there is CUDA.
 CTorchMessage ctorch_cuda_load(int32_t *device_count);
 CTorchMessage ctorch_device_synchronize(int32_t device);
 /// "2.15.0": of the headers that this was compiled against.

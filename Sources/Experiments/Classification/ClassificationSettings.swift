@@ -2,7 +2,7 @@ package import WeightNorm
 
 /// Every hyperparameter of the paper's classification network and its training, in one place.
 ///
-/// The initial values are the paper's, for CIFAR-10 (PAPER: §5.1 and table 3); what differs in a preset is set in its function.
+/// The initial values are the paper's, for CIFAR-10 (its §5.1 and table 3); what differs in a preset is set in its function.
 package struct ClassificationSettings: Codable, Equatable, Sendable {
     // -- The network ---------------------------------------------------------------------------------------------------------------------
     /// Maps of the first three convolutions.

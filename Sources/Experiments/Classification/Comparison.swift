@@ -184,11 +184,8 @@ package struct Comparison {
                         try folder.record(record)
                         history[index].append(record)
                     }
-                    note =
-                        "loss: "
-                        + history.compactMap { $0.last { $0.trainLoss != nil } }.map { record in
-                            "\(record.norm) \(NumberText.fixed(record.trainLoss ?? .nan, decimals: 2))"
-                        }.joined(separator: ", ")
+                    let losses = history.compactMap { $0.last { $0.trainLoss != nil }?.trainLoss }
+                    note = "loss " + losses.map { NumberText.fixed($0, decimals: 2) }.joined(separator: " ")
                 }
                 progress(step, note)
             }

@@ -62,7 +62,7 @@ package struct ComparisonReport {
     private static func percentName(_ threshold: Double) -> String { NumberText.general(threshold * 100) + "\u{a0}%" }
 
     private var headings: [String] {
-        ["norm", "test error", "training error", "ms/step", "cost"] + summary.thresholds.map { "< " + Self.percentName($0) }
+        ["norm", "test error", "training error", "ms/step", "cost"] + summary.thresholds.map { "< \(NumberText.general($0 * 100)) %" }
     }
 
     /// The table as lines of text.
@@ -125,7 +125,8 @@ package struct ComparisonReport {
     private func chart(_ title: String, summary: Prose, _ value: KeyPath<Comparison.Record, Double?>) -> Chart {
         Chart(
             title, summary: summary, x: Axis("Passes over the training images", minimum: 0),
-            y: Axis(title, scale: .logarithmic, format: .percent),
+            // An error of zero has no place on a logarithmic axis.
+            y: Axis(title, scale: records.contains { $0[keyPath: value] == 0 } ? .linear : .logarithmic, format: .percent),
             series: norms.enumerated().map { index, norm in
                 let runs = seeds.map { seed in
                     records.filter { $0.norm == norm && $0.seed == seed }.compactMap { record in
