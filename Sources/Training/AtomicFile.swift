@@ -39,15 +39,24 @@ package enum AtomicFile {
         try prepare(bytes, for: path).commit()
     }
 
+    /// The same for a file that is never in memory as a whole: `body` writes it piece by piece and gives the system's error number, or 0.
+    static func write(to path: String, _ body: (borrowing Descriptor) -> Int32) throws {
+        try prepare(for: path, body).commit()
+    }
+
     /// Does all of the work that can fail for want of space or rights, without touching the file at `path` yet.
     static func prepare(_ bytes: some Collection<UInt8>, for path: String) throws -> Prepared {
+        try prepare(for: path) { $0.write(bytes) }
+    }
+
+    private static func prepare(for path: String, _ body: (borrowing Descriptor) -> Int32) throws -> Prepared {
         let destination = try self.destination(of: path)
         let folder = self.folder(of: destination)
         // The name does not hold the file's own: that would be too long for a name near the system's limit.
         let temporary = join(folder, ".\(hexadecimal(UInt64.random(in: 0 ... .max)))\(temporarySuffix)")
         let prepared = Prepared(path: path, temporary: temporary, destination: destination, folder: folder)
         let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_EXCL, reportedAs: path, operation: "write")
-        var code = file.write(bytes)
+        var code = body(file)
         if code == 0 { code = file.synchronize() }
         // Network file systems and quotas may report a failed write only here.
         let closing = file.close()
@@ -169,7 +178,8 @@ package struct Descriptor: ~Copyable {
         func writeAll(_ buffer: UnsafeBufferPointer<UInt8>) -> Int32 {
             var rest = UnsafeRawBufferPointer(buffer)
             while !rest.isEmpty {
-                let written = writeDescriptor(number, rest.baseAddress, rest.count)
+                // macOS refuses more than 2^31 − 1 bytes at once.
+                let written = writeDescriptor(number, rest.baseAddress, min(rest.count, 1 << 30))
                 if written > 0 {
                     rest = UnsafeRawBufferPointer(rebasing: rest[written...])
                 } else if written == 0 {
@@ -195,6 +205,23 @@ package struct Descriptor: ~Copyable {
         var status = stat()
         guard fstat(number, &status) == 0 else { throw FileError(path: path, operation: "read", code: errno) }
         return Int(status.st_size)
+    }
+
+    /// Fills the buffer from a place in the file, whatever its position is; gives fewer bytes than fit only where the file ends.
+    borrowing func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int, reportedAs path: String) throws -> Int {
+        var done = 0
+        while done < buffer.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+            let count = pread(number, rest.baseAddress, min(rest.count, 1 << 30), off_t(offset + done))
+            if count > 0 {
+                done += count
+            } else if count == 0 {
+                break
+            } else if errno != EINTR {
+                throw FileError(path: path, operation: "read", code: errno)
+            }
+        }
+        return done
     }
 
     borrowing func truncate(to size: Int) -> Int32 {

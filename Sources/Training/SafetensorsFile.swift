@@ -1,0 +1,135 @@
+public import Torch
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// A safetensors file opened for reading: its header is read and checked, its tensors are read when they are asked for.
+///
+/// Nothing in the file is trusted. Before memory of a size that the file names is taken, that size is compared with the file's own; names, types,
+/// shapes and places are checked when the file is opened; and a wrong file gives an error, never a trap. The file stays open, so that a new one
+/// in its place changes nothing here.
+///
+/// Names are compared code point by code point, as other programs do it, where Swift's strings take `é` and `e` with an accent for the same.
+public struct SafetensorsFile: Sendable {
+    /// The file, as the caller named it.
+    public let path: String
+    /// The strings that the writer put in.
+    public let metadata: [String: String]
+    /// The tensors' names, in the order of their places in the file.
+    public var names: [String] { entries.map(\.name) }
+
+    private let entries: [SafetensorsHeader.Entry]
+    private let indices: [[UInt8]: Int]
+    private let file: OpenFile
+    private let dataStart: Int
+
+    /// Opens a file and checks its header.
+    ///
+    /// - Throws: ``FileError`` if the system cannot read the file; ``SafetensorsError`` if it is no safetensors file: it is a zip archive or
+    ///   pickle of PyTorch's, its header is cut, too long, wrong JSON or names something twice, or the tensors' types, shapes and places
+    ///   do not fit each other and the file's size.
+    public init(opening path: String) throws {
+        func failure(_ problem: String) -> SafetensorsError { SafetensorsError(path: path, problem: problem) }
+        // Without O_NONBLOCK a pipe would be waited for.
+        let file = OpenFile(try Descriptor(opening: path, O_RDONLY | O_NONBLOCK, reportedAs: path, operation: "read"))
+        var status = stat()
+        guard fstat(file.descriptor.number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw failure("expected a regular file, found a folder, device or pipe")
+        }
+        let size = Int(status.st_size)
+        let start = try file.bytes(0..<min(size, 9), reportedAs: path)
+        if let kind = Self.kindOfPyTorchFile(start) {
+            throw failure(
+                "expected safetensors, found a PyTorch \(kind); "
+                    + "convert it in Python with safetensors.torch.save_file(torch.load(path, weights_only=True), …)")
+        }
+        guard start.count >= 8 else { throw failure("expected at least 8 bytes, the length of the header, found \(start.count)") }
+        let length = start[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let longest = min(Safetensors.longestHeader, size - 8)
+        guard length <= UInt64(longest) else {
+            throw failure("expected a header of at most \(longest) bytes, found the length \(length) at byte 0")
+        }
+        dataStart = 8 + Int(length)
+        let text = try file.bytes(8..<dataStart, reportedAs: path)
+        guard text.count == Int(length) else { throw failure("expected a header of \(length) bytes, found \(text.count)") }
+        let header = try SafetensorsHeader(parsing: text, dataSize: size - dataStart, path: path)
+        self.path = path
+        self.file = file
+        metadata = header.metadata
+        entries = header.entries
+        indices = Dictionary(uniqueKeysWithValues: header.entries.enumerated().map { (Array($1.name.utf8), $0) })
+    }
+
+    /// The type and the shape of a tensor.
+    ///
+    /// - Throws: ``SafetensorsError`` if there is no such tensor, or it has one of the format's types that this library lacks, such as `U16`.
+    public func info(_ name: String) throws -> (type: ElementType, shape: [Int]) {
+        let (entry, type) = try find(name)
+        return (type, entry.shape)
+    }
+
+    /// Reads a tensor, to the CPU.
+    ///
+    /// - Throws: ``SafetensorsError`` as ``info(_:)``, and if a `BOOL` is neither 0 nor 1 or the file was cut after it was opened;
+    ///   ``FileError`` if the system cannot read it.
+    public func tensor(_ name: String) throws -> Tensor {
+        let (entry, type) = try find(name)
+        func failure(_ problem: String) -> SafetensorsError {
+            SafetensorsError(path: path, problem: "tensor \(Safetensors.quoted(name)): \(problem)")
+        }
+        let count = entry.end - entry.begin
+        // A file may have holes and be larger than the disk and the memory: an array's allocation would trap.
+        guard let memory = malloc(max(count, 1)) else { throw FileError(path: path, operation: "read", code: ENOMEM) }
+        defer { free(memory) }
+        let bytes = UnsafeMutableRawBufferPointer(start: memory, count: count)
+        let found = try file.descriptor.read(into: bytes, at: dataStart + entry.begin, reportedAs: path)
+        guard found == count else { throw failure("expected \(count) bytes, found \(found): the file was cut after it was opened") }
+        // To C++ any other byte in a bool is undefined behaviour.
+        if type == .bool, let place = bytes.firstIndex(where: { $0 > 1 }) {
+            throw failure("expected BOOL elements of 0 or 1, found \(bytes[place]) at element \(place)")
+        }
+        return Tensor(bytes: UnsafeRawBufferPointer(bytes), shape: entry.shape, type: type)
+    }
+
+    private func find(_ name: String) throws -> (SafetensorsHeader.Entry, ElementType) {
+        guard let index = indices[Array(name.utf8)] else {
+            throw SafetensorsError(
+                path: path,
+                problem: "expected a tensor \(Safetensors.quoted(name)), found none of that name among the file's \(entries.count)")
+        }
+        let entry = entries[index]
+        guard let type = ElementType(safetensorsName: entry.type) else {
+            let known = ElementType.allCases.map(\.safetensorsName).joined(separator: ", ")
+            throw SafetensorsError(
+                path: path,
+                problem: "tensor \(Safetensors.quoted(name)): expected one of the types \(known), found \(Safetensors.quoted(entry.type))")
+        }
+        return (entry, type)
+    }
+
+    /// What `torch.save` wrote, by the file's first 9 bytes.
+    ///
+    /// The first bytes alone do not tell: 80 02 is also the length 640 of a header, and `PK` the length 19280. But a header begins with `{`.
+    private static func kindOfPyTorchFile(_ start: [UInt8]) -> String? {
+        guard start.count < 9 || start[8] != UInt8(ascii: "{") else { return nil }
+        if start.starts(with: "PK".utf8) { return "zip" }
+        return start.count > 2 && start[0] == 0x80 && (2...5).contains(start[1]) && start[2] != 0 ? "pickle" : nil
+    }
+}
+
+/// A file that is closed when the last of the values that share it goes.
+private final class OpenFile: Sendable {
+    let descriptor: Descriptor
+
+    init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+
+    /// The bytes of a range, which the caller has compared with the file's size; fewer where the file ends.
+    func bytes(_ range: Range<Int>, reportedAs path: String) throws -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+            count = try descriptor.read(into: UnsafeMutableRawBufferPointer(buffer), at: range.lowerBound, reportedAs: path)
+        }
+    }
+}
