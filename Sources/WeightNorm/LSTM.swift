@@ -1,0 +1,170 @@
+public import Torch
+
+/// A long short-term memory layer, with diagonal peepholes if asked for.
+///
+/// i = σ(Wᵢx + Uᵢh + pᵢ⊙c + bᵢ), f = σ(W_f x + U_f h + p_f⊙c + b_f), g = tanh(W_g x + U_g h + b_g), c′ = f⊙c + i⊙g,
+/// o = σ(W_o x + U_o h + p_o⊙c′ + b_o), h′ = o⊙tanh c′.
+///
+/// W is ``inputWeight`` and U ``stateWeight``, with the gates' rows in PyTorch's order i, f, g, o. Each row is one weight vector: normalized, it has
+/// a norm and a gain of its own, and W and U are normalized apart. Peepholes are never normalized.
+///
+/// The weights are derived once for a sequence, by ``bound()``, not once for each time step: that would be slow, and the recorded graph would hold a
+/// weight for each step (PyTorch's issue 2176). A parameter that changes is seen by the next binding.
+///
+/// Data-dependent initialization is not defined for recurrent layers (the paper, §3); an initializing pass traps.
+public final class LSTM: Module {
+    /// W, `[4·hidden, inputs]`.
+    public internal(set) var inputWeight: Weight
+    /// U, `[4·hidden, hidden]`.
+    public internal(set) var stateWeight: Weight
+    /// b, `[4·hidden]`; PyTorch has two, `bias_ih` and `bias_hh`, of which this is the sum.
+    public let bias: Parameter
+    /// pᵢ, p_f and p_o, `[3, hidden]`: i and f see the cell before the step, o the one after it.
+    public let peepholes: Parameter?
+    /// h before the first step, `[hidden]`; zero without it.
+    public let initialState: Parameter?
+    /// c before the first step, `[hidden]`; zero without it.
+    public let initialCell: Parameter?
+    /// Features of the input.
+    public let inputs: Int
+    /// Features of the output.
+    public let hidden: Int
+    private var foldable: [any HoldsWeight] = []
+
+    /// What goes from one time step to the next.
+    public struct State: Sendable {
+        /// h, the layer's output, `[batch, hidden]`.
+        public let output: Tensor
+        /// c, `[batch, hidden]`.
+        public let cell: Tensor
+
+        /// A state of parts.
+        public init(output: Tensor, cell: Tensor) {
+            self.output = output
+            self.cell = cell
+        }
+    }
+
+    /// A layer of parts; traps unless their shapes fit each other.
+    public init(
+        inputWeight: Weight, stateWeight: Weight, bias: Parameter, peepholes: Parameter? = nil, initialState: Parameter? = nil,
+        initialCell: Parameter? = nil
+    ) {
+        (inputs, hidden) = recurrentSizes("an LSTM", gates: 4, inputWeight: inputWeight, stateWeight: stateWeight)
+        requireShape([4 * hidden], of: "bias of an LSTM", bias.value)
+        requireShape([3, hidden], of: "peepholes of an LSTM", peepholes?.value)
+        requireShape([hidden], of: "initialState of an LSTM", initialState?.value)
+        requireShape([hidden], of: "initialCell of an LSTM", initialCell?.value)
+        self.inputWeight = inputWeight
+        self.stateWeight = stateWeight
+        self.bias = bias
+        self.peepholes = peepholes
+        self.initialState = initialState
+        self.initialCell = initialCell
+        foldable = [RecurrentWeight(of: self, at: \.inputWeight), RecurrentWeight(of: self, at: \.stateWeight)]
+    }
+
+    /// A layer with weights drawn from N(0, deviation²), g = ‖v‖, and everything else 0.
+    ///
+    /// Traps for normalizations with batch statistics: time steps have different ones.
+    public convenience init(
+        _ inputs: Int, hidden: Int, normalization: Normalization = .weight, peepholes: Bool = false, trainableStart: Bool = false,
+        deviation: Double = 0.05, type: ElementType = .float32, random: Generator
+    ) {
+        requirePositive(inputs: inputs, hidden: hidden, of: "an LSTM")
+        func weight(_ columns: Int) -> Weight {
+            normalization.recurrentWeight([4 * hidden, columns], deviation: deviation, type: type, random: random)
+        }
+        func zeros(_ shape: [Int]) -> Parameter { Parameter(.zeros(shape, type: type, on: random.device)) }
+        self.init(
+            inputWeight: weight(inputs), stateWeight: weight(hidden), bias: zeros([4 * hidden]),
+            peepholes: peepholes ? zeros([3, hidden]) : nil, initialState: trainableStart ? zeros([hidden]) : nil,
+            initialCell: trainableStart ? zeros([hidden]) : nil)
+    }
+
+    /// The layer with both weights derived, for all time steps up to the parameters' next change.
+    public func bound() -> BoundLSTM { BoundLSTM(self) }
+
+    /// The outputs of all time steps, `[time, batch, hidden]`, and the state after the last.
+    ///
+    /// The sequence is `[time, batch, inputs]`. Without a state to go on from it starts at ``initialState`` and ``initialCell``.
+    public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: State? = nil) -> (outputs: Tensor, last: State) {
+        refuseInitialization(pass)
+        return bound()(sequence, from: state)
+    }
+}
+
+/// An ``LSTM`` with its weights derived: what a loop over time steps calls.
+public struct BoundLSTM: Sendable {
+    /// W, `[4·hidden, inputs]`, recorded for gradients.
+    public let inputWeight: Tensor
+    /// U, `[4·hidden, hidden]`, recorded for gradients.
+    public let stateWeight: Tensor
+    private let bias: Tensor
+    private let peepholes: [Tensor]
+    private let initial: (state: Tensor, cell: Tensor)
+    private let inputs: Int
+    private let hidden: Int
+
+    fileprivate init(_ layer: LSTM) {
+        (inputs, hidden) = (layer.inputs, layer.hidden)
+        inputWeight = layer.inputWeight.value
+        stateWeight = layer.stateWeight.value
+        bias = layer.bias.value
+        peepholes = layer.peepholes?.value.split([1, 1, 1], along: 0) ?? []
+        let zeros = Tensor.zeros([layer.hidden], type: bias.type, on: bias.device)
+        initial = (layer.initialState?.value ?? zeros, layer.initialCell?.value ?? zeros)
+    }
+
+    /// The state before the first step, the same for every example of a batch.
+    public func start(batch: Int) -> LSTM.State {
+        LSTM.State(output: initial.state.expanded([batch, hidden]), cell: initial.cell.expanded([batch, hidden]))
+    }
+
+    /// W·x for x of `[…, inputs]`: what ``step(_:preactivation:from:)`` takes as a pre-activation, for an input that several steps share.
+    public func inputProduct(_ input: Tensor) -> Tensor { input.linear(weight: inputWeight) }
+
+    /// The state after one time step.
+    ///
+    /// The input is `[batch, inputs]`. The pre-activation, `[batch, 4·hidden]`, is added to W·x + U·h + b, and may stand in for the input: a caller
+    /// whose input has several parts adds their products, each with its columns of ``inputWeight``, instead of joining the parts. Traps unless the
+    /// shapes fit.
+    public func step(_ input: Tensor? = nil, preactivation: Tensor? = nil, from state: LSTM.State) -> LSTM.State {
+        let batch = state.output.shape.first ?? 0
+        require(state, batch: batch)
+        requireShape([batch, inputs], of: "input of an LSTM's step", input)
+        requireShape([batch, 4 * hidden], of: "preactivation of an LSTM's step", preactivation)
+        let terms = [input.map(inputProduct), preactivation].compactMap(\.self)
+        return next(adding: terms, to: state)
+    }
+
+    /// The outputs of all time steps, `[time, batch, hidden]`, and the state after the last, for a sequence of `[time, batch, inputs]`.
+    public func callAsFunction(_ sequence: Tensor, from first: LSTM.State? = nil) -> (outputs: Tensor, last: LSTM.State) {
+        let products = inputProducts("an LSTM", of: sequence, weight: inputWeight)
+        let batch = sequence.shape[1]
+        var state = first ?? start(batch: batch)
+        require(state, batch: batch)
+        var outputs: [Tensor] = []
+        for product in products {
+            state = next(adding: [product], to: state)
+            outputs.append(state.output)
+        }
+        return (.stacked(outputs), state)
+    }
+
+    // A state of one example would be broadcast over a batch.
+    private func require(_ state: LSTM.State, batch: Int) {
+        requireShape([batch, hidden], of: "output in the state of an LSTM", state.output)
+        requireShape([batch, hidden], of: "cell in the state of an LSTM", state.cell)
+    }
+
+    private func next(adding terms: [Tensor], to state: LSTM.State) -> LSTM.State {
+        let gates = terms.reduce(state.output.linear(weight: stateWeight, bias: bias), +)
+        let parts = gates.split([hidden, hidden, hidden, hidden], along: 1)
+        func open(_ gate: Int, _ peephole: Int, seeing cell: Tensor) -> Tensor {
+            (peepholes.isEmpty ? parts[gate] : parts[gate] + peepholes[peephole] * cell).sigmoid()
+        }
+        let cell = open(1, 1, seeing: state.cell) * state.cell + open(0, 0, seeing: state.cell) * parts[2].hyperbolicTangent()
+        return LSTM.State(output: open(3, 2, seeing: cell) * cell.hyperbolicTangent(), cell: cell)
+    }
+}

@@ -1,0 +1,89 @@
+import Torch
+
+// What LSTM and GRU share: the weights that they can be given, what they refuse, and the way through a sequence.
+
+extension Normalization {
+    /// A drawn weight of a recurrent layer; every row, the weights of one gate of one hidden unit, is a vector with a norm of its own.
+    func recurrentWeight(_ shape: [Int], deviation: Double, type: ElementType, random: Generator) -> Weight {
+        switch self {
+        case .normal, .fixedGain, .weight, .logWeight: break
+        case .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch:
+            let plain = Normalization.allCases.filter { $0.normalizer(features: 1, axis: 1, type: type, device: .cpu) == nil }
+            fatalError(
+                "normalization of a recurrent layer: expected one of \(plain.map(\.rawValue).joined(separator: ", ")), found \(rawValue), "
+                    + "which takes statistics that differ from one time step to the next")
+        }
+        return weightForm.weight(Tensor.normal(shape, type: type, from: random) * deviation, units: .axis(0))
+    }
+}
+
+/// One of the two weights of a recurrent layer, for folding, which expects an object for each weight.
+///
+/// Reflection finds it in its owner's properties. It holds no parameter, and its owner weakly: the owner holds it.
+final class RecurrentWeight<Owner: AnyObject>: HoldsWeight {
+    private weak var owner: Owner?
+    private let place: ReferenceWritableKeyPath<Owner, Weight>
+
+    init(of owner: Owner, at place: ReferenceWritableKeyPath<Owner, Weight>) {
+        self.owner = owner
+        self.place = place
+    }
+
+    var weight: Weight {
+        get { present[keyPath: place] }
+        set { present[keyPath: place] = newValue }
+    }
+
+    var weightUnits: OutputUnits { .axis(0) }
+
+    private var present: Owner {
+        guard let owner else { fatalError("weight of a recurrent layer: expected its layer, found that it was freed") }
+        return owner
+    }
+}
+
+/// Ends the program if the pass is to initialize.
+func refuseInitialization(_ pass: Pass) {
+    trap(
+        unless: pass.phase != .initializing,
+        "data-dependent initialization is not defined for recurrent layers: call with .training")
+}
+
+/// Ends the program unless a part has its shape; a part that is left out has any.
+func requireShape(_ shape: [Int], of name: String, _ tensor: Tensor?) {
+    guard let found = tensor?.shape else { return }
+    trap(unless: found == shape, "\(name): expected shape \(shape), found \(found)")
+}
+
+/// The numbers of inputs and hidden units that two weights of `gates` rows per hidden unit stand for; ends the program if they fit none.
+func recurrentSizes(_ layer: String, gates: Int, inputWeight: Weight, stateWeight: Weight) -> (inputs: Int, hidden: Int) {
+    let (input, state) = (inputWeight.shape, stateWeight.shape)
+    trap(
+        unless: state.count == 2 && state[1] > 0 && state[0] == gates * state[1],
+        "stateWeight of \(layer): expected shape [\(gates)·hidden, hidden], found \(state)")
+    trap(
+        unless: input.count == 2 && input[0] == state[0] && input[1] > 0,
+        "inputWeight of \(layer): expected shape [\(state[0]), inputs], found \(input)")
+    for (name, weight) in [("inputWeight", inputWeight), ("stateWeight", stateWeight)] {
+        trap(
+            unless: [nil, .axis(0), .whole].contains(weight.units),
+            "units of \(layer)'s \(name): expected the rows or the whole, found \(weight.units ?? .whole)")
+    }
+    return (input[1], state[1])
+}
+
+/// Ends the program unless both numbers are positive.
+func requirePositive(inputs: Int, hidden: Int, of layer: String) {
+    trap(unless: inputs > 0 && hidden > 0, "sizes of \(layer): expected at least 1 input and 1 hidden unit, found \(inputs) and \(hidden)")
+}
+
+/// W·x (+ b) of every time step of a sequence, `[time, batch, inputs]`, in one matrix product: `time` tensors of `[batch, rows of W]`.
+func inputProducts(_ layer: String, of sequence: Tensor, weight: Tensor, bias: Tensor? = nil) -> [Tensor] {
+    let shape = sequence.shape
+    trap(
+        unless: shape.count == 3 && shape[0] > 0 && shape[2] == weight.shape[1],
+        "sequence of \(layer): expected shape [time, batch, \(weight.shape[1])] of at least one time step, found \(shape)")
+    // Split in one operator: the gradient of a step taken out by itself would be as large as the whole sequence.
+    return sequence.reshaped([shape[0] * shape[1], shape[2]]).linear(weight: weight, bias: bias)
+        .split(Array(repeating: shape[1], count: shape[0]), along: 0)
+}
