@@ -41,11 +41,10 @@ setup: ## get libtorch ready (downloads about 550 MB the first time)
 build: setup ## build the weightnorm command
 	@$(PREPARE); swift build "$$@" --product weightnorm
 
-# Waiting threads must not spin: beside another busy program that makes a step ten times as slow.
 compare: setup ## train with and without weight normalization on Fashion-MNIST and report
 	@if [[ "$(DATA)" == fashion-mnist ]]; then Scripts/fashion-mnist.sh; fi
 	@$(PREPARE); swift build "$$@" --product weightnorm; \
-	OMP_WAIT_POLICY="$${OMP_WAIT_POLICY:-passive}" "$$scratch/release/weightnorm" compare --data "$(DATA)" --out "$(OUT)" $(ARGS)
+	"$$scratch/release/weightnorm" compare --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
 test: setup lint ## check the style, build everything, run all tests
 # The test runner and libtorch both use all cores: waiting threads must not spin beside working ones.
