@@ -13,7 +13,7 @@ public final class Affine<Map: LinearMap>: Layer {
     /// Batch normalization or mean-only batch normalization of w·x.
     public let normalizer: (any Normalizer)?
 
-    /// An affine layer of parts.
+    /// An affine layer of parts; traps unless their shapes fit each other and the weight's units are the map's or the whole.
     public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil) {
         trap(unless: weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
         trap(
@@ -50,8 +50,14 @@ public final class Affine<Map: LinearMap>: Layer {
     }
 }
 
-extension Affine: HoldsWeight {
-    var weightUnits: OutputUnits { map.units }
+extension Affine: HoldsWeights {
+    /// Calls the closure for ``weight``.
+    ///
+    /// The weight may get other units than the map's, as PyTorch's `dim` allows: it is then trained, folded and saved like any, but data-dependent
+    /// initialization, which sets a gain per output unit, traps.
+    public func changeWeights(_ change: (_ property: String, _ weight: Weight, _ units: OutputUnits) -> Weight) {
+        weight = change("weight", weight, map.units)
+    }
 }
 
 /// A dense layer: `[…, inputs]` to `[…, outputs]`.

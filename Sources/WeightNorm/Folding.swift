@@ -2,12 +2,12 @@ import Torch
 
 // From v and g to w and back, and from one module to another of the same kind.
 
-/// A layer whose weights can change their form.
-protocol HoldsWeight: AnyObject {
-    /// The weight in its present form.
-    var weight: Weight { get set }
-    /// The units that a normalized form of the weight has.
-    var weightUnits: OutputUnits { get }
+/// A type that stores weights and lets their form be changed.
+///
+/// ``Affine``, ``LSTM`` and ``GRU`` are such types. A class of one's own that has a property of type ``Weight`` conforms, so that folding and loading reach it.
+public protocol HoldsWeights: AnyObject {
+    /// Calls the closure for each stored weight, with the name of its property and the units that a normalized form of it has, and keeps what it returns.
+    func changeWeights(_ change: (_ property: String, _ weight: Weight, _ units: OutputUnits) -> Weight)
 }
 
 extension Module {
@@ -16,17 +16,41 @@ extension Module {
     ///
     /// For models that are to be used, not trained further. Parameters that were asked for before, an optimizer's among them, are no longer the
     /// module's. Batch normalization stays.
-    public func foldWeights() { changeWeights { weight, _ in weight.folded() } }
+    public func foldWeights() {
+        changeWeights { _, weight, _ in
+            if case .direct = weight { weight } else { weight.folded() }
+        }
+    }
 
     /// Replaces every plain weight by a normalized one that equals it, g = ‖w‖: the opposite of ``foldWeights()``.
     public func normalizeWeights() {
-        changeWeights { weight, units in
+        changeWeights { _, weight, units in
             if case .direct(let plain) = weight { .normalized(plain.value, units: units) } else { weight }
         }
     }
 
-    private func changeWeights(_ change: (Weight, OutputUnits) -> Weight) {
-        for layer in layersWithWeights { layer.weight = change(layer.weight, layer.weightUnits) }
+    /// Calls the closure for each weight, with its path and the units that a normalized form of it has, and keeps what it returns.
+    ///
+    /// A weight that several layers share is changed once and stays shared. Traps if a weight is stored in a type that is not ``HoldsWeights``: the change
+    /// would not reach it.
+    public func changeWeights(_ change: (_ path: String, _ weight: Weight, _ units: OutputUnits) -> Weight) {
+        let (holders, weights) = holdersAndWeights
+        var changed: [ObjectIdentifier: Weight] = [:]
+        var reached: Set<String> = []
+        for holder in holders {
+            holder.value.changeWeights { property, weight, units in
+                let path = holder.path.isEmpty ? property : "\(holder.path).\(property)"
+                reached.insert(path)
+                if let before = changed[weight.identity] { return before }
+                let after = change(path, weight, units)
+                trap(unless: after.shape == weight.shape, "weight '\(path)': expected shape \(weight.shape), found \(after.shape)")
+                changed[weight.identity] = after
+                return after
+            }
+        }
+        for weight in weights where !reached.contains(weight.path) {
+            fatalError("weight '\(weight.path)': expected to find it in a type that is HoldsWeights, so that its form can be changed")
+        }
     }
 
     /// Copies the values of all parameters and buffers from a module of the same structure; nothing is shared afterwards.
@@ -57,4 +81,12 @@ extension Module {
 extension Weight {
     /// The plain weight that this one stands for, as a parameter of its own.
     public func folded() -> Weight { .direct(Parameter(withoutGradients { value })) }
+
+    /// Of its first parameter: two weights that share it are one.
+    var identity: ObjectIdentifier {
+        switch self {
+        case .direct(let parameter), .scaled(let parameter, _, _), .normalized(let parameter, _, _), .logNormalized(let parameter, _, _, _):
+            ObjectIdentifier(parameter)
+        }
+    }
 }

@@ -26,7 +26,6 @@ public final class GRU: Module {
     public let inputs: Int
     /// Features of the output.
     public let hidden: Int
-    private var foldable: [any HoldsWeight] = []
 
     /// A layer of parts; traps unless their shapes fit each other.
     public init(
@@ -41,7 +40,6 @@ public final class GRU: Module {
         self.inputBias = inputBias
         self.stateBias = stateBias
         self.initialState = initialState
-        foldable = [RecurrentWeight(of: self, at: \.inputWeight), RecurrentWeight(of: self, at: \.stateWeight)]
     }
 
     /// A layer with weights drawn from N(0, deviation²), g = ‖v‖, and everything else 0.
@@ -70,6 +68,14 @@ public final class GRU: Module {
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: Tensor? = nil) -> (outputs: Tensor, last: Tensor) {
         refuseInitialization(pass)
         return bound()(sequence, from: state)
+    }
+}
+
+extension GRU: HoldsWeights {
+    /// Calls the closure for ``inputWeight`` and ``stateWeight``.
+    public func changeWeights(_ change: (_ property: String, _ weight: Weight, _ units: OutputUnits) -> Weight) {
+        inputWeight = change("inputWeight", inputWeight, .axis(0))
+        stateWeight = change("stateWeight", stateWeight, .axis(0))
     }
 }
 

@@ -17,6 +17,10 @@ extension Affine {
                 return
             }
             let units = weight.units ?? map.units
+            trap(
+                unless: units == map.units || units == .whole,
+                "data-dependent initialization: expected a weight with a gain per output unit (\(map.units)) or for the whole, found \(units)"
+            )
             let statistics = UnitStatistics(
                 of: map(input, weight: weight.unscaled(units), bias: nil), featureAxis: units.axis == nil ? nil : map.featureAxis)
             let scale = pass.targetDeviation / statistics.deviation

@@ -29,7 +29,6 @@ public final class LSTM: Module {
     public let inputs: Int
     /// Features of the output.
     public let hidden: Int
-    private var foldable: [any HoldsWeight] = []
 
     /// What goes from one time step to the next.
     public struct State: Sendable {
@@ -61,7 +60,6 @@ public final class LSTM: Module {
         self.peepholes = peepholes
         self.initialState = initialState
         self.initialCell = initialCell
-        foldable = [RecurrentWeight(of: self, at: \.inputWeight), RecurrentWeight(of: self, at: \.stateWeight)]
     }
 
     /// A layer with weights drawn from N(0, deviation²), g = ‖v‖, and everything else 0.
@@ -91,6 +89,14 @@ public final class LSTM: Module {
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: State? = nil) -> (outputs: Tensor, last: State) {
         refuseInitialization(pass)
         return bound()(sequence, from: state)
+    }
+}
+
+extension LSTM: HoldsWeights {
+    /// Calls the closure for ``inputWeight`` and ``stateWeight``.
+    public func changeWeights(_ change: (_ property: String, _ weight: Weight, _ units: OutputUnits) -> Weight) {
+        inputWeight = change("inputWeight", inputWeight, .axis(0))
+        stateWeight = change("stateWeight", stateWeight, .axis(0))
     }
 }
 

@@ -32,8 +32,20 @@ extension Module {
     /// Every parameter, in the order of ``namedParameters``.
     public var parameters: [Parameter] { namedParameters.map(\.value) }
 
-    /// Every layer whose weight can change its form.
-    var layersWithWeights: [any HoldsWeight] { collect().weightHolders }
+    /// Every weight with its path, such as `hidden.0.weight`; one that is shared stands at its first path.
+    public var namedWeights: [Named<Weight>] {
+        var seen: Set<ObjectIdentifier> = []
+        return collect().weights.filter { seen.insert($0.value.identity).inserted }
+    }
+
+    /// Every module inside, itself included (with an empty path), in the order of declaration; an object stands at its first path.
+    public var namedModules: [Named<any Module>] { collect().modules }
+
+    /// What stores weights, and all weights that there are.
+    var holdersAndWeights: (holders: [Named<any HoldsWeights>], weights: [Named<Weight>]) {
+        let found = collect()
+        return (found.weightHolders, found.weights)
+    }
 
     private func collect() -> Collector {
         var collector = Collector()
@@ -54,7 +66,9 @@ protocol PartsOfModule {
 private struct Collector {
     var parameters: [Named<Parameter>] = []
     var buffers: [Named<Buffer>] = []
-    var weightHolders: [any HoldsWeight] = []
+    var weights: [Named<Weight>] = []
+    var weightHolders: [Named<any HoldsWeights>] = []
+    var modules: [Named<any Module>] = []
     private var seen: Set<ObjectIdentifier> = []
 
     mutating func visit(_ value: Any, path: [String]) {
@@ -70,6 +84,9 @@ private struct Collector {
         case is Tensor, is Generator:
             return
         case let whole as any PartsOfModule:
+            let name = path.joined(separator: ".")
+            if let weight = whole as? Weight { weights.append(Named(path: name, value: weight)) }
+            if let module = whole as? any Module { modules.append(Named(path: name, value: module)) }
             for (label, part) in whole.parts { visit(part, path: label.isEmpty ? path : path + [label]) }
             return
         default:
@@ -78,7 +95,12 @@ private struct Collector {
         let mirror = Mirror(reflecting: value)
         // Objects may point back at their owners.
         if mirror.displayStyle == .class, !seen.insert(ObjectIdentifier(value as AnyObject)).inserted { return }
-        if let holder = value as? any HoldsWeight { weightHolders.append(holder) }
+        // An optional casts to what it holds, which its child does again.
+        if mirror.displayStyle != .optional {
+            let name = path.joined(separator: ".")
+            if let module = value as? any Module { modules.append(Named(path: name, value: module)) }
+            if let holder = value as? any HoldsWeights { weightHolders.append(Named(path: name, value: holder)) }
+        }
         visitChildren(of: mirror, path: path)
     }
 

@@ -58,3 +58,11 @@ public struct OutputUnits: Hashable, Sendable {
         return weight.reshaped([blocks, shape[0] / blocks] + shape.dropFirst())
     }
 }
+
+extension OutputUnits: CustomStringConvertible {
+    /// Such as `axis 1 in 2 blocks`.
+    public var description: String {
+        guard let axis else { return "the whole" }
+        return blocks == 1 ? "axis \(axis)" : "axis \(axis) in \(blocks) blocks"
+    }
+}

@@ -17,31 +17,6 @@ extension Normalization {
     }
 }
 
-/// One of the two weights of a recurrent layer, for folding, which expects an object for each weight.
-///
-/// Reflection finds it in its owner's properties. It holds no parameter, and its owner weakly: the owner holds it.
-final class RecurrentWeight<Owner: AnyObject>: HoldsWeight {
-    private weak var owner: Owner?
-    private let place: ReferenceWritableKeyPath<Owner, Weight>
-
-    init(of owner: Owner, at place: ReferenceWritableKeyPath<Owner, Weight>) {
-        self.owner = owner
-        self.place = place
-    }
-
-    var weight: Weight {
-        get { present[keyPath: place] }
-        set { present[keyPath: place] = newValue }
-    }
-
-    var weightUnits: OutputUnits { .axis(0) }
-
-    private var present: Owner {
-        guard let owner else { fatalError("weight of a recurrent layer: expected its layer, found that it was freed") }
-        return owner
-    }
-}
-
 /// Ends the program if the pass is to initialize.
 func refuseInitialization(_ pass: Pass) {
     trap(

@@ -51,7 +51,63 @@ private struct Unordered: Module {
     let parts = ["a": Inner(), "b": Inner()]
 }
 
+/// A weight in a type that does not let its form be changed.
+private final class Closed: Module {
+    let inner = Dense(2, to: 3, normalization: .normal, random: Generator(seed: 1))
+    let own = Weight.normalized(.ones([2, 2]))
+}
+
+private final class Tied: HoldsWeights, Module {
+    private(set) var encoder: Weight
+    private(set) var decoder: Weight
+    init(_ weight: Weight) {
+        encoder = weight
+        decoder = weight
+    }
+    func changeWeights(_ change: (String, Weight, OutputUnits) -> Weight) {
+        encoder = change("encoder", encoder, .axis(0))
+        decoder = change("decoder", decoder, .axis(0))
+    }
+}
+
+private struct Network: Module {
+    let first: Dense? = Dense(2, to: 3, normalization: .batch, random: Generator(seed: 1))
+    let rest = [LSTM(3, hidden: 2, random: Generator(seed: 2))]
+    let tied = Tied(.normalized(.ones([2, 2])))
+}
+
 struct ModuleTests {
+    @Test("weights and modules are found with their paths, each once")
+    func weightsAndModules() {
+        let network = Network()
+        #expect(
+            network.namedWeights.map(\.path) == ["first.weight", "rest.0.inputWeight", "rest.0.stateWeight", "tied.encoder"],
+            "the decoder's is the encoder's")
+        #expect(network.namedModules.map(\.path) == ["", "first", "first.normalizer", "rest.0", "tied"])
+        var changed: [String] = []
+        network.changeWeights { path, weight, _ in
+            changed.append(path)
+            return weight
+        }
+        #expect(changed == network.namedWeights.map(\.path))
+    }
+
+    @Test("a weight that two layers share is folded once and stays shared")
+    func tied() {
+        let tied = Tied(.normalized(.ones([2, 2])))
+        tied.foldWeights()
+        #expect(tied.namedParameters.map(\.path) == ["encoder"])
+        tied.normalizeWeights()
+        #expect(tied.namedParameters.map(\.path) == ["encoder.direction", "encoder.gain"])
+    }
+
+    @Test("removal is never silently ineffective: folding traps at a weight that it cannot reach (waveglow PR 21, TFA #763)")
+    func unreachable() async throws {
+        let result = try #require(
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Closed().foldWeights() })
+        #expect(String(decoding: result.standardErrorContent, as: UTF8.self).contains("weight 'own'"))
+    }
+
     @Test("parameters are found wherever they are stored, under dotted names of properties")
     func everything() {
         let module = Everything()

@@ -202,7 +202,7 @@ struct RecurrentBindingTests {
                 inputWeight: .normalized(.ones([12, 4])), stateWeight: .normalized(.ones([12, 3]), units: .axis(1)),
                 bias: Parameter(.zeros([12])))
         }
-        #expect(message(units).contains("units of an LSTM's stateWeight: expected the rows or the whole, found"))
+        #expect(message(units).contains("units of an LSTM's stateWeight: expected the rows or the whole, found axis 1"))
         await #expect(processExitsWith: .failure) { _ = LSTM(0, hidden: 3, random: Generator(seed: 1)) }
     }
 }
