@@ -42,16 +42,18 @@ public func gradients(of output: Tensor, cotangent: Tensor?, withRespectTo tenso
 /// Runs the closure without recording for gradients, on this thread.
 ///
 /// The closure is synchronous on purpose: grad mode belongs to a thread, and a suspended task may go on in another.
-public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+public func withoutGradients<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     try withGradientMode(false, body)
 }
 
 /// Runs the closure with recording switched on again, inside ``withoutGradients(_:)``.
-public func withGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+public func withGradients<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     try withGradientMode(true, body)
 }
 
-private func withGradientMode<Result>(_ enabled: Bool, _ body: () throws -> Result) rethrows -> Result {
+private func withGradientMode<Result, Failure: Error>(
+    _ enabled: Bool, _ body: () throws(Failure) -> Result
+) throws(Failure) -> Result {
     let before = ctorch_gradient_mode_set(enabled)
     defer { _ = ctorch_gradient_mode_set(before) }
     return try body()

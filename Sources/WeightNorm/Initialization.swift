@@ -21,17 +21,28 @@ extension Affine {
                 unless: units == map.units || units == .whole,
                 "data-dependent initialization: expected a weight with a gain per output unit (\(map.units)) or for the whole, found \(units)"
             )
-            let statistics = UnitStatistics(
-                of: map(input, weight: weight.unscaled(units), bias: nil), featureAxis: units.axis == nil ? nil : map.featureAxis)
-            let scale = pass.targetDeviation / statistics.deviation
-            weight.setScale(scale, where: statistics.varies, units)
-            if let bias {
-                let before = bias.value.detached().converted(to: scale.type)
-                bias.assign(before.replacing(where: statistics.varies, with: -statistics.mean * scale))
+            let featureAxis = units.axis == nil ? nil : map.featureAxis
+            // Not derived where it is not needed: for a layer that has its scale already, or whose turn comes later.
+            func moments() -> UnitMoments {
+                UnitMoments(of: map(input, weight: weight.unscaled(units), bias: nil), featureAxis: featureAxis)
             }
-            pass.report.unitCount += statistics.varies.count
-            pass.report.constantUnitCount += statistics.varies.count - Int(statistics.varies.sum().item())
+            if let rounds = pass.rounds {
+                rounds.collect(moments, of: self) { self.apply($0, units, pass) }
+            } else {
+                apply(moments().statistics, units, pass)
+            }
         }
+    }
+
+    private func apply(_ statistics: UnitStatistics, _ units: OutputUnits, _ pass: Pass) {
+        let scale = pass.targetDeviation / statistics.deviation
+        weight.setScale(scale, where: statistics.varies, units)
+        if let bias {
+            let before = bias.value.detached().converted(to: scale.type)
+            bias.assign(before.replacing(where: statistics.varies, with: -statistics.mean * scale))
+        }
+        pass.report.unitCount += statistics.varies.count
+        pass.report.constantUnitCount += statistics.varies.count - Int(statistics.varies.sum().item())
     }
 }
 
@@ -43,16 +54,55 @@ struct UnitStatistics {
     let deviation: Tensor
     /// Where σ is more than rounding, `[units]`.
     let varies: Tensor
+    /// The population's variance, `[units]`.
+    let variance: Tensor
+}
 
+/// What can be added up of every unit's pre-activation over parts of a batch: its count, mean and sum of squared deviations, in float32 at least.
+struct UnitMoments {
+    private let count: Int
+    private let mean: Tensor
+    private let squares: Tensor
+    /// The pre-activation's own.
+    private let type: ElementType
+
+    /// The moments of one part, for units along the axis; of the whole as one unit without an axis.
     init(of preactivation: Tensor, featureAxis: Int?) {
         let values = preactivation.converted(to: preactivation.type.accumulator)
         let feature = featureAxis.map { $0 < 0 ? values.rank + $0 : $0 }
         let (variance, mean) = values.varianceAndMean(over: (0..<values.rank).filter { $0 != feature })
+        type = preactivation.type
         self.mean = mean.reshaped([-1])
-        deviation = variance.squareRoot().reshaped([-1])
+        count = values.count / max(1, mean.count)
+        squares = variance.reshaped([-1]) * Double(count)
+    }
+
+    private init(count: Int, mean: Tensor, squares: Tensor, type: ElementType) {
+        self.count = count
+        self.mean = mean
+        self.squares = squares
+        self.type = type
+    }
+
+    /// The moments of two parts together (Chan, Golub & LeVeque, 1979), which does not subtract large sums from each other.
+    func merged(with other: UnitMoments) -> UnitMoments {
+        let total = count + other.count
+        guard total > 0 else { return self }
+        let (share, distance) = (Double(other.count) / Double(total), other.mean - mean)
+        return UnitMoments(
+            count: total, mean: mean + distance * share, squares: squares + other.squares + distance.squared() * (share * Double(count)),
+            type: type)
+    }
+
+    /// Mean and deviation.
+    var statistics: UnitStatistics {
+        let variance = squares / Double(count)
+        let deviation = variance.squareRoot()
         // A constant pre-activation has a computed deviation of some units in the last place of its mean: dividing by that would blow it up.
-        let rounding = 8 * (preactivation.type == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne))
-        varies = (deviation .> self.mean.magnitude() * rounding) .& deviation.isFinite()
+        let rounding = 8 * (type == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne))
+        return UnitStatistics(
+            mean: mean, deviation: deviation, varies: (deviation .> mean.magnitude() * rounding) .& deviation.isFinite(), variance: variance
+        )
     }
 }
 

@@ -65,6 +65,8 @@ public final class MeanOnlyBatchNorm: Normalizer {
         let mean: Tensor
         if pass.phase == .inference {
             mean = runningMean.value.converted(to: input.type)
+        } else if let statistics = statisticsInParts(of: input, feature, pass) {
+            mean = statistics.mean.converted(to: input.type)
         } else {
             mean = input.mean(over: (0..<input.rank).filter { $0 != feature })
             if pass.phase == .training { runningMean.average(mean) }
@@ -121,12 +123,28 @@ public final class BatchNorm: Normalizer {
                 variance: runningVariance.value, epsilon: epsilon
             ).converted(to: input.type)
         }
+        if let statistics = statisticsInParts(of: input, 1, pass) {
+            let type = statistics.mean.type
+            return input.converted(to: type).batchNormalized(
+                scale: gain.value.converted(to: type), shift: bias.value.converted(to: type), mean: statistics.mean,
+                variance: statistics.variance, epsilon: epsilon
+            ).converted(to: input.type)
+        }
         let (output, mean, inverseDeviation) = input.batchNormalized(scale: gain.value, shift: bias.value, epsilon: epsilon)
         if pass.phase == .training {
             runningMean.average(mean)
             withoutGradients { runningVariance.average(inverseDeviation.power(-2) - epsilon) }
         }
         return output
+    }
+}
+
+extension Normalizer {
+    /// In an initialization in parts the statistics of the whole batch, once they are known; takes this part in before.
+    fileprivate func statisticsInParts(of input: Tensor, _ feature: Int, _ pass: Pass) -> UnitStatistics? {
+        guard let rounds = pass.rounds else { return nil }
+        rounds.collect({ UnitMoments(of: input.detached(), featureAxis: feature) }, of: self) { _ in }
+        return rounds.statistics(of: self)
     }
 }
 

@@ -22,8 +22,21 @@ public struct Pass {
     /// What initialization found; empty in other phases.
     public let report: InitializationReport
     private let generator: Generator?
+    /// What initialization in parts knows between its passes; nil if the batch comes as a whole.
+    let rounds: InitializationRounds?
 
-    /// A pass that initializes from its batch.
+    init(
+        phase: Phase, targetDeviation: Double = 1, report: InitializationReport = InitializationReport(), generator: Generator?,
+        rounds: InitializationRounds? = nil
+    ) {
+        self.phase = phase
+        self.targetDeviation = targetDeviation
+        self.report = report
+        self.generator = generator
+        self.rounds = rounds
+    }
+
+    /// A pass that initializes from its batch; for one that is too large for memory see ``initialize(fromParts:random:targetDeviation:forward:)``.
     public static func initializing(
         _ random: Generator, targetDeviation: Double = 1, report: InitializationReport = InitializationReport()
     ) -> Pass {
@@ -32,11 +45,11 @@ public struct Pass {
 
     /// A pass of training, with noise and dropout drawn from the generator.
     public static func training(_ random: Generator) -> Pass {
-        Pass(phase: .training, targetDeviation: 1, report: InitializationReport(), generator: random)
+        Pass(phase: .training, generator: random)
     }
 
     /// A pass that only computes.
-    public static var inference: Pass { Pass(phase: .inference, targetDeviation: 1, report: InitializationReport(), generator: nil) }
+    public static var inference: Pass { Pass(phase: .inference, generator: nil) }
 
     /// The source of noise and dropout; nil in inference, which draws none.
     public var random: Generator? { generator }
