@@ -165,6 +165,7 @@ package struct OperatorTable: Sendable {
     let copyInPlace = Operator("copy_", "(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)")
     let bernoulliInPlace = Operator("bernoulli_.float", "(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)")
     let eachAddScaledInPlace = Operator("_foreach_add_.List", "(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()")
+    let eachAddScaled = Operator("_foreach_add.List", "(Tensor[] self, Tensor[] other, *, Scalar alpha=1) -> Tensor[]")
     let eachAddScalarInPlace = Operator("_foreach_add_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")
     let eachMultiplyScalarInPlace = Operator("_foreach_mul_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")
     let eachMultiplyScalar = Operator("_foreach_mul.Scalar", "(Tensor[] self, Scalar scalar) -> Tensor[]")

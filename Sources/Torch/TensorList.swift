@@ -19,6 +19,11 @@ package struct TensorList {
         operators.eachAddScaledInPlace.perform(all, other.all, .real(factor))
     }
 
+    /// self + factor·other, anew.
+    package func adding(_ other: TensorList, times factor: Double) -> TensorList {
+        TensorList(operators.eachAddScaled.results(capacity: tensors.count, all, other.all, .real(factor)))
+    }
+
     /// self ← self + number.
     package func add(_ number: Double) { operators.eachAddScalarInPlace.perform(all, .real(number)) }
 

@@ -83,10 +83,5 @@ extension Weight {
     public func folded() -> Weight { .direct(Parameter(withoutGradients { value })) }
 
     /// Of its first parameter: two weights that share it are one.
-    var identity: ObjectIdentifier {
-        switch self {
-        case .direct(let parameter), .scaled(let parameter, _, _), .normalized(let parameter, _, _), .logNormalized(let parameter, _, _, _):
-            ObjectIdentifier(parameter)
-        }
-    }
+    var identity: ObjectIdentifier { ObjectIdentifier(direction) }
 }

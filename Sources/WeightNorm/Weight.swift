@@ -56,13 +56,16 @@ public enum Weight {
         return .scaled(Parameter(weight), by: Buffer(ones), units: units)
     }
 
-    /// The shape of the weight.
-    public var shape: [Int] {
+    /// The parameter of the weight's shape: v, or w itself where it is trained plainly.
+    public var direction: Parameter {
         switch self {
-        case .direct(let weight), .scaled(let weight, _, _): weight.value.shape
-        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): direction.value.shape
+        case .direct(let weight), .scaled(let weight, _, _): weight
+        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): direction
         }
     }
+
+    /// The shape of the weight.
+    public var shape: [Int] { direction.value.shape }
 }
 
 /// The forms that a layer can be asked to give its weight.

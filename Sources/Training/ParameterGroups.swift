@@ -1,0 +1,136 @@
+public import Torch
+public import WeightNorm
+
+/// Shrinks parameters in every step.
+public enum WeightDecay: Equatable, Sendable {
+    /// Not at all.
+    case none
+    /// λ·θ is added to the gradient (an L2 penalty of λ/2·‖θ‖²), as PyTorch's `weight_decay` of SGD and Adam.
+    case penalty(Double)
+    /// θ ← θ − rate·λ·θ before the step (Loshchilov & Hutter, 2019), as PyTorch's AdamW.
+    case decoupled(Double)
+
+    fileprivate var strength: Double {
+        switch self {
+        case .none: 0
+        case .penalty(let strength), .decoupled(let strength): strength
+        }
+    }
+}
+
+/// How the parameters of some paths are to be trained.
+public struct ParameterRule {
+    /// What the rule is for, in messages.
+    public let name: String
+    /// The learning rate of these parameters as a multiple of the step's.
+    public let rateFactor: Double
+    /// Their weight decay.
+    public let weightDecay: WeightDecay
+    /// Whether gains, biases and all else that is no weight decays too.
+    public let decaysEverything: Bool
+    fileprivate let applies: (String) -> Bool
+
+    /// A rule for the parameters whose dotted path, such as `hidden.0.weight.gain`, fulfils the predicate.
+    ///
+    /// Only weights decay: the plain w, or v of a normalized one. g, s, biases, the normalizers' parameters, peepholes and initial states do not, unless asked
+    /// for by `decaysEverything`. (Decay of v leaves w as it is: it slows the growth of ‖v‖, and so keeps the effective learning rate up.)
+    ///
+    /// Traps unless the rate factor and the decay are finite and at least 0.
+    public init(
+        _ name: String, rateFactor: Double = 1, weightDecay: WeightDecay = .none, decaysEverything: Bool = false,
+        where applies: @escaping (_ path: String) -> Bool = { _ in true }
+    ) {
+        trap(
+            unless: rateFactor >= 0 && rateFactor.isFinite,
+            "rule '\(name)': expected a rate factor from 0 up, found \(rateFactor)")
+        trap(
+            unless: weightDecay.strength >= 0 && weightDecay.strength.isFinite,
+            "rule '\(name)': expected a weight decay from 0 up, found \(weightDecay.strength)")
+        self.name = name
+        self.rateFactor = rateFactor
+        self.weightDecay = weightDecay
+        self.decaysEverything = decaysEverything
+        self.applies = applies
+    }
+}
+
+/// Parameters that are trained alike.
+public struct ParameterGroup {
+    /// Why they are together.
+    public let rule: ParameterRule
+    /// The parameters with their paths in the module, in its order.
+    public let parameters: [Named<Parameter>]
+    /// The paths of those that decay.
+    public let decaying: Set<String>
+}
+
+extension Module {
+    /// The parameters in groups, one for every rule: each parameter belongs to the first rule whose predicate its path fulfils.
+    ///
+    /// Parameters that no rule takes are trained plainly, in a last group if there are any. Traps if a rule takes no parameter, which a slip in its predicate
+    /// would lead to.
+    public func parameterGroups(_ rules: [ParameterRule]) -> [ParameterGroup] {
+        let weights = Set(namedWeights.map { ObjectIdentifier($0.value.direction) })
+        let rest = ParameterRule("the rest")
+        var members = Array(repeating: [Named<Parameter>](), count: rules.count + 1)
+        for parameter in namedParameters {
+            members[rules.firstIndex { $0.applies(parameter.path) } ?? rules.count].append(parameter)
+        }
+        for (rule, taken) in zip(rules, members) where taken.isEmpty {
+            fatalError("rule '\(rule.name)': expected it to take at least one parameter, found none on \(namedParameters.count) paths")
+        }
+        if members[rules.count].isEmpty { members.removeLast() }
+        return zip(rules + [rest], members).map { rule, parameters in
+            let decaying = parameters.filter {
+                rule.weightDecay.strength > 0 && (rule.decaysEverything || weights.contains(ObjectIdentifier($0.value)))
+            }
+            return ParameterGroup(rule: rule, parameters: parameters, decaying: Set(decaying.map(\.path)))
+        }
+    }
+}
+
+/// Parameter groups, each with an optimizer of its own, as one optimizer.
+public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
+    /// The groups.
+    public let groups: [ParameterGroup]
+    /// Their optimizers, in the groups' order.
+    public let optimizers: [Base]
+    /// All groups' parameters, one group after the other.
+    public let parameters: [Parameter]
+    private let decayed: [[Int]]
+
+    /// An optimizer made for every group: `GroupedOptimizer(network.parameterGroups(rules)) { Adam($0, beta1: 0.5) }`.
+    public init(_ groups: [ParameterGroup], _ make: ([Parameter]) -> Base) {
+        self.groups = groups
+        optimizers = groups.map { make($0.parameters.map(\.value)) }
+        parameters = groups.flatMap { $0.parameters.map(\.value) }
+        decayed = groups.map { group in group.parameters.indices.filter { group.decaying.contains(group.parameters[$0].path) } }
+    }
+
+    /// One step of all groups; `rate` is multiplied by each group's factor.
+    public func step(gradients: [Tensor], rate: Double) {
+        trap(
+            unless: gradients.count == parameters.count,
+            "optimizer step: expected \(parameters.count) gradients, found \(gradients.count)")
+        var next = 0
+        for ((group, optimizer), decayed) in zip(zip(groups, optimizers), decayed) {
+            var own = Array(gradients[next..<(next + group.parameters.count)])
+            next += own.count
+            let rate = rate * group.rule.rateFactor
+            let values = TensorList(decayed.map { group.parameters[$0].value.value })
+            if !decayed.isEmpty {
+                withoutGradients {
+                    switch group.rule.weightDecay {
+                    case .none: break
+                    case .penalty(let strength):
+                        let sums = TensorList(decayed.map { own[$0] }).adding(values, times: strength)
+                        for (index, sum) in zip(decayed, sums.tensors) { own[index] = sum }
+                    case .decoupled(let strength):
+                        values.multiply(by: 1 - rate * strength)
+                    }
+                }
+            }
+            optimizer.step(gradients: own, rate: rate)
+        }
+    }
+}
