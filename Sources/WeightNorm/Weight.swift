@@ -42,11 +42,7 @@ public enum Weight {
     /// Where ‖w‖ = 0 the gain is the smallest normal number: w is 0 there whatever it is.
     public static func logNormalized(_ weight: Tensor, factor: Double = 1, units: OutputUnits = .axis(0)) -> Weight {
         trap(unless: factor > 0 && factor.isFinite, "logarithmic gain: expected a factor above 0, found \(factor)")
-        let logs = withoutGradients {
-            let norms = units.norms(of: weight.detached())
-            let smallest = norms.type == .float64 ? Double.leastNormalMagnitude : Double(Float.leastNormalMagnitude)
-            return (norms.clamped(from: smallest).logarithm() / factor).converted(to: weight.type)
-        }
+        let logs = withoutGradients { logGain(of: weight.detached(), factor: factor, units: units) }
         return .logNormalized(direction: Parameter(weight), logGain: Parameter(logs), factor: factor, units: units)
     }
 
@@ -54,6 +50,29 @@ public enum Weight {
     public static func scaled(_ weight: Tensor, units: OutputUnits = .axis(0)) -> Weight {
         let ones = withoutGradients { units.norms(of: weight.detached()).converted(to: weight.type).zerosLike() + 1 }
         return .scaled(Parameter(weight), by: Buffer(ones), units: units)
+    }
+
+    /// Gives the weight another value, which it then has to rounding, whatever its form: v = w with g = ‖w‖, or s = log ‖w‖ / c, or a multiplier of 1.
+    ///
+    /// The parameters stay the same objects, so that an optimizer goes on with them. Traps unless the tensor has the weight's shape.
+    public func assign(_ weight: Tensor) {
+        trap(unless: weight.shape == shape, "weight: expected a tensor of shape \(shape), found \(weight.shape)")
+        let weight = weight.detached().converted(to: direction.value.type).moved(to: direction.value.device)
+        direction.assign(weight)
+        switch self {
+        case .direct: break
+        case .normalized(_, let gain, let units):
+            gain.assign(units.norms(of: weight).converted(to: weight.type))
+        case .logNormalized(_, let logGain, let factor, let units):
+            logGain.assign(Self.logGain(of: weight, factor: factor, units: units))
+        case .scaled(_, let factor, _): factor.assign(factor.value.zerosLike() + 1)
+        }
+    }
+
+    private static func logGain(of weight: Tensor, factor: Double, units: OutputUnits) -> Tensor {
+        let norms = units.norms(of: weight)
+        let smallest = norms.type == .float64 ? Double.leastNormalMagnitude : Double(Float.leastNormalMagnitude)
+        return (norms.clamped(from: smallest).logarithm() / factor).converted(to: weight.type)
     }
 
     /// The parameter of the weight's shape: v, or w itself where it is trained plainly.
