@@ -22,7 +22,8 @@ public struct IDXFile: Equatable, Sendable {
 
     /// Reads a file, and checks its header before it makes room for what that promises.
     ///
-    /// - Parameter rank: the number of dimensions to insist on; nil permits 1 to 4.
+    /// The rank is the number of dimensions to insist on; nil permits 1 to 4.
+    ///
     /// - Throws: ``DatasetError`` if the file is missing, damaged, shorter or longer than its header says, or of another rank.
     public static func read(_ path: String, rank: Int? = nil) throws -> IDXFile {
         try parse(ByteStream(path: path), rank: rank)

@@ -51,6 +51,8 @@ public final class ProgressDisplay {
     /// Begins to count the time.
     ///
     /// - Parameters:
+    ///   - label: what the line begins with.
+    ///   - total: how much there is to do.
     ///   - done: what was done before, by a run that goes on from a checkpoint: it does not count for the rate.
     ///   - unit: what is counted, in the plural.
     ///   - interval: the least number of seconds between two plain lines.
@@ -77,9 +79,8 @@ public final class ProgressDisplay {
         if line != nil { surroundings.write("\n") }
     }
 
-    /// Tells how much is done in all; cheap enough for every step.
-    ///
-    /// - Parameter note: free text at the line's end, such as the current loss; without it the last one stays.
+    /// Tells how much is done in all; cheap enough for every step. The note is free text at the line's end, such as the current loss; without it the last
+    /// one stays.
     public func update(done: Int, note: String? = nil) {
         guard !finished else { return }
         let now = surroundings.now()

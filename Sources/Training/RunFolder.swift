@@ -84,7 +84,7 @@ public final class RunFolder {
 
     /// Goes on with the run in a folder; a last line of `metrics.jsonl` that a kill left incomplete is cut off.
     ///
-    /// - Parameter count: how many records to keep, for a run that goes on from a checkpoint: the later ones will be made again.
+    /// The count is that of the records to keep, for a run that goes on from a checkpoint: the later ones will be made again.
     public static func reopen(at path: String, keepingRecords count: Int? = nil) throws -> RunFolder {
         let task = "go on with the run in"
         guard try list(path, operation: task).contains(markerName) else {
@@ -125,9 +125,7 @@ public final class RunFolder {
         }
     }
 
-    /// Writes a file of the run, whole or not at all, in the place of an earlier one of that name.
-    ///
-    /// - Parameter name: a plain name, without `/`.
+    /// Writes a file of the run, whole or not at all, in the place of an earlier one of that name, which is a plain one, without `/`.
     public func write(_ bytes: some Collection<UInt8>, named name: String) throws {
         try AtomicFile.write(bytes, to: path(for: name))
     }
