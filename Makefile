@@ -10,7 +10,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 # SwiftPM uses all cores, and two of its runs in one scratch folder only wait for each other.
 .NOTPARALLEL:
-.PHONY: help setup build compare test lint format clean
+.PHONY: help setup build compare test docs lint format clean
 
 ARGS =
 DATA = fashion-mnist
@@ -50,8 +50,12 @@ test: setup lint ## check the style, build everything, run all tests
 # The test runner and libtorch both use all cores: waiting threads must not spin beside working ones.
 	@$(PREPARE); swift build "$$@" --build-tests; OMP_WAIT_POLICY=passive swift test "$$@" --skip-build
 	@$(PREPARE); Scripts/smoke.sh "$$scratch/release/weightnorm"
+	@$(PREPARE); Scripts/documentation.sh "$$scratch/release"
 	@Scripts/test-example.sh
 	@Scripts/test-setup.sh
+
+docs: setup ## build the documentation, as a site in the build folder
+	@$(PREPARE); swift build "$$@"; Scripts/documentation.sh "$$scratch/release" "$$scratch/documentation"
 
 lint: ## check the style of the Swift sources
 	@swift format lint --strict --recursive --parallel $(SOURCES)

@@ -9,7 +9,6 @@ Usage: Scripts/documentation.sh BUILD [OUTPUT]
 
 Builds the documentation site from the sources and from a build, such as .build/release, which must be up to date (`make docs` sees to that).
 OUTPUT is the site's folder, replaced if it is a site already; without it the site is built, checked and thrown away.
-To read it: python3 -m http.server --directory OUTPUT, then http://localhost:8000/documentation/weightnorm
 EOF
 }
 
@@ -20,12 +19,17 @@ if (($# < 1 || $# > 2)); then
     echo "documentation.sh: error: expected a build folder and at most an output folder, found $# arguments" >&2
     exit 2
 fi
+if [[ ! -d "$1/Modules" ]]; then
+    echo "documentation.sh: error: $1: expected the folder of a build, such as .build/release, found no Modules in it" >&2
+    exit 2
+fi
 build=$(cd "$1" && pwd)
 output=${2:-}
 if [[ -n "$output" && -e "$output" && ! -e "$output/documentation" ]]; then
     echo "documentation.sh: error: $output: expected a new folder or a documentation site, found something else" >&2
     exit 2
 fi
+[[ -z "$output" || "$output" == /* ]] || output=$PWD/$output
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -46,9 +50,13 @@ for module in "${modules[@]}"; do
         -Xcc "-fmodule-map-file=$build/CTorch.build/module.modulemap" -minimum-access-level public -skip-inherited-docs \
         -skip-synthesized-members -emit-extension-block-symbols -output-dir "$work/$module"
     archive="$work/$module.doccarchive"
-    "$tools/docc" convert "Sources/$module/$module.docc" --additional-symbol-graph-dir "$work/$module" --output-path "$archive" \
+    if ! "$tools/docc" convert "Sources/$module/$module.docc" --additional-symbol-graph-dir "$work/$module" --output-path "$archive" \
         --fallback-display-name "$module" --fallback-bundle-identifier "swift-weightnorm.$module" --fallback-default-module-kind Module \
-        --enable-experimental-external-link-support --warnings-as-errors ${dependencies[@]+"${dependencies[@]}"}
+        --enable-experimental-external-link-support --warnings-as-errors ${dependencies[@]+"${dependencies[@]}"} \
+        >"$work/log" 2>&1; then
+        cat "$work/log" >&2
+        exit 1
+    fi
     dependencies+=(--dependency "$archive")
     archives+=("$archive")
 done
@@ -81,5 +89,5 @@ if [[ -n "$output" ]]; then
     mkdir -p "$(dirname "$output")"
     rm -rf "$output"
     mv "$work/site" "$output"
-    echo "The site is $output"
+    echo "The site is $output; to read it: python3 -m http.server --directory $output, then http://localhost:8000/documentation/weightnorm"
 fi
