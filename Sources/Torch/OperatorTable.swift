@@ -131,6 +131,14 @@ package struct OperatorTable: Sendable {
         "avg_pool2d",
         "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, "
             + "bool count_include_pad=True, int? divisor_override=None) -> Tensor")
+    let longShortTermMemory = Operator(
+        "lstm.input",
+        "(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
+            + "bool batch_first) -> (Tensor, Tensor, Tensor)")
+    let gatedRecurrentUnit = Operator(
+        "gru.input",
+        "(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
+            + "bool batch_first) -> (Tensor, Tensor)")
     let relu = Operator("relu", "(Tensor self) -> Tensor")
     let leakyRelu = Operator("leaky_relu", "(Tensor self, Scalar negative_slope=0.01) -> Tensor")
     let elu = Operator("elu", "(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor")

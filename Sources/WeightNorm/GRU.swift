@@ -26,6 +26,9 @@ public final class GRU: Module {
     public let inputs: Int
     /// Features of the output.
     public let hidden: Int
+    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: libtorch's fast loops over a sequence have first
+    /// derivatives alone. Single steps always have them.
+    public var hasSecondDerivatives = false
 
     /// A layer of parts; traps unless their shapes fit each other.
     public init(
@@ -90,9 +93,10 @@ public struct BoundGRU: Sendable {
     private let initialState: Tensor
     private let inputs: Int
     private let hidden: Int
+    private let hasSecondDerivatives: Bool
 
     fileprivate init(_ layer: GRU) {
-        (inputs, hidden) = (layer.inputs, layer.hidden)
+        (inputs, hidden, hasSecondDerivatives) = (layer.inputs, layer.hidden, layer.hasSecondDerivatives)
         inputWeight = layer.inputWeight.value
         stateWeight = layer.stateWeight.value
         inputBias = layer.inputBias.value
@@ -122,10 +126,15 @@ public struct BoundGRU: Sendable {
 
     /// The outputs of all time steps, `[time, batch, hidden]`, and the last of them, for a sequence of `[time, batch, inputs]`.
     public func callAsFunction(_ sequence: Tensor, from first: Tensor? = nil) -> (outputs: Tensor, last: Tensor) {
-        let products = inputProducts("a GRU", of: sequence, weight: inputWeight, bias: inputBias)
+        requireSequence("a GRU", sequence, inputs: inputs)
         let batch = sequence.shape[1]
         var state = first ?? start(batch: batch)
         requireShape([batch, hidden], of: "state of a GRU", state)  // that of one example would be broadcast over the batch
+        guard hasSecondDerivatives else {
+            return sequence.gatedRecurrentUnit(
+                state: state, inputWeight: inputWeight, stateWeight: stateWeight, inputBias: inputBias, stateBias: stateBias)
+        }
+        let products = inputProducts(of: sequence, weight: inputWeight, bias: inputBias)
         var outputs: [Tensor] = []
         for product in products {
             state = next(product, state)

@@ -29,6 +29,9 @@ public final class LSTM: Module {
     public let inputs: Int
     /// Features of the output.
     public let hidden: Int
+    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: libtorch's fast loops over a sequence have first
+    /// derivatives alone. Single steps always have them.
+    public var hasSecondDerivatives = false
 
     /// What goes from one time step to the next.
     public struct State: Sendable {
@@ -111,9 +114,10 @@ public struct BoundLSTM: Sendable {
     private let initial: (state: Tensor, cell: Tensor)
     private let inputs: Int
     private let hidden: Int
+    private let hasSecondDerivatives: Bool
 
     fileprivate init(_ layer: LSTM) {
-        (inputs, hidden) = (layer.inputs, layer.hidden)
+        (inputs, hidden, hasSecondDerivatives) = (layer.inputs, layer.hidden, layer.hasSecondDerivatives)
         inputWeight = layer.inputWeight.value
         stateWeight = layer.stateWeight.value
         bias = layer.bias.value
@@ -146,10 +150,18 @@ public struct BoundLSTM: Sendable {
 
     /// The outputs of all time steps, `[time, batch, hidden]`, and the state after the last, for a sequence of `[time, batch, inputs]`.
     public func callAsFunction(_ sequence: Tensor, from first: LSTM.State? = nil) -> (outputs: Tensor, last: LSTM.State) {
-        let products = inputProducts("an LSTM", of: sequence, weight: inputWeight)
+        requireSequence("an LSTM", sequence, inputs: inputs)
         let batch = sequence.shape[1]
         var state = first ?? start(batch: batch)
         require(state, batch: batch)
+        // PyTorch's LSTM knows no peepholes.
+        if peepholes.isEmpty && !hasSecondDerivatives {
+            let found = sequence.longShortTermMemory(
+                output: state.output, cell: state.cell, inputWeight: inputWeight, stateWeight: stateWeight, inputBias: bias,
+                stateBias: bias.detached().zerosLike())
+            return (found.outputs, LSTM.State(output: found.output, cell: found.cell))
+        }
+        let products = inputProducts(of: sequence, weight: inputWeight)
         var outputs: [Tensor] = []
         for product in products {
             state = next(adding: [product], to: state)

@@ -52,12 +52,17 @@ func requirePositive(inputs: Int, hidden: Int, of layer: String) {
     trap(unless: inputs > 0 && hidden > 0, "sizes of \(layer): expected at least 1 input and 1 hidden unit, found \(inputs) and \(hidden)")
 }
 
-/// W·x (+ b) of every time step of a sequence, `[time, batch, inputs]`, in one matrix product: `time` tensors of `[batch, rows of W]`.
-func inputProducts(_ layer: String, of sequence: Tensor, weight: Tensor, bias: Tensor? = nil) -> [Tensor] {
+/// Ends the program unless a sequence is `[time, batch, inputs]` of at least one time step.
+func requireSequence(_ layer: String, _ sequence: Tensor, inputs: Int) {
     let shape = sequence.shape
     trap(
-        unless: shape.count == 3 && shape[0] > 0 && shape[2] == weight.shape[1],
-        "sequence of \(layer): expected shape [time, batch, \(weight.shape[1])] of at least one time step, found \(shape)")
+        unless: shape.count == 3 && shape[0] > 0 && shape[2] == inputs,
+        "sequence of \(layer): expected shape [time, batch, \(inputs)] of at least one time step, found \(shape)")
+}
+
+/// W·x (+ b) of every time step of a sequence, `[time, batch, inputs]`, in one matrix product: `time` tensors of `[batch, rows of W]`.
+func inputProducts(of sequence: Tensor, weight: Tensor, bias: Tensor? = nil) -> [Tensor] {
+    let shape = sequence.shape
     // Split in one operator: the gradient of a step taken out by itself would be as large as the whole sequence.
     return sequence.reshaped([shape[0] * shape[1], shape[2]]).linear(weight: weight, bias: bias)
         .split(Array(repeating: shape[1], count: shape[0]), along: 0)

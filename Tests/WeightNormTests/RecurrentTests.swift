@@ -87,9 +87,10 @@ private func move(_ module: some Module) {
 private func sequence(_ time: Int, batch: Int = 2) -> Tensor { .normal([time, batch, 4], type: .float64, from: Generator(seed: 7)) * 2 }
 
 struct RecurrentTests {
-    @Test("an LSTM computes its formulas, element by element", arguments: unbatched, [false, true])
-    func definition(normalization: Normalization, full: Bool) {
-        let layer = layer(normalization, peepholes: full, trainableStart: full)
+    @Test("an LSTM computes its formulas, element by element", arguments: unbatched, [(false, false), (false, true), (true, false)])
+    func definition(normalization: Normalization, kind: (full: Bool, second: Bool)) {
+        let layer = layer(normalization, peepholes: kind.full, trainableStart: kind.full)
+        layer.hasSecondDerivatives = kind.second
         let input = sequence(6)
         let (outputs, last) = layer(input, .inference)
         #expect(outputs.shape == [6, 2, 3])
@@ -101,9 +102,10 @@ struct RecurrentTests {
         #expect(difference(last.output, outputs.selected(5, along: 0)) == 0)
     }
 
-    @Test("a GRU computes its formulas, element by element", arguments: unbatched, [false, true])
-    func gruDefinition(normalization: Normalization, trainableStart: Bool) {
-        let layer = unit(normalization, trainableStart: trainableStart)
+    @Test("a GRU computes its formulas, element by element", arguments: unbatched, [(false, false), (false, true), (true, false)])
+    func gruDefinition(normalization: Normalization, kind: (trainableStart: Bool, second: Bool)) {
+        let layer = unit(normalization, trainableStart: kind.trainableStart)
+        layer.hasSecondDerivatives = kind.second
         let input = sequence(6)
         let (outputs, last) = layer(input, .inference)
         #expect(outputs.shape == [6, 2, 3])
@@ -114,11 +116,12 @@ struct RecurrentTests {
         #expect(difference(last, outputs.selected(5, along: 0)) == 0)
     }
 
-    @Test("gradients of every parameter agree with finite differences", arguments: unbatched)
-    func finiteDifferences(normalization: Normalization) {
+    @Test("gradients of every parameter agree with finite differences", arguments: unbatched, [false, true])
+    func finiteDifferences(normalization: Normalization, composed: Bool) {
         let input = sequence(4)
         let seed = Tensor.normal([4, 2, 3], type: .float64, from: Generator(seed: 8))
-        let (lstm, gru) = (layer(normalization, peepholes: true), unit(normalization))
+        let (lstm, gru) = (layer(normalization, peepholes: composed), unit(normalization))
+        gru.hasSecondDerivatives = composed
         func check(_ module: some Module, _ loss: () -> Tensor) {
             let found = gradients(of: loss(), withRespectTo: module.parameters)
             for (named, gradient) in zip(module.namedParameters, found) {
@@ -131,6 +134,53 @@ struct RecurrentTests {
             return (outputs * seed).sum() + last.cell.squared().sum()
         }
         check(gru) { (gru(input, .training(Generator(seed: 0))).outputs * seed).sum() }
+    }
+
+    @Test(
+        "the fast loops over a sequence and the steps agree, in values and gradients",
+        arguments: [ElementType.float32, .bfloat16, .float64])
+    func fastLoops(type: ElementType) {
+        let random = Generator(seed: 5)
+        let lstm = LSTM(4, hidden: 8, trainableStart: true, deviation: 0.5, type: type, random: random)
+        let gru = GRU(4, hidden: 8, trainableStart: true, deviation: 0.5, type: type, random: random)
+        for parameter in lstm.parameters + gru.parameters {
+            parameter.assign(parameter.snapshot() + Tensor.normal(parameter.value.shape, type: type, from: random) * 0.3)
+        }
+        let input = Tensor.normal([6, 3, 4], type: type, from: random)
+        func results() -> [Tensor] {
+            let (outputs, last) = lstm(input, .training(random))
+            let (unitOutputs, unitLast) = gru(input, .training(random))
+            let loss = outputs.sum() + last.cell.sum() * 2 + unitOutputs.sum() + unitLast.sum() * 2
+            return [outputs, last.output, last.cell, unitOutputs, unitLast]
+                + gradients(of: loss, withRespectTo: lstm.parameters + gru.parameters)
+        }
+        let fast = results()
+        (lstm.hasSecondDerivatives, gru.hasSecondDerivatives) = (true, true)
+        let tolerance = type == .float64 ? 1e-13 : type == .float32 ? 2e-6 : 0.03
+        for (found, expected) in zip(fast, results()) {
+            #expect(found.type == type)
+            #expect(difference(found.converted(to: .float64), expected.converted(to: .float64)) < tolerance)
+        }
+    }
+
+    @Test("gradients of gradients can be had through a sequence when asked for")
+    func secondDerivatives() {
+        let input = sequence(3)
+        let (lstm, gru) = (layer(.weight, peepholes: false), unit(.weight))
+        (lstm.hasSecondDerivatives, gru.hasSecondDerivatives) = (true, true)
+        func check(_ module: some Module, _ loss: () -> Tensor) {
+            let parameters = module.parameters
+            func slope(recording: Bool) -> Tensor {
+                let first = gradients(of: loss(), withRespectTo: parameters, createGraph: recording)
+                return first.dropFirst().reduce(first[0].squared().sum()) { $0 + $1.squared().sum() }
+            }
+            let found = gradients(of: slope(recording: true), withRespectTo: parameters)
+            for (parameter, gradient) in zip(parameters, found) {
+                #expect(difference(gradient, numericGradient(parameter) { withGradients { slope(recording: false) } }) < 1e-7)
+            }
+        }
+        check(lstm) { lstm(input, .inference).outputs.power(2).sum() }
+        check(gru) { gru(input, .inference).outputs.power(2).sum() }
     }
 
     @Test("wrapped and plain layers of one weight are the same function: g starts at ‖v‖")
