@@ -12,6 +12,13 @@ package struct TensorList {
     /// Zeros in the shapes of others.
     package init(zerosLike others: [Tensor]) { tensors = others.map { $0.detached().zerosLike() } }
 
+    /// self ← other, of the same shapes.
+    package func assign(_ other: TensorList) {
+        for (tensor, value) in zip(tensors, other.tensors) {
+            operators.copyInPlace.perform(.tensor(tensor), .tensor(value), .boolean(false))
+        }
+    }
+
     private var all: Argument { .tensors(tensors) }
 
     /// self ← self + factor·other.

@@ -7,6 +7,14 @@ public protocol Optimizer: AnyObject {
 
     /// One step with the given gradients (one per parameter, in order) and learning rate.
     func step(gradients: [Tensor], rate: Double)
+
+    /// Everything besides the parameters that the next step depends on.
+    var state: OptimizerState { get }
+
+    /// Goes on from a state of an optimizer of the same kind and for parameters of the same shapes: from there on every step is what it would have been.
+    ///
+    /// - Throws: ``OptimizerStateError`` if the state does not fit; then nothing was changed.
+    func restore(_ state: OptimizerState) throws(OptimizerStateError)
 }
 
 extension Optimizer {
@@ -50,6 +58,14 @@ public final class SGD: Optimizer {
             velocity.add(gradients)
             parameters.add(velocity, times: -rate)
         }
+    }
+
+    /// The velocity, if there is momentum.
+    public var state: OptimizerState { OptimizerState(kind: "SGD", lists: ["velocity": velocity]) }
+
+    /// Goes on from a state.
+    public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
+        try state.restore(kind: "SGD", numbers: [], lists: ["velocity": velocity])
     }
 }
 
@@ -128,6 +144,22 @@ public final class Adam: Optimizer {
             }
         }
     }
+
+    private var lists: KeyValuePairs<String, TensorList?> { ["first": firstMoments, "second": secondMoments, "steps": steps] }
+    // The place of ε is part of the kind: the one has counts that the other lacks.
+    private var kind: String { "Adam with ε \(epsilonPlace.rawValue)" }
+
+    /// Both moments, the number of steps and β1.
+    public var state: OptimizerState {
+        OptimizerState(kind: kind, numbers: ["stepCount": Double(stepCount), "beta1": beta1], lists: lists)
+    }
+
+    /// Goes on from a state.
+    public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
+        try state.restore(kind: kind, numbers: ["stepCount", "beta1"], lists: lists)
+        stepCount = Int(state.numbers["stepCount"] ?? 0)
+        beta1 = state.numbers["beta1"] ?? beta1
+    }
 }
 
 /// Adamax (Kingma & Ba, 2015, §7.1): Adam with the infinity norm.
@@ -178,6 +210,17 @@ public final class Adamax: Optimizer {
             let correction = correctsBias ? 1 - power(beta1, stepCount) : 1
             parameters.addQuotient(firstMoments, infinityNorms, times: -rate / correction)
         }
+    }
+
+    private var lists: KeyValuePairs<String, TensorList?> { ["first": firstMoments, "infinity": infinityNorms] }
+
+    /// The first moment, the infinity norm and the number of steps.
+    public var state: OptimizerState { OptimizerState(kind: "Adamax", numbers: ["stepCount": Double(stepCount)], lists: lists) }
+
+    /// Goes on from a state.
+    public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
+        try state.restore(kind: "Adamax", numbers: ["stepCount"], lists: lists)
+        stepCount = Int(state.numbers["stepCount"] ?? 0)
     }
 }
 

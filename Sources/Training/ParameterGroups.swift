@@ -133,4 +133,38 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
             optimizer.step(gradients: own, rate: rate)
         }
     }
+
+    /// All groups' states; names begin with the group's number.
+    public var state: OptimizerState {
+        let states = optimizers.map(\.state)
+        var numbers: [String: Double] = [:]
+        for (index, state) in states.enumerated() {
+            for (name, number) in state.numbers { numbers["\(index).\(name)"] = number }
+        }
+        return OptimizerState(
+            kind: "groups of " + states.map(\.kind).joined(separator: ", "), numbers: numbers,
+            tensors: states.enumerated().flatMap { index, state in state.tensors.map { ("\(index).\($0.name)", $0.value) } })
+    }
+
+    /// Goes on from a state of the same groups.
+    public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
+        let before = optimizers.map(\.state)
+        let kind = "groups of " + before.map(\.kind).joined(separator: ", ")
+        guard state.kind == kind else { throw OptimizerStateError("expected the state of \(kind), found that of \(state.kind)") }
+        for (index, optimizer) in optimizers.enumerated() {
+            let prefix = "\(index)."
+            func own(_ name: String) -> String? { name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : nil }
+            let part = OptimizerState(
+                kind: before[index].kind,
+                numbers: Dictionary(uniqueKeysWithValues: state.numbers.compactMap { name, number in own(name).map { ($0, number) } }),
+                tensors: state.tensors.compactMap { name, value in own(name).map { ($0, value) } })
+            do throws(OptimizerStateError) {
+                try optimizer.restore(part)
+            } catch {
+                // The groups before have the new state: back to what they had.
+                for (optimizer, old) in zip(optimizers[..<index], before) { try optimizer.restore(old) }
+                throw OptimizerStateError("group \(index): \(error.description)")
+            }
+        }
+    }
 }

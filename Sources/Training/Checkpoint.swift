@@ -1,0 +1,271 @@
+import Foundation
+public import Torch
+public import WeightNorm
+
+/// A moment of a run, from which it can go on bit for bit: modules, optimizers, generators, tensors and values, in one safetensors file.
+///
+/// ```swift
+/// var checkpoint = Checkpoint(kind: "spirals")
+/// checkpoint.add(network, as: "network")
+/// checkpoint.add(adam, as: "optimizer")
+/// checkpoint.add(random, as: "random")
+/// try checkpoint.add(value: step, as: "step")
+/// try checkpoint.write(to: path)
+/// ```
+///
+/// Reading it runs no code of the file's. Every tensor and value has a checksum, so that a damaged file is refused, with what is damaged.
+public struct Checkpoint {
+    /// What kind of run it is of: one of another kind is refused when it is read.
+    public let kind: String
+    private var tensors: [String: Tensor] = [:]
+    private var order: [String] = []
+    private var values: [String: String] = [:]
+    /// The file that it was read from, for messages.
+    private let path: String
+
+    private static let format = "swift-weightnorm checkpoint 1"
+
+    /// An empty checkpoint.
+    public init(kind: String) {
+        self.kind = kind
+        path = "checkpoint"
+    }
+
+    // MARK: Filling
+
+    /// Adds a copy of all parameters and buffers of a module. Traps, as the other functions that add, if the name was used before.
+    public mutating func add(_ module: some Module, as name: String) {
+        for parameter in module.namedParameters { add(parameter.value.value, as: "\(name)/parameters/\(parameter.path)") }
+        for buffer in module.namedBuffers { add(buffer.value.value, as: "\(name)/buffers/\(buffer.path)") }
+    }
+
+    /// Adds an optimizer's state.
+    public mutating func add(_ optimizer: any Optimizer, as name: String) {
+        let state = optimizer.state
+        for (slot, tensor) in state.tensors { add(tensor, as: "\(name)/state/\(slot)") }
+        let header = OptimizerHeader(kind: state.kind, numbers: state.numbers.mapValues(\.bitPattern))
+        setValue(Self.encode(header), "\(name)/state")
+    }
+
+    /// Adds a generator's state.
+    public mutating func add(_ random: Generator, as name: String) {
+        let state = random.state
+        add(Tensor(state, shape: [state.count]), as: name)
+    }
+
+    /// Adds a copy of a tensor.
+    public mutating func add(_ tensor: Tensor, as name: String) {
+        trap(unless: tensors[name] == nil, "checkpoint: expected each name once, found '\(name)' twice")
+        tensors[name] = withoutGradients { tensor.detached().moved(to: .cpu).copied() }
+        order.append(name)
+    }
+
+    /// Adds a value: a count, an epoch, a configuration.
+    ///
+    /// - Throws: `EncodingError` if it does not encode as JSON, as a number that is not finite.
+    public mutating func add(value: some Encodable, as name: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        setValue(String(decoding: try encoder.encode([value]), as: UTF8.self), name)
+    }
+
+    private mutating func setValue(_ text: String, _ name: String) {
+        trap(unless: values[name] == nil, "checkpoint: expected each name once, found '\(name)' twice")
+        values[name] = text
+    }
+
+    /// Writes the file beside its place, flushes it to the disk and renames it: the file that was there stays until the new one is whole.
+    ///
+    /// - Throws: ``FileError`` if the system cannot write it; then the earlier file is still there.
+    public func write(to path: String) throws {
+        var sums: [String: UInt32] = [:]
+        for name in order { if let tensor = tensors[name] { sums[name] = tensor.checksum } }
+        let header = Header(kind: kind, values: values, tensors: sums)
+        let text = Self.encode(header)
+        let metadata = ["format": Self.format, "checkpoint": text, "checksum": "\(CRC32.of(text.utf8))"]
+        try Safetensors.write(order.compactMap { name in tensors[name].map { (name, $0) } }, metadata: metadata, to: path)
+    }
+
+    private struct Header: Codable {
+        var kind: String
+        var values: [String: String]
+        var tensors: [String: UInt32]
+    }
+
+    private struct OptimizerHeader: Codable {
+        var kind: String
+        /// Bit patterns: JSON has no number that is not finite.
+        var numbers: [String: UInt64]
+    }
+
+    private static func encode(_ value: some Encodable) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return String(decoding: try encoder.encode(value), as: UTF8.self)
+        } catch {
+            fatalError("checkpoint: expected strings and whole numbers to encode as JSON, found \(error)")
+        }
+    }
+}
+
+extension Checkpoint {
+    /// Reads a checkpoint, to the CPU, and checks all of it.
+    ///
+    /// - Throws: ``CheckpointError`` if it is none of this library's, of another kind of run, or damaged; ``SafetensorsError`` and ``FileError`` as
+    ///   ``SafetensorsFile/init(opening:)``.
+    public init(reading path: String, kind: String) throws {
+        func failure(_ problem: String) -> CheckpointError { CheckpointError(path: path, problem: problem) }
+        let file = try SafetensorsFile(opening: path)
+        guard let format = file.metadata["format"], format.hasPrefix("swift-weightnorm checkpoint ") else {
+            throw failure("expected a checkpoint of swift-weightnorm, found another safetensors file")
+        }
+        guard format == Self.format else { throw failure("expected a '\(Self.format)', found a \(Safetensors.quoted(format))") }
+        guard let text = file.metadata["checkpoint"], file.metadata["checksum"] == "\(CRC32.of(text.utf8))",
+            let header = try? JSONDecoder().decode(Header.self, from: Data(text.utf8))
+        else { throw failure("expected a header with its checksum, found it damaged") }
+        guard header.kind == kind else {
+            throw failure("expected the checkpoint of a run of '\(kind)', found one of \(Safetensors.quoted(header.kind))")
+        }
+        var damaged: [String] = []
+        for name in file.names {
+            guard let sum = header.tensors[name] else { throw failure("expected no tensor \(Safetensors.quoted(name)), found one") }
+            let tensor = try file.tensor(name)
+            if tensor.checksum != sum { damaged.append(name) }
+            tensors[name] = tensor
+            order.append(name)
+        }
+        let missing = Set(header.tensors.keys).subtracting(order).sorted()
+        guard missing.isEmpty else { throw failure("expected \(header.tensors.count) tensors, found none named \(Self.list(missing))") }
+        guard damaged.isEmpty else { throw failure("expected undamaged tensors, found another checksum in \(Self.list(damaged))") }
+        values = header.values
+        self.kind = kind
+        self.path = path
+    }
+
+    private static func list(_ names: [String]) -> String {
+        names.prefix(5).map(Safetensors.quoted).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+    }
+
+    /// Gives a module the parameters and buffers of the one that was added.
+    ///
+    /// - Throws: ``CheckpointError`` that names all that is missing, unexpected or of another shape or type; then nothing was changed.
+    public func restore(_ module: some Module, from name: String) throws(CheckpointError) {
+        var targets: [(String, ElementType, [Int], (Tensor) -> Void)] = []
+        for parameter in module.namedParameters {
+            let value = parameter.value.value
+            targets.append(("\(name)/parameters/\(parameter.path)", value.type, value.shape, { parameter.value.assign($0) }))
+        }
+        for buffer in module.namedBuffers {
+            let value = buffer.value.value
+            targets.append(
+                ("\(name)/buffers/\(buffer.path)", value.type, value.shape, { buffer.value.assign($0.moved(to: value.device)) }))
+        }
+        var problems: [String] = []
+        let expected = Set(targets.map(\.0))
+        for (path, type, shape, _) in targets {
+            if let found = tensors[path] {
+                if found.shape != shape || found.type != type {
+                    problems.append("'\(path)': expected \(type)\(shape), found \(found.type)\(found.shape)")
+                }
+            } else {
+                problems.append("'\(path)': expected \(type)\(shape), found none")
+            }
+        }
+        for path in order where path.hasPrefix("\(name)/parameters/") || path.hasPrefix("\(name)/buffers/") {
+            if !expected.contains(path) { problems.append("'\(path)': expected none, found one") }
+        }
+        guard problems.isEmpty else { throw CheckpointError(path: self.path, problem: problems.joined(separator: "; ")) }
+        for (path, _, _, assign) in targets { if let tensor = tensors[path] { assign(tensor) } }
+    }
+
+    /// Gives an optimizer the state of the one that was added.
+    ///
+    /// - Throws: ``CheckpointError`` if it does not fit; then nothing was changed.
+    public func restore(_ optimizer: any Optimizer, from name: String) throws(CheckpointError) {
+        guard let text = values["\(name)/state"], let header = try? JSONDecoder().decode(OptimizerHeader.self, from: Data(text.utf8)) else {
+            throw CheckpointError(path: path, problem: "expected the state of an optimizer '\(name)', found none")
+        }
+        let prefix = "\(name)/state/"
+        let state = OptimizerState(
+            kind: header.kind, numbers: header.numbers.mapValues { Double(bitPattern: $0) },
+            tensors: order.filter { $0.hasPrefix(prefix) }.compactMap { full in
+                tensors[full].map { (String(full.dropFirst(prefix.count)), $0) }
+            })
+        do throws(OptimizerStateError) {
+            try optimizer.restore(state)
+        } catch {
+            throw CheckpointError(path: path, problem: "'\(name)': \(error.description)")
+        }
+    }
+
+    /// Gives a generator the state of the one that was added.
+    ///
+    /// - Throws: ``CheckpointError`` if there is none.
+    public func restore(_ random: Generator, from name: String) throws(CheckpointError) {
+        let state = try tensor(name)
+        do {
+            guard state.type == .uint8 else { throw TorchError("expected uint8, found \(state.type)") }
+            try random.restore(state.elements(as: UInt8.self))
+        } catch {
+            throw CheckpointError(path: path, problem: "'\(name)': \(error)")
+        }
+    }
+
+    /// A tensor that was added.
+    ///
+    /// - Throws: ``CheckpointError`` if there is none of that name.
+    public func tensor(_ name: String) throws(CheckpointError) -> Tensor {
+        guard let tensor = tensors[name] else {
+            throw CheckpointError(path: path, problem: "expected a tensor '\(name)', found none of that name")
+        }
+        return tensor
+    }
+
+    /// A value that was added.
+    ///
+    /// - Throws: ``CheckpointError`` if there is none of that name, or it is of another type.
+    public func value<Value: Decodable>(_ name: String, as type: Value.Type = Value.self) throws(CheckpointError) -> Value {
+        guard let text = values[name] else {
+            throw CheckpointError(path: path, problem: "expected a value '\(name)', found none of that name")
+        }
+        guard let value = try? JSONDecoder().decode([Value].self, from: Data(text.utf8)).first else {
+            throw CheckpointError(path: path, problem: "value '\(name)': expected a \(type), found \(Safetensors.quoted(text))")
+        }
+        return value
+    }
+}
+
+/// Why a checkpoint was refused: which file, what was expected and what was found.
+public struct CheckpointError: Error, CustomStringConvertible, Equatable {
+    /// The file, as the caller named it.
+    public let path: String
+    /// What was expected and what was found.
+    public let problem: String
+
+    /// One line, such as `run/checkpoint.safetensors: expected …, found …`.
+    public var description: String { "\(path): \(problem)".split(whereSeparator: \.isNewline).joined(separator: " ") }
+}
+
+extension Tensor {
+    /// Of the elements' bytes.
+    fileprivate var checksum: UInt32 {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: count * type.size, alignment: 8)
+        defer { bytes.deallocate() }
+        copyBytes(to: bytes)
+        return CRC32.of(bytes)
+    }
+}
+
+/// The cyclic redundancy check of zip and PNG (ISO 3309), which finds every damage of up to 32 bits in a row.
+enum CRC32 {
+    private static let table: [UInt32] = (0..<256).map { index in
+        (0..<8).reduce(UInt32(index)) { rest, _ in rest & 1 == 1 ? rest >> 1 ^ 0xEDB8_8320 : rest >> 1 }
+    }
+
+    static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
+        table.withUnsafeBufferPointer { table in
+            ~bytes.reduce(~UInt32(0)) { sum, byte in table[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] ^ sum >> 8 }
+        }
+    }
+}

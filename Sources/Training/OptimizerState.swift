@@ -1,0 +1,59 @@
+public import Torch
+
+/// Everything besides the parameters that an optimizer's next step depends on: what a checkpoint keeps of it.
+public struct OptimizerState {
+    /// The optimizer's name, such as `Adam`.
+    public let kind: String
+    /// Counts and settings that may change between steps.
+    public let numbers: [String: Double]
+    /// Moments and their like, by names such as `first.0` for the first parameter's; copies, which no later step changes.
+    public let tensors: [(name: String, value: Tensor)]
+
+    /// A state of parts.
+    public init(kind: String, numbers: [String: Double] = [:], tensors: [(name: String, value: Tensor)] = []) {
+        self.kind = kind
+        self.numbers = numbers
+        self.tensors = tensors
+    }
+
+    init(kind: String, numbers: [String: Double] = [:], lists: KeyValuePairs<String, TensorList?>) {
+        var tensors: [(name: String, value: Tensor)] = []
+        for (slot, list) in lists {
+            for (index, tensor) in (list?.tensors ?? []).enumerated() {
+                tensors.append(("\(slot).\(index)", withoutGradients { tensor.detached().copied() }))
+            }
+        }
+        self.init(kind: kind, numbers: numbers, tensors: tensors)
+    }
+
+    /// Puts the tensors into lists of the same slots, all or none of them.
+    func restore(kind: String, numbers names: [String], lists: KeyValuePairs<String, TensorList?>) throws(OptimizerStateError) {
+        guard self.kind == kind else { throw OptimizerStateError("expected the state of \(kind), found that of \(self.kind)") }
+        for name in names where numbers[name] == nil {
+            throw OptimizerStateError("state of \(kind): expected a number '\(name)', found none")
+        }
+        let found = Dictionary(tensors.map { ($0.name, $0.value) }) { first, _ in first }
+        let places = lists.flatMap { slot, list in (list?.tensors ?? []).enumerated().map { ("\(slot).\($0)", $1) } }
+        guard found.count == places.count else {
+            throw OptimizerStateError("state of \(kind): expected \(places.count) tensors, found \(found.count)")
+        }
+        for (name, place) in places {
+            guard let value = found[name] else { throw OptimizerStateError("state of \(kind): expected a tensor '\(name)', found none") }
+            guard value.shape == place.shape, value.type == place.type else {
+                throw OptimizerStateError(
+                    "state of \(kind): tensor '\(name)': expected \(place.type)\(place.shape), found \(value.type)\(value.shape)")
+            }
+        }
+        withoutGradients {
+            for (name, place) in places { if let value = found[name] { TensorList([place]).assign(TensorList([value])) } }
+        }
+    }
+}
+
+/// Why a state does not fit an optimizer.
+public struct OptimizerStateError: Error, CustomStringConvertible, Equatable {
+    /// What was expected and what was found.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}
