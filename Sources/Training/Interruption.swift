@@ -1,0 +1,55 @@
+import Torch
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// SIGINT (Ctrl-C) and SIGTERM as a question that a training loop asks between its steps, so that it can save before it ends.
+///
+/// The first signal is only noted. A second one ends the process at once, as it would have without this: whoever presses Ctrl-C twice does not want to wait.
+/// When the object goes, signals do again what they did before. There can be one at a time; a second traps.
+public final class Interruption {
+    private let before: [(number: Int32, handler: sig_t?)]
+
+    /// Begins to watch.
+    public init() {
+        trap(unless: !isWatching, "interruption: expected one watch at a time, found another")
+        isWatching = true
+        firstSignal = 0
+        before = [SIGINT, SIGTERM].map { number in (number, signal(number, note)) }
+    }
+
+    deinit {
+        for (number, handler) in before { signal(number, handler) }
+        isWatching = false
+    }
+
+    /// The signal that came first, or nil.
+    public var received: Int32? {
+        let number = noted()
+        return number == 0 ? nil : Int32(number)
+    }
+
+    /// What a process that was ended by the signal is to exit with: 130 for SIGINT, 143 for SIGTERM; nil if none came.
+    public var exitCode: Int32? { received.map { 128 + $0 } }
+}
+
+// Unsafe for good reason: a signal handler can reach nothing but globals, which it writes in one machine word. (A dispatch source would not do: on Linux it
+// misses signals that another thread takes.) Both have constant initial values, so that no lazy initialization can happen inside the handler.
+nonisolated(unsafe) private var firstSignal: sig_atomic_t = 0
+nonisolated(unsafe) private var isWatching = false
+
+/// Not inlined, so that no loop keeps an old value in a register.
+@inline(never) private func noted() -> sig_atomic_t { firstSignal }
+
+/// The handler: only what the system permits in one.
+private func note(_ number: Int32) {
+    if firstSignal == 0 {
+        firstSignal = sig_atomic_t(number)
+    } else {
+        _ = signal(number, SIG_DFL)
+        raise(number)
+    }
+}
