@@ -1,0 +1,93 @@
+import Foundation
+import Testing
+import Torch
+import WeightNorm
+import Workloads
+
+/// What `peers/reference.py` wrote.
+private struct Reference: Decodable, Sendable {
+    struct Network: Decodable, Sendable {
+        var norm: String
+        var loss: Double
+        /// By the parameter's path: the gradient's norm, and its product with a pattern.
+        var gradients: [String: [Double]]
+    }
+
+    var torch: String
+    var batch: Int
+    var cnn: [Network]
+
+    static func read() throws -> Reference {
+        let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "reference.json")
+        return try JSONDecoder().decode(Reference.self, from: Data(contentsOf: file))
+    }
+}
+
+/// The numbers that the reference was made from.
+private func pattern(_ offset: Int, _ shape: [Int]) -> Tensor {
+    let count = shape.reduce(1, *)
+    let numbers = (offset..<(offset + count)).map { place -> Double in
+        let whole = (place * 7919 + 11) % 1009 - 504
+        return Double(whole) / 1008
+    }
+    return Tensor(numbers, shape: shape)
+}
+
+struct CNNTests {
+    @Test("the work is PyTorch's: from the same parameters, inputs and draws, loss and gradients agree", arguments: CNN.Layout.allCases)
+    func reference(layout: CNN.Layout) throws {
+        let reference = try Reference.read()
+        let batch = reference.batch
+        for expected in reference.cnn {
+            let normalization = try #require(Normalization(rawValue: expected.norm))
+            let work = CNN(normalization: normalization, batch: batch, layout: layout, type: .float64)
+            let parameters = work.layers.namedParameters
+            #expect(Set(parameters.map(\.path)) == Set(expected.gradients.keys))
+            for (number, parameter) in parameters.enumerated() {
+                let isGain = parameter.path.hasSuffix("gain")
+                parameter.value.assign(pattern(1000 * number, parameter.value.value.shape) * (isGain ? 0.5 : 0.2) + (isGain ? 1 : 0))
+            }
+            func inLayout(_ tensor: Tensor) -> Tensor { layout == .channelsLast ? tensor.channelsLast() : tensor }
+            let draws = CNN.Draws(
+                noise: inLayout(pattern(13, [batch, 3, 32, 32]) * 2),
+                kept: [(17, 96, 16), (19, 192, 8)].map { offset, maps, size in
+                    inLayout((pattern(offset, [batch, maps, size, size]) .> 0).converted(to: .float64))
+                })
+            let labels = Tensor((0..<batch).map { $0 * 3 % 10 })
+            let loss = work.loss(inLayout(pattern(7, [batch, 3, 32, 32]) * 2), labels: labels, draws)
+            #expect(abs(loss.item() - expected.loss) < 1e-12)
+            let found = gradients(of: loss, withRespectTo: parameters.map(\.value))
+            for (parameter, gradient) in zip(parameters, found) {
+                let numbers = try #require(expected.gradients[parameter.path])
+                let tolerance = 1e-10 * max(1, numbers[0])
+                #expect(abs(gradient.norm().item() - numbers[0]) < tolerance, "\(expected.norm), \(parameter.path)")
+                #expect(abs((gradient * pattern(23, gradient.shape)).sum().item() - numbers[1]) < tolerance)
+            }
+        }
+    }
+
+    @Test("both layouts do the same work: from the same parameters and draws, the same loss", arguments: [Normalization.normal, .weight])
+    func layouts(normalization: Normalization) {
+        let random = Generator(seed: 5)
+        let input = Tensor.normal([4, 3, 32, 32], from: random)
+        let labels = Tensor.integers(in: 0..<10, [4], from: random)
+        let draws = CNN.Draws(
+            noise: .normal([4, 3, 32, 32], from: random),
+            kept: [
+                .bernoulli([4, 96, 16, 16], probability: 0.5, from: random), .bernoulli([4, 192, 8, 8], probability: 0.5, from: random),
+            ])
+        let work = CNN(normalization: normalization, batch: 4, layout: .contiguous)
+        let loss = work.loss(input, labels: labels, draws).item()
+        let channelsLast = CNN.Draws(noise: draws.noise.channelsLast(), kept: draws.kept.map { $0.channelsLast() })
+        #expect(abs(work.loss(input.channelsLast(), labels: labels, channelsLast).item() - loss) < 1e-5)
+    }
+
+    @Test("steps lower the loss on a minibatch that stays the same")
+    func learns() {
+        let work = CNN(normalization: .weight, batch: 8, layout: .contiguous)
+        let first = work.step()
+        var last = first
+        for _ in 0..<5 { last = work.step() }
+        #expect(last < first)
+    }
+}

@@ -1,0 +1,103 @@
+"""The race workloads in PyTorch, as its documentation would have them written.
+
+    python pytorch_peer.py cnn [--norm weight] [--mode eager|channels_last|compile] [--batch 50] [--device cpu]
+"""
+import argparse
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
+
+NORMS = ["normal", "weight", "batch", "mean-only-batch", "weight+mean-only-batch"]
+
+
+class MeanOnlyBatchNorm(nn.Module):
+    """t - mean(t) + b, with a running mean for inference."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+
+    def forward(self, t):
+        mean = t.mean((0, 2, 3))
+        with torch.no_grad():
+            self.running_mean.mul_(0.9).add_(mean, alpha=0.1)
+        return t + (self.bias - mean).view(1, -1, 1, 1)
+
+
+class CNN(nn.Module):
+    """The paper's CIFAR-10 network; the random numbers of a step come in from outside."""
+
+    # inputs, outputs, kernel, padding
+    LAYERS = [(3, 96, 3, 1), (96, 96, 3, 1), (96, 96, 3, 1), (96, 192, 3, 1), (192, 192, 3, 1), (192, 192, 3, 1),
+              (192, 192, 3, 0), (192, 192, 1, 0), (192, 192, 1, 0)]
+
+    def __init__(self, norm):
+        super().__init__()
+        normalize = weight_norm if norm.startswith("weight") else (lambda layer: layer)
+
+        def convolution(inputs, outputs, kernel, padding):
+            layer = normalize(nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=norm in ("normal", "weight")))
+            if norm == "batch":
+                return nn.Sequential(layer, nn.BatchNorm2d(outputs, eps=1e-6))
+            if norm.endswith("mean-only-batch"):
+                return nn.Sequential(layer, MeanOnlyBatchNorm(outputs))
+            return layer
+
+        self.convolutions = nn.ModuleList([convolution(*sizes) for sizes in self.LAYERS])
+        self.output = normalize(nn.Linear(192, 10))
+
+    def forward(self, images, noise, kept):
+        maps = images + 0.15 * noise
+        for index, convolution in enumerate(self.convolutions):
+            maps = F.leaky_relu(convolution(maps), 0.1)
+            if index in (2, 5):
+                maps = F.max_pool2d(maps, 2)
+                # F.dropout draws for itself and is the fastest way; given draws are for the comparison of results.
+                maps = F.dropout(maps, 0.5) if kept is None else maps * (2 * kept[index // 3])
+        return self.output(maps.mean((2, 3)))
+
+
+def cnn(arguments):
+    device = torch.device(arguments.device)
+    torch.manual_seed(0)
+    network = CNN(arguments.norm).to(device)
+    images = torch.randn(arguments.batch, 3, 32, 32, device=device)
+    labels = torch.randint(0, 10, (arguments.batch,), device=device)
+    if arguments.mode == "channels_last":
+        network = network.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
+
+    def loss():
+        return F.cross_entropy(network(images, torch.randn_like(images), None), labels)
+
+    return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
+
+
+def main():
+    from protocol import serve
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", choices=["cnn"])
+    parser.add_argument("--norm", choices=NORMS, default="weight")
+    parser.add_argument("--mode", choices=["eager", "channels_last", "compile"], default="eager")
+    parser.add_argument("--batch", type=int, default=50)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    optimizer, loss_function = {"cnn": cnn}[arguments.work](arguments)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_function()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    serve(f"pytorch-{torch.__version__}-{arguments.mode}", arguments, torch.get_num_threads(), step)
+
+
+if __name__ == "__main__":
+    main()

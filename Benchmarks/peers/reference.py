@@ -1,0 +1,67 @@
+"""Computes loss and gradients of the race workloads in PyTorch from numbers that the Swift side can make too, so that a test can tell that both programs do
+the same work. Gradients are told by their norm and by their product with a pattern. Needs PyTorch:
+
+    python Benchmarks/peers/reference.py > Benchmarks/Tests/WorkloadsTests/reference.json
+"""
+import json
+import math
+import platform
+
+import torch
+from torch.nn import functional as F
+
+from pytorch_peer import CNN, NORMS
+
+BATCH = 4
+
+
+def pattern(offset, *shape):
+    """Numbers from -0.5 to 0.5 without an order that a layout would keep."""
+    places = torch.arange(offset, offset + math.prod(shape), dtype=torch.int64)
+    return (((places * 7919 + 11) % 1009 - 504).double() / 1008).reshape(shape)
+
+
+def fill(parameter, role, offset):
+    numbers = pattern(offset, *parameter.shape)
+    scale, centre = {"v": (0.2, 0), "g": (0.5, 1), "b": (0.2, 0)}[role]
+    with torch.no_grad():
+        parameter.copy_(numbers * scale + centre)
+
+
+def roles(network, norm):
+    """Every parameter by the name that the Swift side has for it."""
+    for index, layer in enumerate([*network.convolutions, network.output]):
+        extra = None
+        if isinstance(layer, torch.nn.Sequential):
+            layer, extra = layer
+        if hasattr(layer, "parametrizations"):
+            yield f"{index}.weight.direction", "v", layer.parametrizations.weight.original1
+            yield f"{index}.weight.gain", "g", layer.parametrizations.weight.original0
+        else:
+            yield f"{index}.weight", "v", layer.weight
+        if layer.bias is not None:
+            yield f"{index}.bias", "b", layer.bias
+        if extra is not None:
+            if norm == "batch":
+                yield f"{index}.normalizer.gain", "g", extra.weight
+            yield f"{index}.normalizer.bias", "b", extra.bias
+
+
+def reference(norm):
+    network = CNN(norm).double()
+    named = list(roles(network, norm))
+    assert len(named) == len(list(network.parameters()))
+    for number, (_, role, parameter) in enumerate(named):
+        fill(parameter, role, 1000 * number)
+    images = 2 * pattern(7, BATCH, 3, 32, 32)
+    noise = 2 * pattern(13, BATCH, 3, 32, 32)
+    kept = [(pattern(offset, BATCH, maps, size, size) > 0).double() for offset, maps, size in [(17, 96, 16), (19, 192, 8)]]
+    labels = torch.arange(BATCH) * 3 % 10
+    loss = F.cross_entropy(network(images, noise, kept), labels)
+    loss.backward()
+    gradients = {name: [p.grad.norm().item(), (p.grad * pattern(23, *p.shape)).sum().item()] for name, _, p in named}
+    return {"norm": norm, "loss": loss.item(), "gradients": gradients}
+
+
+print(json.dumps({"torch": torch.__version__, "python": platform.python_version(), "batch": BATCH,
+                  "cnn": [reference(norm) for norm in NORMS]}, indent=1))
