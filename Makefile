@@ -1,7 +1,7 @@
 # `make` lists the targets. Needs GNU make 4 and bash.
 #
 #   LIBTORCH, LIBTORCH_VERSION   which libtorch: see `Scripts/libtorch.sh --help`
-#   ARGS                         more arguments for `make compare`, such as ARGS='--help'
+#   ARGS                         more arguments for `make compare` and `make race`, such as ARGS='--help'
 #   DATA, OUT                    another data set or folder of images, another folder for the results of `make compare`
 
 SHELL := bash
@@ -10,7 +10,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 # SwiftPM uses all cores, and two of its runs in one scratch folder only wait for each other.
 .NOTPARALLEL:
-.PHONY: help setup build compare test docs lint format clean
+.PHONY: help setup build compare test race docs lint format clean
 
 ARGS =
 DATA = fashion-mnist
@@ -53,6 +53,9 @@ test: setup lint ## check the style, build everything, run all tests
 	@$(PREPARE); Scripts/documentation.sh "$$scratch/release"
 	@Scripts/test-example.sh
 	@Scripts/test-setup.sh
+
+race: setup ## race against PyTorch and JAX (downloads them the first time); ARGS='--help' lists the options
+	@Scripts/race.sh $(ARGS)
 
 docs: setup ## build the documentation, as a site in the build folder
 	@$(PREPARE); swift build "$$@"; Scripts/documentation.sh "$$scratch/release" "$$scratch/documentation"

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Races this library against PyTorch and JAX on the workloads of Benchmarks, all of them by turns.
+set -euo pipefail
+
+usage() {
+    cat <<'EOF'
+Usage: Scripts/race.sh [--rounds N] [--steps N] [--norm NORM] [--batch N] [--full]
+
+Builds the package in Benchmarks, sets up PyTorch and JAX in virtual environments of their own (in the cache folder, the first time), and lets all
+programs make steps of the workload cnn by turns. Prints a table in Markdown; the ratio is to this library's time.
+
+  --rounds N   turns of each program; 7
+  --steps N    steps in a turn, of which the median counts; 1
+  --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch; weight. JAX has the first two alone.
+  --batch N    images in a minibatch; 50
+  --full       PyTorch with torch.compile too (minutes to compile)
+EOF
+}
+
+rounds=7 steps=1 norm=weight batch=50 full=
+while (($#)); do
+    case "$1" in
+    -h | --help) usage; exit 0 ;;
+    --full) full=yes; shift; continue ;;
+    --rounds | --steps | --norm | --batch)
+        if (($# < 2)); then
+            echo "race.sh: error: expected a value after $1" >&2
+            exit 2
+        fi
+        declare "${1#--}=$2"
+        shift 2 ;;
+    *)
+        echo "race.sh: error: expected an option of race.sh --help, found '$1'" >&2
+        exit 2 ;;
+    esac
+done
+for number in "$rounds" "$steps" "$batch"; do
+    if ! [[ $number =~ ^[1-9][0-9]*$ ]]; then
+        echo "race.sh: error: expected a whole number above 0, found '$number'" >&2
+        exit 2
+    fi
+done
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+eval "$(Scripts/libtorch.sh --print env)"
+eval "set -- $(Scripts/libtorch.sh --print flags)"
+echo "race.sh: building Benchmarks" >&2
+swift build -c release --package-path Benchmarks --explicit-target-dependency-import-check error "$@" >&2
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/swift-weightnorm/peers
+peer() { # peer NAME PACKAGE…: the Python of a virtual environment with the packages
+    local place=$cache/$1
+    shift
+    if [[ ! -x $place/bin/python ]]; then
+        echo "race.sh: setting up $* in $place" >&2
+        rm -rf "$place.part"
+        mkdir -p "$cache"
+        python3 -m venv "$place.part" >&2
+        "$place.part/bin/python" -m pip install --quiet "$@" numpy >&2
+        # An environment's scripts name its place, but its Python finds itself.
+        mv "$place.part" "$place"
+    fi
+    echo "$place/bin/python"
+}
+torch=$(peer torch torch)
+jax=$(peer jax jax optax)
+
+entrant="Benchmarks/.build/release/entrant cnn --norm $norm --batch $batch"
+commands=("$entrant" "$entrant --layout channels-last")
+modes=(eager channels_last)
+[[ -z $full ]] || modes+=(compile)
+for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py cnn --norm $norm --batch $batch --mode $mode"); done
+case "$norm" in
+normal | weight) commands+=("$jax Benchmarks/peers/jax_peer.py cnn --norm $norm --batch $batch") ;;
+esac
+exec "$torch" Benchmarks/peers/race.py --rounds "$rounds" --steps "$steps" "${commands[@]}"
