@@ -35,7 +35,8 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: swift),
         .testTarget(name: "WeightNormTests", dependencies: ["WeightNorm", "Torch"], swiftSettings: swift),
-        .testTarget(name: "TrainingTests", dependencies: ["Training", "WeightNorm", "Torch"], swiftSettings: swift),
+        .testTarget(
+            name: "TrainingTests", dependencies: ["Training", "WeightNorm", "Torch"], exclude: ["Fixtures"], swiftSettings: swift),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Torch"], swiftSettings: swift),
         .testTarget(
             name: "ExperimentsTests", dependencies: ["Experiments", "Datasets", "Training", "WeightNorm", "Torch"], swiftSettings: swift),

@@ -116,15 +116,15 @@ public enum Safetensors {
     }
 
     /// A name from a file for a message: on one line, not too long, and without what would steer a terminal.
-    static func quoted(_ name: String) -> String {
+    package static func quoted(_ name: String, atMost length: Int = 60) -> String {
         var text = ""
-        for scalar in name.unicodeScalars.prefix(60) {
+        for scalar in name.unicodeScalars.prefix(length) {
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator: text += "\\u{\(String(scalar.value, radix: 16))}"
             default: text.unicodeScalars.append(scalar)
             }
         }
-        return "'\(text)\(name.unicodeScalars.count > 60 ? "…" : "")'"
+        return "'\(text)\(name.unicodeScalars.count > length ? "…" : "")'"
     }
 }
 
@@ -140,7 +140,7 @@ public struct SafetensorsError: Error, CustomStringConvertible, Equatable {
         "\(path): \(problem)".split(whereSeparator: \.isNewline).joined(separator: " ")
     }
 
-    init(path: String, problem: String) {
+    package init(path: String, problem: String) {
         self.path = path
         self.problem = problem
     }

@@ -63,12 +63,20 @@ public struct SafetensorsFile: Sendable {
         indices = Dictionary(uniqueKeysWithValues: header.entries.enumerated().map { (Array($1.name.utf8), $0) })
     }
 
+    /// Whether there is a tensor of a name.
+    public func contains(_ name: String) -> Bool { indices[Array(name.utf8)] != nil }
+
     /// The type and the shape of a tensor.
     ///
     /// - Throws: ``SafetensorsError`` if there is no such tensor, or it has one of the format's types that this library lacks, such as `U16`.
     public func info(_ name: String) throws -> (type: ElementType, shape: [Int]) {
         let (entry, type) = try find(name)
         return (type, entry.shape)
+    }
+
+    /// The format's name of a tensor's type, the type itself if this library has it, and the shape; nil if there is no such tensor.
+    package func entry(_ name: String) -> (typeName: String, type: ElementType?, shape: [Int])? {
+        indices[Array(name.utf8)].map { (entries[$0].type, ElementType(safetensorsName: entries[$0].type), entries[$0].shape) }
     }
 
     /// Reads a tensor, to the CPU.

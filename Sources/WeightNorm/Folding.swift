@@ -83,5 +83,5 @@ extension Weight {
     public func folded() -> Weight { .direct(Parameter(withoutGradients { value })) }
 
     /// Of its first parameter: two weights that share it are one.
-    var identity: ObjectIdentifier { ObjectIdentifier(direction) }
+    package var identity: ObjectIdentifier { ObjectIdentifier(direction) }
 }

@@ -41,6 +41,13 @@ extension Module {
     /// Every module inside, itself included (with an empty path), in the order of declaration; an object stands at its first path.
     public var namedModules: [Named<any Module>] { collect().modules }
 
+    /// The further paths of what stands at several: layers, weights, parameters and buffers that are shared.
+    ///
+    /// Everything under `path` is also what is under `first`. An object that points back at what holds it gives no such path.
+    package var sharedPaths: [(path: String, first: String)] {
+        collect().shared.map { ($0.path.joined(separator: "."), $0.first.joined(separator: ".")) }
+    }
+
     /// What stores weights, and all weights that there are.
     var holdersAndWeights: (holders: [Named<any HoldsWeights>], weights: [Named<Weight>]) {
         let found = collect()
@@ -69,23 +76,28 @@ private struct Collector {
     var weights: [Named<Weight>] = []
     var weightHolders: [Named<any HoldsWeights>] = []
     var modules: [Named<any Module>] = []
+    var shared: [(path: [String], first: [String])] = []
     private var seen: Set<ObjectIdentifier> = []
+    private var places: [ObjectIdentifier: [String]] = [:]
+    private var weightPlaces: [ObjectIdentifier: [String]] = [:]
+    private var open: Set<ObjectIdentifier> = []
 
     mutating func visit(_ value: Any, path: [String]) {
         switch value {
         case let parameter as Parameter:
-            if seen.insert(ObjectIdentifier(parameter)).inserted {
-                parameters.append(Named(path: path.joined(separator: "."), value: parameter))
-            }
+            if isFirst(parameter, path) { parameters.append(Named(path: path.joined(separator: "."), value: parameter)) }
             return
         case let buffer as Buffer:
-            if seen.insert(ObjectIdentifier(buffer)).inserted { buffers.append(Named(path: path.joined(separator: "."), value: buffer)) }
+            if isFirst(buffer, path) { buffers.append(Named(path: path.joined(separator: "."), value: buffer)) }
             return
         case is Tensor, is Generator:
             return
         case let whole as any PartsOfModule:
             let name = path.joined(separator: ".")
-            if let weight = whole as? Weight { weights.append(Named(path: name, value: weight)) }
+            if let weight = whole as? Weight {
+                weights.append(Named(path: name, value: weight))
+                if let first = weightPlaces[weight.identity] { shared.append((path, first)) } else { weightPlaces[weight.identity] = path }
+            }
             if let module = whole as? any Module { modules.append(Named(path: name, value: module)) }
             for (label, part) in whole.parts { visit(part, path: label.isEmpty ? path : path + [label]) }
             return
@@ -94,7 +106,12 @@ private struct Collector {
         }
         let mirror = Mirror(reflecting: value)
         // Objects may point back at their owners.
-        if mirror.displayStyle == .class, !seen.insert(ObjectIdentifier(value as AnyObject)).inserted { return }
+        let object = mirror.displayStyle == .class ? value as AnyObject : nil
+        if let object {
+            guard isFirst(object, path) else { return }
+            open.insert(ObjectIdentifier(object))
+        }
+        defer { if let object { open.remove(ObjectIdentifier(object)) } }
         // An optional casts to what it holds, which its child does again.
         if mirror.displayStyle != .optional {
             let name = path.joined(separator: ".")
@@ -102,6 +119,17 @@ private struct Collector {
             if let holder = value as? any HoldsWeights { weightHolders.append(Named(path: name, value: holder)) }
         }
         visitChildren(of: mirror, path: path)
+    }
+
+    /// Whether an object is met for the first time; if not, its path is a further one, unless the object holds the path itself.
+    private mutating func isFirst(_ object: AnyObject, _ path: [String]) -> Bool {
+        let identity = ObjectIdentifier(object)
+        if seen.insert(identity).inserted {
+            places[identity] = path
+            return true
+        }
+        if let first = places[identity], !open.contains(identity) { shared.append((path, first)) }
+        return false
     }
 
     private mutating func visitChildren(of mirror: Mirror, path: [String]) {

@@ -26,6 +26,27 @@ public struct OutputUnits: Hashable, Sendable {
         return parts.norm(over: (0..<parts.rank).filter { !kept.contains($0) }, keeping: true).converted(to: weight.type.accumulator)
     }
 
+    /// The shape of ``norms(of:)`` for a weight of the given shape; nil if such a weight has no such units.
+    public func normsShape(ofWeight shape: [Int]) -> [Int]? {
+        guard let axis else { return shape.map { _ in 1 } }
+        guard shape.indices.contains(axis), blocks > 0, shape[0].isMultiple(of: blocks) else { return nil }
+        let parts = blocks > 1 ? [blocks, shape[0] / blocks] + shape.dropFirst() : shape
+        let kept = blocks > 1 ? [0, axis + 1] : [axis]
+        return parts.indices.map { kept.contains($0) ? parts[$0] : 1 }
+    }
+
+    /// The same weight with a 1 for every element of the units whose norm is 0: a direction for a unit that has none.
+    ///
+    /// With g = 0 it stands for the same w as v = 0 does here. Elsewhere v = 0 divides by 0: PyTorch's `weight_norm` gives NaN.
+    public func replacingZeroDirections(_ direction: Tensor) -> Tensor {
+        withoutGradients {
+            let direction = direction.detached()
+            let isZero = (norms(of: direction) .== 0)
+            guard isZero.anyTrue() else { return direction }
+            return direction + scale(direction.zerosLike() + 1, by: isZero.converted(to: direction.type))
+        }
+    }
+
     /// Every unit of a weight times its own factor, of the shape that ``norms(of:)`` gives; the product is taken in the factors' type and given in
     /// the weight's.
     public func scale(_ weight: Tensor, by factors: Tensor) -> Tensor {

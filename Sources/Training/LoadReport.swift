@@ -1,0 +1,91 @@
+public import WeightNorm
+
+/// What was found in a file for each weight and tensor of a module.
+public struct LoadReport: Sendable {
+    /// A weight, as the file had it.
+    public struct FoundWeight: Sendable {
+        /// Its path in the module.
+        public let path: String
+        /// The names of its tensors in the file: w, or v and g.
+        public let names: [String]
+        /// The layout that these names belong to.
+        public let layout: StateLayout
+        /// The units of g (PyTorch's `dim`); nil for a plain weight.
+        public let units: OutputUnits?
+        /// Whether v and g (or w) were taken as they are. Else w was computed and put into the module's own form: the same function, which trains on
+        /// differently.
+        public let isExact: Bool
+    }
+
+    /// A tensor that is no weight's.
+    public struct FoundTensor: Sendable {
+        /// Its path in the module.
+        public let path: String
+        /// Its name in the file; of an LSTM's bias, both names.
+        public let names: [String]
+    }
+
+    /// In the order of `Module.namedWeights`.
+    public internal(set) var weights: [FoundWeight] = []
+    /// Parameters, then buffers.
+    public internal(set) var tensors: [FoundTensor] = []
+    /// The file's tensors that were passed over.
+    public internal(set) var ignored: [String] = []
+}
+
+/// Why a file does not fit a module: every tensor that is missing, not the module's, or of another shape or type.
+public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
+    /// One tensor that does not fit.
+    public struct Defect: Equatable, Sendable, CustomStringConvertible {
+        /// What is wrong with it.
+        public enum Kind: String, Sendable {
+            /// The module needs it and the file lacks it.
+            case missing
+            /// The file has it and the module has no place for it.
+            case extra
+            /// The shapes differ.
+            case misshapen
+            /// The element types differ.
+            case mistyped
+            /// The file has the weight in several forms, or two parts of the module want the same tensor, or one of them in two ways.
+            case contradictory
+        }
+
+        /// What is wrong with it.
+        public let kind: Kind
+        /// The tensor's name in the file.
+        public let name: String
+        /// What was expected.
+        public let expected: String
+        /// What was found.
+        public let found: String
+
+        /// Such as `misshapen 'a.weight': expected [3, 2], found [2, 3]`.
+        public var description: String { "\(kind.rawValue) \(Safetensors.quoted(name, atMost: 200)): expected \(expected), found \(found)" }
+
+        package init(_ kind: Kind, _ name: String, expected: String, found: String) {
+            self.kind = kind
+            self.name = name
+            self.expected = expected
+            self.found = found
+        }
+    }
+
+    /// The file, as the caller named it.
+    public let path: String
+    /// All of them, missing ones first.
+    public let defects: [Defect]
+
+    /// How many defects there are, and a line for each.
+    public var description: String {
+        let head = "\(path): expected tensors that fit, found \(defects.count == 1 ? "1 that does not" : "\(defects.count) that do not")"
+        guard defects.count > 1 else { return "\(head): \(defects.first?.description ?? "")" }
+        return ([head + ":"] + defects.map { "  \($0);" }).joined(separator: "\n")
+    }
+
+    package init(path: String, defects: [Defect]) {
+        let order: [Defect.Kind] = [.missing, .extra, .misshapen, .mistyped, .contradictory]
+        self.path = path
+        self.defects = order.flatMap { kind in defects.filter { $0.kind == kind } }
+    }
+}

@@ -1,0 +1,73 @@
+public import WeightNorm
+
+/// What becomes of the weights' forms when a file is loaded.
+public enum LoadedForms: Sendable {
+    /// The module's forms and `Parameter` objects stay, which an optimizer may hold; the values are the file's, converted where the forms differ.
+    case keep
+    /// The file's forms and units, of any `dim`, become the module's, so that training goes on as it would have. The weights get new `Parameter`
+    /// objects: make optimizers afterwards.
+    case adopt
+}
+
+extension Module {
+    /// Sets all parameters and buffers from a safetensors file, written here or by PyTorch.
+    ///
+    /// Which layout a weight is in is found by the names (``StateLayout``), for each by itself; names may be in the native layout, or PyTorch's with or
+    /// without `snake_case`. v and g with any `dim` are read; where it is not the module's own, or its weight is plain, w = g·v/‖v‖ is computed and put
+    /// into the module's form, unless the file's form is to be adopted. PyTorch's count of batches is passed over.
+    ///
+    /// All is checked and read before anything is changed: after an error the module is as it was.
+    ///
+    /// - Parameters:
+    ///   - forms: whether weights keep their forms or take on the file's.
+    ///   - renaming: the names that the file has for the module's.
+    ///   - convertingTypes: whether floating-point tensors of another type are converted; else they are an error.
+    ///   - ignoring: tells of a tensor that the module does not know whether it is passed over; else it is an error.
+    /// - Throws: ``ModuleFileError``, which names every tensor that does not fit; ``SafetensorsError`` and ``FileError`` as ``SafetensorsFile``.
+    @discardableResult
+    public func load(
+        from path: String, forms: LoadedForms = .keep, renaming: Renaming = .none, convertingTypes: Bool = false,
+        ignoring: (String) -> Bool = { _ in false }
+    ) throws -> LoadReport {
+        try load(
+            from: SafetensorsFile(opening: path), forms: forms, renaming: renaming, convertingTypes: convertingTypes, ignoring: ignoring)
+    }
+
+    /// The same from a file that is open.
+    @discardableResult
+    public func load(
+        from file: SafetensorsFile, forms: LoadedForms = .keep, renaming: Renaming = .none, convertingTypes: Bool = false,
+        ignoring: (String) -> Bool = { _ in false }
+    ) throws -> LoadReport {
+        var matching = StateMatching(file: file, slots: ModuleState(of: self, renaming: renaming).slots, convertingTypes: convertingTypes)
+        // Where lengths are 1, the units that the layer's initialization expects.
+        if forms == .adopt {
+            changeWeights { _, weight, units in
+                matching.mapUnits[weight.identity] = units
+                return weight
+            }
+        }
+        matching.match(ignoring: ignoring)
+        guard matching.defects.isEmpty else { throw ModuleFileError(path: file.path, defects: matching.defects) }
+
+        let tensors = try matching.tensors.map { ($0, try $0.read(from: file)) }
+        let weights = try matching.weights.map { ($0, try $0.read(from: file, adopting: forms == .adopt)) }
+
+        var report = LoadReport()
+        report.ignored = matching.ignored
+        for (match, value) in tensors {
+            match.assign(value)
+            report.tensors.append(LoadReport.FoundTensor(path: match.path, names: match.names))
+        }
+        var adopted: [ObjectIdentifier: Weight] = [:]
+        for (match, value) in weights {
+            let isExact = forms == .adopt || match.weight.assign(value)
+            if forms == .adopt { adopted[match.weight.identity] = value }
+            report.weights.append(
+                LoadReport.FoundWeight(
+                    path: match.path, names: match.stored.tensors, layout: match.stored.layout, units: match.units, isExact: isExact))
+        }
+        if forms == .adopt { changeWeights { _, weight, _ in adopted[weight.identity] ?? weight } }
+        return report
+    }
+}

@@ -1,0 +1,105 @@
+import Torch
+import WeightNorm
+
+// What of a module goes into a file, and the names that it has there.
+
+/// A weight, or a tensor that is no weight's, with its names in a file.
+struct StateSlot {
+    enum Content {
+        case weight(Weight)
+        case parameter(Parameter)
+        case buffer(Buffer)
+    }
+
+    /// The path in the module.
+    let path: String
+    let content: Content
+    /// The name or names in a layout of PyTorch's. Of two the tensor is the sum.
+    let names: [String]
+    /// The same without `snake_case`, for reading.
+    let otherNames: [String]
+    /// The path in the native layout.
+    let nativeName: String
+    /// A tensor that PyTorch has beside this one and this library does not: a count of batches.
+    let counter: String?
+    /// The slot at whose path this one stands a second time, since both are the same.
+    let first: String?
+
+    /// What may be read for it: one list of names for each spelling.
+    var spellings: [[String]] {
+        var unique: [[String]] = []
+        for spelling in [names, otherNames, [nativeName]] where !unique.contains(spelling) { unique.append(spelling) }
+        return unique
+    }
+}
+
+/// All of a module that goes into a file.
+struct ModuleState {
+    let slots: [StateSlot]
+
+    init(of module: some Module, renaming: Renaming) {
+        var owners: [String: any Module] = [:]
+        for named in module.namedModules { owners[named.path] = named.value }
+        let weights = module.namedWeights
+        // A weight's own tensors are at its path or directly under it.
+        let weightPaths = Set(weights.map(\.path))
+        func isPart(_ path: String) -> Bool {
+            weightPaths.contains(path) || weightPaths.contains(StoredWeight.split(path).prefix.dropLast().description)
+        }
+        var contents = weights.map { ($0.path, StateSlot.Content.weight($0.value)) }
+        contents += module.namedParameters.filter { !isPart($0.path) }.map { ($0.path, .parameter($0.value)) }
+        contents += module.namedBuffers.filter { !isPart($0.path) }.map { ($0.path, .buffer($0.value)) }
+        let firsts = contents.map { Self.slot($0, $1, owner: owners[Self.owner(of: $0)], first: nil, renaming) }
+        slots = firsts + Self.again(contents, module.sharedPaths, owners, renaming)
+    }
+
+    /// What stands at several paths, once more for each further one.
+    private static func again(
+        _ contents: [(path: String, content: StateSlot.Content)], _ shared: [(path: String, first: String)], _ owners: [String: any Module],
+        _ renaming: Renaming
+    ) -> [StateSlot] {
+        var slots: [StateSlot] = []
+        var paths = Set(contents.map(\.path))
+        // What is shared may hold something shared: the further paths found so far take part.
+        var found = contents.map { (path: $0.path, content: $0.content, first: $0.path) }
+        for (further, origin) in shared {
+            for (path, content, first) in found where path == origin || path.hasPrefix(origin + ".") {
+                let other = further + path.dropFirst(origin.count)
+                guard paths.insert(other).inserted else { continue }
+                found.append((other, content, first))
+                let owner = owners[Self.owner(of: other)] ?? owners[Self.owner(of: first)]
+                slots.append(slot(other, content, owner: owner, first: first, renaming))
+            }
+        }
+        return slots
+    }
+
+    private static func owner(of path: String) -> String { String(StoredWeight.split(path).prefix.dropLast()) }
+
+    private static func slot(
+        _ path: String, _ content: StateSlot.Content, owner: (any Module)?, first: String?, _ renaming: Renaming
+    ) -> StateSlot {
+        let (prefix, leaf) = StoredWeight.split(path)
+        let leaves = pyTorchNames(of: String(leaf), in: owner)
+        let isCounted = owner is BatchNorm && leaf == "runningMean"
+        return StateSlot(
+            path: path, content: content, names: leaves.map { renaming.snakeCase(prefix + $0) },
+            otherNames: leaves.map { renaming(prefix + $0) },
+            nativeName: renaming(path), counter: isCounted ? renaming.snakeCase(prefix + "num_batches_tracked") : nil, first: first)
+    }
+
+    /// What PyTorch calls a property of a module.
+    private static func pyTorchNames(of property: String, in owner: (any Module)?) -> [String] {
+        switch (owner, property) {
+        case (is BatchNorm, "gain"): ["weight"]
+        case (is BatchNorm, "runningVariance"): ["running_var"]
+        case (is BatchNorm, "runningMean"), (is MeanOnlyBatchNorm, "runningMean"): ["running_mean"]
+        case (is LSTM, "inputWeight"), (is GRU, "inputWeight"): ["weight_ih_l0"]
+        case (is LSTM, "stateWeight"), (is GRU, "stateWeight"): ["weight_hh_l0"]
+        case (is LSTM, "bias"): ["bias_ih_l0", "bias_hh_l0"]
+        case (is GRU, "inputBias"): ["bias_ih_l0"]
+        case (is GRU, "stateBias"): ["bias_hh_l0"]
+        default: [property]
+        }
+    }
+}

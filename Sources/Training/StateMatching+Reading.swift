@@ -1,0 +1,98 @@
+package import Torch
+import WeightNorm
+
+// The values of what was matched: read before anything of the module is changed.
+
+extension StateMatching.WeightMatch {
+    /// The weight as the file has it, in types that hold both the file's numbers and the module's; adopted, in the module's types and on its device.
+    func read(from file: SafetensorsFile, adopting: Bool) throws -> Weight {
+        var parts = try sources.map { try file.tensor($0) }
+        if adopting {
+            let device = weight.device
+            parts = zip(parts, [weight.directionType, weight.gainType ?? weight.directionType]).map {
+                $0.converted(to: $1).moved(to: device)
+            }
+        } else {
+            let common = ElementType.common(parts.map(\.type) + [weight.directionType])
+            parts = parts.map { $0.converted(to: common) }
+        }
+        let direction = parts[0]
+        guard parts.count == 2, let units, let shape = units.normsShape(ofWeight: direction.shape) else {
+            return .direct(Parameter(direction))
+        }
+        let gain = parts[1].reshaped(shape)
+        switch stored.form {
+        case .plain: return .direct(Parameter(direction))
+        case .normalized: return .normalized(direction: Parameter(direction), gain: Parameter(gain), units: units)
+        case .logNormalized: return .logNormalized(direction: Parameter(direction), logGain: Parameter(gain), factor: factor, units: units)
+        case .scaled: return .scaled(Parameter(direction), by: Buffer(gain), units: units)
+        }
+    }
+}
+
+extension StateMatching.TensorMatch {
+    /// The tensor, or the sum of those that stand for it.
+    func read(from file: SafetensorsFile) throws -> Tensor {
+        let parts = try sources.map { try file.tensor($0) }
+        guard parts.count > 1 else { return parts[0] }
+        return parts.dropFirst().reduce(parts[0].converted(to: .float64)) { $0 + $1.converted(to: .float64) }
+    }
+
+    func assign(_ value: Tensor) {
+        switch content {
+        case .parameter(let parameter): parameter.assign(value)
+        case .buffer(let buffer): buffer.assign(value.converted(to: buffer.value.type).moved(to: buffer.value.device))
+        case .weight: break
+        }
+    }
+}
+
+extension Weight {
+    var directionType: ElementType {
+        switch self {
+        case .direct(let weight), .scaled(let weight, _, _): weight.value.type
+        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): direction.value.type
+        }
+    }
+
+    var gainType: ElementType? {
+        switch self {
+        case .direct: nil
+        case .scaled(_, let factors, _): factors.value.type
+        case .normalized(_, let gain, _), .logNormalized(_, let gain, _, _): gain.value.type
+        }
+    }
+
+    fileprivate var device: Device {
+        switch self {
+        case .direct(let weight), .scaled(let weight, _, _): weight.value.device
+        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): direction.value.device
+        }
+    }
+}
+
+extension ElementType {
+    /// A type that holds the numbers of all.
+    package static func common(_ types: [ElementType]) -> ElementType {
+        guard let first = types.first, types.contains(where: { $0 != first }) else { return types.first ?? .float32 }
+        return types.contains(.float64) ? .float64 : .float32
+    }
+}
+
+extension SafetensorsFile {
+    /// Whether two tensors agree in type, shape and every bit.
+    func hasSameElements(_ one: String, _ other: String) throws -> Bool {
+        let (left, right) = (try tensor(one), try tensor(other))
+        return left.type == right.type && left.shape == right.shape && left.bytes == right.bytes
+    }
+}
+
+extension Tensor {
+    fileprivate var bytes: [UInt8] {
+        let count = count * type.size
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+            initialized = count
+        }
+    }
+}
