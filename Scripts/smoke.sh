@@ -50,6 +50,48 @@ check "several seeds" "$command" "${small[@]}" --norms weight,normal --seeds 1,2
 if "$command" "${small[@]}" --norms weight --seeds 3 --out fifth >/dev/null 2>&1 && "$command" "${small[@]}" --norms weight --seeds 4 --out sixth >/dev/null 2>&1 &&
     ! cmp -s fifth/metrics.jsonl sixth/metrics.jsonl; then ok "another seed gives other numbers"; else not_ok "another seed gives other numbers"; fi
 
+# -- Weights: a small file by hand, of a weight with v and g ([3, 4], [6, 8] and 10, 20), a plain one and a bias.
+le() { printf '%b' "$(printf '\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) 0 0 0 0 0 0)"; }
+tensors() { # FILE HEADER FLOATS…: small whole numbers, as F32
+    local file=$1 header=$2 number
+    shift 2
+    {
+        le ${#header}
+        printf '%s' "$header"
+        for number in "$@"; do
+            case $number in
+            0) printf '\x00\x00\x00\x00' ;; 3) printf '\x00\x00\x40\x40' ;; 4) printf '\x00\x00\x80\x40' ;; 6) printf '\x00\x00\xc0\x40' ;;
+            8) printf '\x00\x00\x00\x41' ;; 10) printf '\x00\x00\x20\x41' ;; 20) printf '\x00\x00\xa0\x41' ;; 12) printf '\x00\x00\x40\x41' ;; 16) printf '\x00\x00\x80\x41' ;;
+            esac
+        done
+    } >"$file"
+}
+f32() { printf '"%s":{"dtype":"F32","shape":[%s],"data_offsets":[%s]}' "$1" "$2" "$3"; }
+meta='"__metadata__":{"format":"pt"}'
+tensors model.safetensors "{$meta,$(f32 fc.bias 2 0,8),$(f32 fc.weight_g 2,1 8,16),$(f32 fc.weight_v 2,2 16,32),$(f32 out.weight 1,2 32,40)}" 3 4 10 20 3 4 6 8 3 4
+for subcommand in '' inspect fold unfold convert; do check "weights $subcommand --help" "$command" weights $subcommand --help; done
+check "weights inspect" "$command" weights inspect model.safetensors
+"$command" weights inspect model.safetensors >table || true
+for words in 'fc.weight +weight-norm +0 +F32 +\[2, 2\] +5 – 10 +10 – 20 +10 – 20' 'out.weight +plain +F32 +\[1, 2\] +5$' 'fc.bias +F32 +\[2\]'; do
+    check "…shows $words" grep -qE "$words" table
+done
+check "weights inspect --json" "$command" weights inspect --json model.safetensors
+"$command" weights inspect --json model.safetensors >json || true
+if command -v python3 >/dev/null; then check "…is JSON" python3 -m json.tool json; fi
+check "weights fold" "$command" weights fold model.safetensors --out plain.safetensors
+tensors expected "{$meta,$(f32 fc.bias 2 0,8),$(f32 fc.weight 2,2 8,24),$(f32 out.weight 1,2 24,32)}     " 3 4 6 8 12 16 3 4
+check "…gives w = g·v/‖v‖" cmp <(tail -c 32 plain.safetensors) <(tail -c 32 expected)
+check "weights convert" "$command" weights convert model.safetensors --to parametrizations --out new.safetensors
+check "…to the newer names" grep -qa 'fc.parametrizations.weight.original0' new.safetensors
+check "weights convert, back" "$command" weights convert new.safetensors --to weight-norm --out back.safetensors
+check "…gives the same tensors" cmp <(tail -c 40 back.safetensors) <(tail -c 40 model.safetensors)
+check "weights unfold" "$command" weights unfold plain.safetensors --layout weight-norm --except 'out.*' --out again.safetensors
+check "…and fold, in place" "$command" weights fold again.safetensors --out again.safetensors --force
+check "…gives the same file" cmp again.safetensors plain.safetensors
+check "weights unfold --match --dim none" "$command" weights unfold plain.safetensors --match 'out.*' --match nothing --dim none --out one.safetensors
+"$command" weights inspect one.safetensors >table || true
+check "…of one weight" grep -qE "out.weight +parametrizations +whole .* 5 +5 +5$" table
+
 # -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
 refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
     local what=$1 pattern=$2 out=$3 status=0
@@ -130,6 +172,45 @@ if ((status != 0 && status < 128)) && [[ "$message" == "weightnorm: error: "*"Fi
 else
     not_ok "a full disk: exit $status, '$message', $(ls -A full 2>&1)"
 fi
+
+weights() { # WHAT PATTERN ARGUMENTS…: of a subcommand of weights; nothing is written
+    local what=$1 pattern=$2
+    shift 2
+    refuses "weights: $what" "$pattern" none.safetensors weights "$@"
+}
+out=(--out none.safetensors)
+weights "no file" "cannot read nowhere: No such file" inspect nowhere
+weights "no file to fold" "cannot read nowhere: No such file" fold nowhere "${out[@]}"
+weights "a folder" "expected a regular file" inspect .
+printf 'PK\003\004 and so on' >model.pt
+printf '\x80\x02}q\x00.and so on' >model.bin
+weights "a .pt file" "PyTorch zip; convert it in Python with safetensors.torch.save_file" convert model.pt --to plain "${out[@]}"
+weights "a pickle" "PyTorch pickle; convert it in Python with safetensors.torch.save_file" inspect model.bin
+head -c 100 model.safetensors >cut.safetensors
+weights "a file cut in its header" "expected a header of at most 92 bytes" inspect cut.safetensors
+head -c -3 model.safetensors >cut.safetensors
+weights "a file cut in its data" "bytes of data" fold cut.safetensors "${out[@]}"
+: >empty.safetensors
+weights "an empty file" "expected at least 8 bytes" inspect empty.safetensors
+cp plain.safetensors there.safetensors
+refuses "weights: a file in the way" "found there.safetensors already there; --force replaces it" - weights fold model.safetensors --out there.safetensors
+check "…which is as it was" cmp there.safetensors plain.safetensors
+refuses "weights: the file itself" "found model.safetensors already there" - weights fold model.safetensors --out model.safetensors
+refuses "weights: a folder that is not there" "cannot write nowhere/x: No such file" nowhere weights fold model.safetensors --out nowhere/x
+weights "no output" "out" fold model.safetensors
+weights "an unknown layout" "to: expected one of native, plain, weight-norm, parametrizations, found 'old'" convert model.safetensors --to old "${out[@]}"
+weights "unfolding to plain" "layout: expected one of native, weight-norm, parametrizations, found 'plain'" unfold plain.safetensors --layout plain "${out[@]}"
+weights "an unknown dim" "dim: expected 0, 1 or none, found '2'" unfold plain.safetensors --dim 2 "${out[@]}"
+weights "a pattern that nothing matches" "expected at least one plain weight" unfold plain.safetensors --match 'x*' "${out[@]}"
+tensors half.safetensors "{$(f32 a.weight_g 2,1 0,8),$(f32 b.weight_v 2,2 8,24)}" 3 4 3 4 6 8
+weights "halves of weights" "missing 'a.weight_v': .* missing 'b.weight_g'" fold half.safetensors "${out[@]}"
+weights "halves of weights, looked at" "missing 'a.weight_v'" inspect half.safetensors
+tensors odd.safetensors "{$(f32 a.weight_g 3,1 0,12),$(f32 a.weight_v 2,2 12,28)}" 3 4 10 3 4 6 8
+weights "a g that does not fit" "misshapen 'a.weight_g': expected \[2, 1\], \[1, 2\] or \[\] for v of \[2, 2\], found \[3, 1\]" fold odd.safetensors "${out[@]}"
+tensors whole.safetensors "{$(f32 a.weight_v 2,2 0,16),\"a.weight_g\":{\"dtype\":\"I32\",\"shape\":[2,1],\"data_offsets\":[16,24]}}" 3 4 6 8 3 4
+weights "a g of whole numbers" "mistyped 'a.weight_g': expected F16, BF16, F32 or F64, found I32" fold whole.safetensors "${out[@]}"
+tensors both.safetensors "{$(f32 a.weight_g 2,1 0,8),$(f32 a.weight_v 2,2 8,24),$(f32 a.weight 2,2 24,40)}" 3 4 3 4 6 8 3 4 6 8
+weights "a plain weight where the folded one goes" "expected each name once, found 'a.weight' twice" fold both.safetensors "${out[@]}"
 
 echo "$passed passed, $failed failed"
 ((failed == 0))

@@ -9,7 +9,7 @@ struct WeightNormCommand: ParsableCommand {
         abstract: "Train networks with weight normalization, and see what it does.",
         discussion: "The experiments of Salimans & Kingma, \"Weight Normalization\" (2016), as runs that anyone can repeat.",
         version: "0.1.0",
-        subcommands: [Compare.self])
+        subcommands: [Compare.self, Weights.self])
 
     // Errors are one line on standard error, without the usage that ArgumentParser puts behind them: `--help` is a word away.
     static func main() {
@@ -24,5 +24,7 @@ struct WeightNormCommand: ParsableCommand {
         }
     }
 
-    private static func line(_ text: String) -> String { text.split(whereSeparator: \.isNewline).joined(separator: " ") }
+    private static func line(_ text: String) -> String {
+        text.split(whereSeparator: \.isNewline).map { $0.trimmingPrefix(while: \.isWhitespace) }.joined(separator: " ")
+    }
 }

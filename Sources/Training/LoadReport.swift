@@ -76,11 +76,11 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
     /// All of them, missing ones first.
     public let defects: [Defect]
 
-    /// How many defects there are, and a line for each.
+    /// How many defects there are, and a line for each of several.
     public var description: String {
         let head = "\(path): expected tensors that fit, found \(defects.count == 1 ? "1 that does not" : "\(defects.count) that do not")"
         guard defects.count > 1 else { return "\(head): \(defects.first?.description ?? "")" }
-        return ([head + ":"] + defects.map { "  \($0);" }).joined(separator: "\n")
+        return "\(head):\n" + defects.map { "  \($0)" }.joined(separator: ";\n")
     }
 
     package init(path: String, defects: [Defect]) {

@@ -98,7 +98,7 @@ extension Weight {
     }
 
     /// v and g as PyTorch has them; nil for what is plain there.
-    fileprivate var pyTorchParts: (direction: Tensor, gain: Tensor)? {
+    var pyTorchParts: (direction: Tensor, gain: Tensor)? {
         switch self {
         case .direct, .scaled: return nil
         case .normalized(let direction, let gain, let units): return units.pyTorchParts(direction.value.detached(), gain.value.detached())

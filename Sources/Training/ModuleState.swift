@@ -16,7 +16,7 @@ struct StateSlot {
     let content: Content
     /// The name or names in a layout of PyTorch's. Of two the tensor is the sum.
     let names: [String]
-    /// The same without `snake_case`, for reading.
+    /// The same with the path as the module has it, for reading: `innerLayer.running_mean`.
     let otherNames: [String]
     /// The path in the native layout.
     let nativeName: String
@@ -84,7 +84,7 @@ struct ModuleState {
         let isCounted = owner is BatchNorm && leaf == "runningMean"
         return StateSlot(
             path: path, content: content, names: leaves.map { renaming.snakeCase(prefix + $0) },
-            otherNames: leaves.map { renaming(prefix + $0) },
+            otherNames: leaves.map { renaming(prefix + Renaming.snakeCase($0)) },
             nativeName: renaming(path), counter: isCounted ? renaming.snakeCase(prefix + "num_batches_tracked") : nil, first: first)
     }
 

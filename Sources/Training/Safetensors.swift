@@ -38,26 +38,29 @@ public enum Safetensors {
         // The index keeps the order among equals, which Swift's sorting does not promise.
         let ordered = tensors.enumerated()
             .sorted { ($1.element.value.type.size, $0.offset) < ($0.element.value.type.size, $1.offset) }
-            .map(\.element)
-        let header = try header(of: ordered, metadata: metadata, path: path)
-        try AtomicFile.write(to: path) { file in
-            var code = file.write(header)
-            for (_, tensor) in ordered where code == 0 { code = write(tensor, to: file) }
-            return code
-        }
+            .map { SafetensorsItem($0.element.name, $0.element.value) }
+        try write(ordered, metadata: metadata, to: path)
     }
 
-    /// One tensor at a time is copied, so that a file needs no more memory than its largest tensor.
-    private static func write(_ tensor: Tensor, to file: borrowing Descriptor) -> Int32 {
-        let count = tensor.count * tensor.type.size
-        guard let memory = malloc(max(count, 1)) else { return ENOMEM }
-        defer { free(memory) }
-        let bytes = UnsafeMutableRawBufferPointer(start: memory, count: count)
-        tensor.copyBytes(to: bytes)
-        return file.write(bytes)
+    /// Writes items in the order given, each made when its turn comes.
+    static func write(_ items: [SafetensorsItem], metadata: [String: String], to path: String) throws {
+        let header = try header(of: items, metadata: metadata, path: path)
+        var failure: (any Error)?
+        do {
+            try AtomicFile.write(to: path) { file in
+                var code = file.write(header)
+                for item in items where code == 0 {
+                    do { code = try item.write(to: file) } catch {
+                        failure = error
+                        code = EIO
+                    }
+                }
+                return code
+            }
+        } catch { throw failure ?? error }
     }
 
-    private static func header(of tensors: [(name: String, value: Tensor)], metadata: [String: String], path: String) throws -> [UInt8] {
+    private static func header(of items: [SafetensorsItem], metadata: [String: String], path: String) throws -> [UInt8] {
         var text: [UInt8] = [UInt8(ascii: "{")]
         if !metadata.isEmpty {
             // A dictionary's own order changes from run to run.
@@ -73,8 +76,8 @@ public enum Safetensors {
         }
         var names: Set<[UInt8]> = []
         var end = 0
-        for (name, tensor) in tensors {
-            let shape = tensor.shape
+        for item in items {
+            let (name, shape) = (item.name, item.shape)
             guard name != metadataKey else {
                 throw SafetensorsError(
                     path: path, problem: "expected a tensor's name, found \(quoted(name)), which the format keeps for itself")
@@ -87,11 +90,11 @@ public enum Safetensors {
                     path: path, problem: "tensor \(quoted(name)): expected at most \(mostDimensions) dimensions, found \(shape.count)")
             }
             let begin = end
-            end += tensor.count * tensor.type.size
+            end += item.byteCount
             if text.count > 1 { text += ",".utf8 }
             append(name, to: &text)
             let lengths = shape.map(String.init).joined(separator: ",")
-            text += ":{\"dtype\":\"\(tensor.type.safetensorsName)\",\"shape\":[\(lengths)],\"data_offsets\":[\(begin),\(end)]}".utf8
+            text += ":{\"dtype\":\"\(item.typeName)\",\"shape\":[\(lengths)],\"data_offsets\":[\(begin),\(end)]}".utf8
         }
         text += "}".utf8
         // The elements begin at a multiple of 8.

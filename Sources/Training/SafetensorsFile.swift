@@ -85,21 +85,43 @@ public struct SafetensorsFile: Sendable {
     ///   ``FileError`` if the system cannot read it.
     public func tensor(_ name: String) throws -> Tensor {
         let (entry, type) = try find(name)
-        func failure(_ problem: String) -> SafetensorsError {
-            SafetensorsError(path: path, problem: "tensor \(Safetensors.quoted(name)): \(problem)")
+        return try withBytes(of: entry) { bytes in
+            // To C++ any other byte in a bool is undefined behaviour.
+            if type == .bool, let place = bytes.firstIndex(where: { $0 > 1 }) {
+                let name = Safetensors.quoted(name)
+                throw SafetensorsError(
+                    path: path, problem: "tensor \(name): expected BOOL elements of 0 or 1, found \(bytes[place]) at element \(place)")
+            }
+            return Tensor(bytes: UnsafeRawBufferPointer(bytes), shape: entry.shape, type: type)
         }
+    }
+
+    /// A tensor as it is, of whatever type, to be written under some name.
+    func item(_ name: String, as newName: String) -> SafetensorsItem? {
+        guard let index = indices[Array(name.utf8)] else { return nil }
+        let entry = entries[index]
+        return SafetensorsItem(name: newName, typeName: entry.type, shape: entry.shape, byteCount: entry.end - entry.begin) { file in
+            try withBytes(of: entry) { file.write($0) }
+        }
+    }
+
+    private func withBytes<Result>(of entry: SafetensorsHeader.Entry, _ body: (UnsafeMutableRawBufferPointer) throws -> Result) throws
+        -> Result
+    {
         let count = entry.end - entry.begin
         // A file may have holes and be larger than the disk and the memory: an array's allocation would trap.
         guard let memory = malloc(max(count, 1)) else { throw FileError(path: path, operation: "read", code: ENOMEM) }
         defer { free(memory) }
         let bytes = UnsafeMutableRawBufferPointer(start: memory, count: count)
         let found = try file.descriptor.read(into: bytes, at: dataStart + entry.begin, reportedAs: path)
-        guard found == count else { throw failure("expected \(count) bytes, found \(found): the file was cut after it was opened") }
-        // To C++ any other byte in a bool is undefined behaviour.
-        if type == .bool, let place = bytes.firstIndex(where: { $0 > 1 }) {
-            throw failure("expected BOOL elements of 0 or 1, found \(bytes[place]) at element \(place)")
+        guard found == count else {
+            throw SafetensorsError(
+                path: path,
+                problem:
+                    "tensor \(Safetensors.quoted(entry.name)): expected \(count) bytes, found \(found): the file was cut after it was opened"
+            )
         }
-        return Tensor(bytes: UnsafeRawBufferPointer(bytes), shape: entry.shape, type: type)
+        return try body(bytes)
     }
 
     private func find(_ name: String) throws -> (SafetensorsHeader.Entry, ElementType) {

@@ -112,7 +112,7 @@ struct StateMatching {
         complete.removeAll { one in whole.contains { names($0).count > 1 && names(one).count == 1 && names($0)[0] == names(one)[0] } }
         if complete.count > 1 {
             let lists = complete.map { names($0).joined(separator: " and ") }
-            for name in complete.flatMap(names) { used.insert(Array(name.utf8)) }
+            for name in complete.dropFirst().flatMap(names) where !names(complete[0]).contains(name) { used.insert(Array(name.utf8)) }
             add(.contradictory, names(complete[0])[0], "a tensor in one form", "it as \(lists.joined(separator: ", and as "))")
         }
         return complete.first

@@ -1,0 +1,131 @@
+import ArgumentParser
+import Foundation
+import Training
+import WeightNorm
+
+/// `weightnorm weights`: what a safetensors file holds of weights, and in which way.
+struct Weights: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Look at the weights in a safetensors file, fold and unfold them, convert between PyTorch's names.",
+        discussion: """
+            Weights are found by their tensors' names: weight_g and weight_v (torch.nn.utils.weight_norm), parametrizations.weight.original0 and \
+            original1 (torch.nn.utils.parametrizations.weight_norm), weight.gain and weight.direction (this library), and plain ones: weight, weight_ih_l0 \
+            and the like. Everything else in a file stays as it is. PyTorch's .pt files are pickles, which can run code when they are read; convert them \
+            in Python: safetensors.torch.save_file(model.state_dict(), "model.safetensors").
+            """,
+        subcommands: [InspectWeights.self, FoldWeights.self, UnfoldWeights.self, ConvertWeights.self])
+}
+
+/// Where a command writes.
+struct WeightsOutput: ParsableArguments {
+    @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
+    var out: String
+
+    @Flag(help: "Replace the file if it is there. It may be the one that is read.")
+    var force = false
+
+    /// Throws if the file is there and is not to be replaced.
+    func check() throws {
+        // A link that leads nowhere is there too.
+        let isThere = (try? FileManager.default.attributesOfItem(atPath: out)) != nil
+        guard force || !isThere else {
+            throw ValidationError("--out: expected a new file, found \(out) already there; --force replaces it")
+        }
+    }
+
+    func report(_ outcome: WeightFile.Outcome, _ what: String) {
+        print("\(out): \(outcome.changed.count) weights \(what), \(outcome.kept.count) as they were")
+        guard !outcome.computed.isEmpty else { return }
+        print(
+            "With other v and g that stand for the same weight, since PyTorch has no such form: \(outcome.computed.joined(separator: ", "))"
+        )
+    }
+}
+
+struct FoldWeights: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fold", abstract: "Replace every v and g by the plain weight w = g·v/‖v‖.",
+        discussion: "The model then needs no weight normalization: load it into one without, to use it. `unfold` is the way back.")
+
+    @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
+    var file: String
+    @OptionGroup var output: WeightsOutput
+
+    func run() throws {
+        let weights = try WeightFile(opening: file)
+        try output.check()
+        output.report(try weights.convert(to: .plain, path: output.out), "folded")
+    }
+}
+
+struct ConvertWeights: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "convert", abstract: "Rename v and g to another layout's names.",
+        discussion: """
+            Between weight-norm and parametrizations no byte of a tensor changes, and converting back gives the same file. Plain weights stay plain: \
+            `unfold` normalizes them.
+            """)
+
+    @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
+    var file: String
+    @Option(help: ArgumentHelp("The layout: \(layouts(StateLayout.allCases)).", valueName: "layout"))
+    var to: String
+    @OptionGroup var output: WeightsOutput
+
+    func run() throws {
+        let layout = try parsed(to, option: "to", StateLayout.allCases)
+        let weights = try WeightFile(opening: file)
+        try output.check()
+        output.report(try weights.convert(to: layout, path: output.out), "converted to \(layout.rawValue)")
+    }
+}
+
+struct UnfoldWeights: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unfold", abstract: "Replace plain weights by v = w and g = ‖w‖.",
+        discussion: """
+            Which: tensors of 2 dimensions at least that are called weight, weight_ih_l0, weight_hh_l0 and so on. An embedding is called weight too: \
+            leave it out with --except. A unit whose weights are all 0 gets a v of ones and g = 0, since PyTorch divides by ‖v‖. `fold` is the way back.
+            """)
+
+    @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
+    var file: String
+    @Option(help: ArgumentHelp("The names for v and g: \(layouts(normalizedLayouts)).", valueName: "layout"))
+    var layout = StateLayout.parametrizations.rawValue
+    @Option(
+        help: ArgumentHelp(
+            "The axis of the output units, PyTorch's dim: 0, 1 or none. A transposed convolution has them along 1, which the file does not tell.",
+            valueName: "axis"))
+    var dim = "0"
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("Only tensors of this name, with * and ? as in a shell; may be given several times.", valueName: "pattern"))
+    var match: [String] = []
+    @Option(parsing: .singleValue, help: ArgumentHelp("No tensors of this name; may be given several times.", valueName: "pattern"))
+    var except: [String] = []
+    @OptionGroup var output: WeightsOutput
+
+    func run() throws {
+        let layout = try parsed(layout, option: "layout", normalizedLayouts)
+        let dims: [String: OutputUnits] = ["0": .axis(0), "1": .axis(1), "none": .whole]
+        guard let units = dims[dim] else { throw ValidationError("--dim: expected 0, 1 or none, found '\(dim)'") }
+        let weights = try WeightFile(opening: file)
+        try output.check()
+        func isOne(_ name: String, of patterns: [String]) -> Bool { patterns.contains { fnmatch($0, name, 0) == 0 } }
+        let outcome = try weights.unfold(to: layout, units: units, path: output.out) { name in
+            (match.isEmpty ? WeightFile.isWeight(name) : isOne(name, of: match)) && !isOne(name, of: except)
+        }
+        output.report(outcome, "unfolded")
+    }
+}
+
+private let normalizedLayouts = StateLayout.allCases.filter { $0 != .plain }
+
+private func layouts(_ list: [StateLayout]) -> String { list.map(\.rawValue).joined(separator: ", ") }
+
+private func parsed(_ text: String, option: String, _ allowed: [StateLayout]) throws -> StateLayout {
+    guard let layout = StateLayout(rawValue: text), allowed.contains(layout) else {
+        throw ValidationError("--\(option): expected one of \(layouts(allowed)), found '\(text)'")
+    }
+    return layout
+}

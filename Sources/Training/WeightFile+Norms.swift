@@ -1,0 +1,53 @@
+import Torch
+import WeightNorm
+
+extension WeightFile {
+    /// The smallest and the largest of a weight's numbers.
+    package struct Range: Sendable {
+        package let smallest: Double
+        package let largest: Double
+
+        /// nil for no number.
+        init?(_ tensor: Tensor) {
+            guard tensor.count > 0 else { return nil }
+            let numbers = tensor.detached().converted(to: .float64)
+            (smallest, largest) = (numbers.minimum().item(), numbers.maximum().item())
+        }
+    }
+
+    /// What there is to say of a weight's numbers.
+    package struct Norms: Sendable {
+        /// ‖v‖ over the units; of a plain weight nil.
+        package let direction: Range?
+        /// g over the units; of a plain weight nil.
+        package let gain: Range?
+        /// ‖w‖ over the units; of a plain weight over axis 0.
+        package let weight: Range?
+        /// How many elements of w are NaN or infinite.
+        package let notFinite: Int
+    }
+
+    /// Reads a weight and takes its norms, in double.
+    package func norms(of found: FoundWeight) throws -> Norms {
+        guard !found.shape.contains(0) else { return Norms(direction: nil, gain: nil, weight: nil, notFinite: 0) }
+        let weight = try read(found)
+        return withoutGradients {
+            let units = found.units ?? .axis(0)
+            let value = weight.value.converted(to: .float64)
+            let finite = value.isFinite().converted(to: .float64).sum().item()
+            var direction: Range?
+            var gain: Range?
+            switch weight {
+            case .direct: break
+            case .normalized(let v, let g, _): (direction, gain) = (Range(units.norms(of: v.value.converted(to: .float64))), Range(g.value))
+            case .logNormalized(let v, let s, let factor, _):
+                direction = Range(units.norms(of: v.value.converted(to: .float64)))
+                gain = Range((s.value.converted(to: .float64) * factor).exponential())
+            case .scaled(let v, let factors, _):
+                direction = Range(units.norms(of: v.value.converted(to: .float64)))
+                gain = Range(factors.value)
+            }
+            return Norms(direction: direction, gain: gain, weight: Range(units.norms(of: value)), notFinite: value.count - Int(finite))
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import Testing
+import Torch
+import WeightNorm
+
+/// Each form, of the units given, with nothing that is 0 or of norm 1.
+private func weights(_ shape: [Int], _ units: OutputUnits, seed: UInt64) -> [Weight] {
+    let random = Generator(seed: seed)
+    func drawn() -> Tensor { .normal(shape, type: .float64, from: random) }
+    let made: [Weight] = [
+        .direct(Parameter(drawn())), .normalized(drawn(), units: units), .logNormalized(drawn(), factor: 3, units: units),
+        .logNormalized(drawn(), units: units), .scaled(drawn(), units: units),
+    ]
+    for weight in made {
+        switch weight {
+        case .direct: break
+        case .normalized(_, let gain, _): gain.assign(gain.snapshot() * -1.5)
+        case .logNormalized(_, let log, _, _): log.assign(log.snapshot() + 0.3)
+        case .scaled(_, let factors, _): factors.assign(factors.value * 2)
+        }
+    }
+    return made
+}
+
+private func parts(_ weight: Weight) -> [[Double]] {
+    switch weight {
+    case .direct(let w): [w.snapshot().elements(as: Double.self)]
+    case .normalized(let v, let g, _): [v.snapshot().elements(as: Double.self), g.snapshot().elements(as: Double.self)]
+    case .logNormalized(let v, let s, _, _): [v.snapshot().elements(as: Double.self), s.snapshot().elements(as: Double.self)]
+    case .scaled(let v, let factors, _): [v.snapshot().elements(as: Double.self), factors.value.elements(as: Double.self)]
+    }
+}
+
+struct WeightAssignmentTests {
+    @Test("a weight takes over every other form and units as the same w, and its own form as it is")
+    func everyForm() {
+        let shape = [4, 3, 2]
+        let units: [OutputUnits] = [.axis(0), .axis(1), .axis(1, blocks: 2), .whole]
+        for (ourUnits, theirUnits) in units.flatMap({ our in units.map { (our, $0) } }) {
+            for (index, source) in weights(shape, theirUnits, seed: 1).enumerated() {
+                for (place, target) in weights(shape, ourUnits, seed: 2).enumerated() {
+                    let isExact = target.assign(source)
+                    #expect(difference(target.value, source.value) < 1e-14)
+                    #expect(isExact == (index == place && (index == 0 || ourUnits == theirUnits)))
+                    if isExact { #expect(parts(target) == parts(source)) }
+                    let isDirectionKept = ourUnits == theirUnits && [1, 2, 3].contains(index) && [1, 2, 3].contains(place)
+                    let isNegative = index == 1 && place > 1  // exp(c·s) is not
+                    if isDirectionKept && !isNegative { #expect(parts(target)[0] == parts(source)[0]) }
+                }
+            }
+        }
+    }
+
+    @Test("units of length 1 are the same in several tellings")
+    func lengthOne() {
+        let target = Weight.normalized(.ones([1, 3], type: .float64), units: .axis(0))
+        #expect(target.assign(.normalized(.full([1, 3], 2, type: .float64), units: .whole)))
+        #expect(!target.assign(.normalized(.full([1, 3], 2, type: .float64), units: .axis(1))))
+    }
+
+    @Test("the shape of the norms is foretold, or that there are no such units")
+    func normsShape() {
+        let shape = [4, 3, 2]
+        for units in [OutputUnits.axis(0), .axis(1), .axis(2), .axis(1, blocks: 2), .axis(1, blocks: 4), .whole] {
+            #expect(units.normsShape(ofWeight: shape) == units.norms(of: .ones(shape)).shape)
+        }
+        for units in [OutputUnits.axis(3), .axis(-1), .axis(1, blocks: 3), .axis(1, blocks: 0)] {
+            #expect(units.normsShape(ofWeight: shape) == nil)
+        }
+    }
+
+    @Test("a unit without a direction gets one, the others stay as they are", arguments: [ElementType.float32, .float64, .bfloat16])
+    func zeroDirections(type: ElementType) {
+        let direction = Tensor([0, 0, 3, 4, -0.0, 0] as [Float], shape: [3, 2]).converted(to: type)
+        let replaced = OutputUnits.axis(0).replacingZeroDirections(direction)
+        #expect(replaced.type == type && replaced.elements(as: Float.self) == [1, 1, 3, 4, 1, 1])
+        #expect(OutputUnits.axis(1).replacingZeroDirections(direction).elements(as: Float.self) == [0, 0, 3, 4, 0, 0])
+    }
+
+    private final class Owner: Module {
+        let first: Dense
+        let second: Dense
+        let list: [Dense]
+        var parent: Owner?
+        init() {
+            first = Dense(2, to: 2, random: Generator(seed: 1))
+            second = Dense(map: first.map, weight: first.weight, bias: first.bias)
+            list = [second]
+            parent = self
+        }
+    }
+
+    @Test("what stands at several paths is told, an object that points back is not")
+    func sharedPaths() {
+        let found = Owner().sharedPaths.map { "\($0.path) = \($0.first)" }
+        #expect(
+            found == [
+                "second.weight = first.weight", "second.weight.direction = first.weight.direction",
+                "second.weight.gain = first.weight.gain",
+                "second.bias = first.bias", "list.0 = second",
+            ])
+    }
+}
