@@ -9,9 +9,9 @@ struct Weights: ParsableCommand {
         abstract: "Look at the weights in a safetensors file, fold and unfold them, convert between PyTorch's names.",
         discussion: """
             Weights are found by their tensors' names: weight_g and weight_v (torch.nn.utils.weight_norm), parametrizations.weight.original0 and \
-            original1 (torch.nn.utils.parametrizations.weight_norm), weight.gain and weight.direction (this library), and plain ones: weight, weight_ih_l0 \
-            and the like. Everything else in a file stays as it is. PyTorch's .pt files are pickles, which can run code when they are read; convert them \
-            in Python: safetensors.torch.save_file(model.state_dict(), "model.safetensors").
+            original1 (torch.nn.utils.parametrizations.weight_norm), weight.gain and weight.direction (this library), and plain ones: weight, \
+            weight_ih_l0 and the like. Everything else in a file stays as it is. PyTorch's .pt files are pickles, which can run code when they \
+            are read; convert them in Python: safetensors.torch.save_file(model.state_dict(), "model.safetensors").
             """,
         subcommands: [InspectWeights.self, FoldWeights.self, UnfoldWeights.self, ConvertWeights.self])
 }
@@ -85,7 +85,8 @@ struct UnfoldWeights: ParsableCommand {
         commandName: "unfold", abstract: "Replace plain weights by v = w and g = ‖w‖.",
         discussion: """
             Which: tensors of 2 dimensions at least that are called weight, weight_ih_l0, weight_hh_l0 and so on. An embedding is called weight too: \
-            leave it out with --except. A unit whose weights are all 0 gets a v of ones and g = 0, since PyTorch divides by ‖v‖. `fold` is the way back.
+            leave it out with --except. A unit whose weights are all 0 gets a v of ones and g = 0, since PyTorch divides by ‖v‖. `fold` is the way \
+            back.
             """)
 
     @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))

@@ -12,9 +12,9 @@ public enum LoadedForms: Sendable {
 extension Module {
     /// Sets all parameters and buffers from a safetensors file, written here or by PyTorch.
     ///
-    /// Which layout a weight is in is found by the names (``StateLayout``), for each by itself; names may be in the native layout, or PyTorch's with or
-    /// without `snake_case`. v and g with any `dim` are read; where it is not the module's own, or its weight is plain, w = g·v/‖v‖ is computed and put
-    /// into the module's form, unless the file's form is to be adopted. PyTorch's count of batches is passed over.
+    /// Which layout a weight is in is found by the names (``StateLayout``), for each by itself; names may be in the native layout, or PyTorch's
+    /// with or without `snake_case`. v and g with any `dim` are read; where it is not the module's own, or its weight is plain, w = g·v/‖v‖ is
+    /// computed and put into the module's form, unless the file's form is to be adopted. PyTorch's count of batches is passed over.
     ///
     /// All is checked and read before anything is changed: after an error the module is as it was.
     ///

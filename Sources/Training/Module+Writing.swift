@@ -4,11 +4,11 @@ public import WeightNorm
 extension Module {
     /// Writes all parameters and buffers to a safetensors file, which is seen whole or not at all, in the place of an earlier one.
     ///
-    /// The native layout keeps everything exactly. The layouts of PyTorch have its names and load there with `load_state_dict(…, strict=True)`; in them
+    /// The native layout keeps everything exactly. The layouts of PyTorch have its names and load there with `load_state_dict(…, strict=True)`:
     ///
     /// - a plain weight and a scaled one are w in every layout; a gain on a logarithmic scale is g = exp(c·s);
-    /// - a weight with units in blocks (a transposed convolution with groups, whose units PyTorch's `dim` cannot name) is v = w, g = ‖w‖ along axis 1:
-    ///   the same function, with fewer gains to train;
+    /// - a weight with units in blocks (a transposed convolution with groups, whose units PyTorch's `dim` cannot name) is v = w and g = ‖w‖
+    ///   along axis 1: the same function, with fewer gains to train;
     /// - a unit with ‖v‖ = 0, which is NaN there, gets a v of ones and g = 0: w is 0 as before;
     /// - an LSTM's bias is `bias_ih_l0`, beside a `bias_hh_l0` of zeros; batch normalization gets a `num_batches_tracked` of 0;
     /// - what is shared stands at each of its paths; names are in `snake_case`.

@@ -1,12 +1,13 @@
 /// Which names a file has for a module's: prefixes exchanged, or any function of a name.
 ///
 /// ```swift
-/// try network.load(from: "resnet.safetensors", renaming: ["layers.0": "conv1", "layers.0.normalizer": "bn1", "rnn1.weight_ih_l0": "rnn.weight_ih_l1"])
+/// try network.load(
+///     from: "model.safetensors", renaming: ["layers.0": "conv1", "layers.0.normalizer": "bn1", "rnn1.weight_ih_l0": "rnn.weight_ih_l1"])
 /// ```
 ///
-/// The names on the left are the module's paths with the leaf names that the layout has: `layers.0.weight` in all of them, `rnn.weight_ih_l0` in PyTorch's,
-/// `rnn.inputWeight` in the native one; for v and g it is the weight's that is renamed. A prefix ends where a name between dots does; of several
-/// the longest holds. The empty prefix stands for the whole module.
+/// The names on the left are the module's paths with the leaf names that the layout has: `layers.0.weight` in all of them, `rnn1.weight_ih_l0` in
+/// PyTorch's, `rnn1.inputWeight` in the native one; for v and g it is the weight's that is renamed. A prefix ends where a name between dots does; of
+/// several the longest holds. The empty prefix stands for the whole module.
 public struct Renaming: ExpressibleByDictionaryLiteral, Sendable {
     private let change: @Sendable (String) -> (fixed: String, rest: String)
 

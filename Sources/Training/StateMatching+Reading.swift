@@ -6,12 +6,11 @@ import WeightNorm
 extension StateMatching.WeightMatch {
     /// The weight as the file has it, in types that hold both the file's numbers and the module's; adopted, in the module's types and on its device.
     func read(from file: SafetensorsFile, adopting: Bool) throws -> Weight {
-        var parts = try sources.map { try file.tensor($0) }
+        let types = [weight.directionType, weight.gainType ?? weight.directionType]
+        var parts = try zip(sources, types).map { try file.tensor($0, fitting: $1) }
         if adopting {
             let device = weight.device
-            parts = zip(parts, [weight.directionType, weight.gainType ?? weight.directionType]).map {
-                $0.converted(to: $1).moved(to: device)
-            }
+            parts = zip(parts, types).map { $0.converted(to: $1).moved(to: device) }
         } else {
             let common = ElementType.common(parts.map(\.type) + [weight.directionType])
             parts = parts.map { $0.converted(to: common) }
@@ -33,7 +32,13 @@ extension StateMatching.WeightMatch {
 extension StateMatching.TensorMatch {
     /// The tensor, or the sum of those that stand for it.
     func read(from file: SafetensorsFile) throws -> Tensor {
-        let parts = try sources.map { try file.tensor($0) }
+        let type: ElementType? =
+            switch content {
+            case .parameter(let parameter): parameter.value.type
+            case .buffer(let buffer): buffer.value.type
+            case .weight: nil
+            }
+        let parts = try sources.map { try file.tensor($0, fitting: type) }
         guard parts.count > 1 else { return parts[0] }
         return parts.dropFirst().reduce(parts[0].converted(to: .float64)) { $0 + $1.converted(to: .float64) }
     }
@@ -80,6 +85,21 @@ extension ElementType {
 }
 
 extension SafetensorsFile {
+    /// A tensor whose numbers are within the range of the type that they are for.
+    func tensor(_ name: String, fitting type: ElementType?) throws -> Tensor {
+        let tensor = try tensor(name)
+        guard let type, type != tensor.type, type.isFloatingPoint, type != .float64 else { return tensor }
+        let (before, after) = (tensor.isFinite(), tensor.converted(to: type).isFinite())
+        guard (before .== after).allTrue() else {
+            let largest = tensor.replacing(where: .!before, with: 0).magnitude().maximum().item()
+            throw SafetensorsError(
+                path: path,
+                problem:
+                    "tensor \(Safetensors.quoted(name)): expected numbers within the range of \(type), found one of magnitude \(largest)")
+        }
+        return tensor
+    }
+
     /// Whether two tensors agree in type, shape and every bit.
     func hasSameElements(_ one: String, _ other: String) throws -> Bool {
         let (left, right) = (try tensor(one), try tensor(other))

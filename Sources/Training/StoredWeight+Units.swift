@@ -3,7 +3,8 @@ package import WeightNorm
 extension StoredWeight {
     /// The units whose norms have the shape of g, for v of a shape: those preferred if they fit, as where lengths are 1 several do.
     ///
-    /// PyTorch has g of the shape `[1, …, n, …, 1]` for `dim` the axis of length n, and `[]` for `dim=None` (and, by an oversight, for `dim=-1`).
+    /// PyTorch has g of the shape `[1, …, n, …, 1]` for `dim` the axis of length n, and `[]` for `dim=None` (for
+    /// which it also takes `dim=-1`).
     package static func units(direction: [Int], gain: [Int], preferring preferred: [OutputUnits] = []) -> OutputUnits? {
         var candidates = preferred + direction.indices.map { .axis($0) } + [.whole]
         // One more dimension than v: the blocks of the native layout.

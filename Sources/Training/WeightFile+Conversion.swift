@@ -153,7 +153,8 @@ extension WeightFile {
         )
     }
 
-    /// The file's own strings, with what they say of the layout and of left-out duplicates brought up to date; `changing` gives a weight's new layout.
+    /// The file's own strings, with what they say of the layout and of left-out duplicates brought up to date; `changing` gives a weight's new
+    /// layout.
     private func metadata(to layout: StateLayout, changing: (FoundWeight) -> StateLayout?) -> [String: String] {
         guard weights.contains(where: { changing($0) != nil }) else { return file.metadata }
         var metadata = file.metadata

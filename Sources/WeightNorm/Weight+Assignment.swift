@@ -3,11 +3,12 @@ import Torch
 // The values of one form of a weight put into another.
 
 extension Weight {
-    /// Takes over the value of another weight, in this weight's own form and units; the parameters stay the same objects, which an optimizer may hold.
+    /// Takes over the value of another weight, in this weight's own form and units; the parameters stay the same objects, which an optimizer may
+    /// hold.
     ///
     /// Where the forms and the units agree, v, g and the multipliers are taken as they are; where only the units do, v is, and
-    /// g = exp(c·s) or s = log g / c. Otherwise w is computed and v = w, g = ‖w‖ (s = log ‖w‖ / c, multipliers 1): the same function, with a direction
-    /// of its own length.
+    /// g = exp(c·s) or s = log g / c. Otherwise w is computed and v = w, g = ‖w‖ (s = log ‖w‖ / c, multipliers 1): the same function, with a
+    /// direction of its own length.
     ///
     /// Traps unless both have the same shape. Returns whether everything was taken as it is.
     @discardableResult

@@ -144,6 +144,70 @@ extension [(name: String, value: Tensor)] {
         #expect(found.count == 2 && found.allSatisfy { !$0.contains("\n") && !$0.contains("\u{1B}") })
     }
 
+    @Test("numbers beyond the range of the type that they are converted to are an error, not infinite")
+    func range() throws {
+        try withFile { path in
+            for (name, shape) in [("weight", [1, 2]), ("bias", [1])] {
+                let wide = Dense(2, to: 1, normalization: .normal, type: .float64, random: Generator(seed: 1))
+                wide.namedParameters.first { $0.path == name }?.value.assign(.full(shape, 1e39, type: .float64))
+                try wide.write(to: path)
+                let target = Dense(2, to: 1, normalization: .normal, random: Generator(seed: 2))
+                let before = numbers(target)
+                let error = try #require(throws: SafetensorsError.self) { try target.load(from: path, convertingTypes: true) }
+                #expect(error.problem == "tensor '\(name)': expected numbers within the range of float32, found one of magnitude 1e+39")
+                #expect(numbers(target) == before)
+            }
+        }
+    }
+
+    @Test("files of names, shapes and types at random give errors, never traps")
+    func random() throws {
+        let names = [
+            "weight", "weight_g", "weight_v", "parametrizations.weight.original0", "parametrizations.weight.original1", "weight.gain",
+            "weight.direction", "weight.logGain", "weight.scale", "bias", "x_g", "x_v",
+        ]
+        let shapes = [
+            [], [0], [1], [2], [2, 1], [1, 2], [2, 2], [0, 2], [2, 0], [1, 1], [2, 1, 2], [2, 2, 1], [1, 2, 1], [2, 1, 2, 1],
+        ]
+        let metadata = [[:], ["weightnorm.layout": "native"], ["weight_v": "weight", "weight": "bias", "bias": "bias", "": ""]]
+        var random = Generator64(state: 1)
+        var (loaded, converted) = (0, 0)
+        try withFile { path in
+            for round in 0..<60 {
+                var tensors: [(name: String, value: Tensor)] = []
+                // Half of the files fit more often than not.
+                let isTame = round.isMultiple(of: 2)
+                for name in names.shuffled(using: &random).prefix(Int.random(in: 0...4, using: &random)) {
+                    let shape = (isTame ? [[2, 2], [2, 1], [2]] : shapes).randomElement(using: &random) ?? []
+                    let type = isTame ? .float32 : ElementType.allCases.randomElement(using: &random) ?? .float32
+                    tensors.append((name, .ones(shape, type: type)))
+                }
+                try Safetensors.write(tensors, metadata: metadata.randomElement(using: &random) ?? [:], to: path)
+                let file = try WeightFile(opening: path)
+                for weight in file.weights { _ = try file.norms(of: weight) }
+                func attempt(_ body: () throws -> Void) throws -> Int {
+                    do { try body() } catch is ModuleFileError { return 0 } catch is SafetensorsError { return 0 }
+                    return 1
+                }
+                for layout in StateLayout.allCases {
+                    converted += try attempt { _ = try file.convert(to: layout, path: "\(path).new") }
+                    for units in [OutputUnits.axis(0), .axis(1), .whole] where layout != .plain {
+                        converted += try attempt { _ = try file.unfold(to: layout, units: units, path: "\(path).new") { _ in true } }
+                    }
+                }
+                for normalization in [Normalization.normal, .weight, .fixedGain, .logWeight] {
+                    for forms in [LoadedForms.keep, .adopt] {
+                        let layer = Dense(2, to: 2, normalization: normalization, bias: round.isMultiple(of: 3), random: Generator(seed: 1))
+                        loaded += try attempt {
+                            try layer.load(from: path, forms: forms, convertingTypes: true) { _ in round.isMultiple(of: 2) }
+                        }
+                    }
+                }
+            }
+        }
+        #expect(loaded > 0 && converted > 0)
+    }
+
     @Test("a file that is cut while it is read changes nothing")
     func cut() throws {
         try withFile { path in

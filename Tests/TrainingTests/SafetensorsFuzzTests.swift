@@ -130,7 +130,7 @@ private func boundMemory() throws {
 }
 
 /// SplitMix64: the same numbers on every machine.
-private struct Generator64: RandomNumberGenerator {
+struct Generator64: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
