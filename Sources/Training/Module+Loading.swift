@@ -19,6 +19,7 @@ extension Module {
     /// All is checked and read before anything is changed: after an error the module is as it was.
     ///
     /// - Parameters:
+    ///   - path: the file.
     ///   - forms: whether weights keep their forms or take on the file's.
     ///   - renaming: the names that the file has for the module's.
     ///   - convertingTypes: whether floating-point tensors of another type are converted; else they are an error.

@@ -14,6 +14,8 @@ extension Module {
     /// - what is shared stands at each of its paths; names are in `snake_case`.
     ///
     /// - Parameters:
+    ///   - path: the file.
+    ///   - layout: how it holds weights, and whose names it has.
     ///   - metadata: strings to put into the file, beside the layout's name and, for PyTorch, `format: pt`.
     ///   - renaming: the names that the file has for the module's.
     /// - Throws: ``SafetensorsError`` if the renaming gives two tensors one name; ``FileError`` if the system cannot write the file.

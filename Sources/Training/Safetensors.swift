@@ -119,7 +119,10 @@ public enum Safetensors {
     }
 
     /// A name from a file for a message: on one line, not too long, and without what would steer a terminal.
-    package static func quoted(_ name: String, atMost length: Int = 60) -> String {
+    package static func quoted(_ name: String) -> String { quoted(name, atMost: 60) }
+
+    /// The same with another limit, in code points.
+    package static func quoted(_ name: String, atMost length: Int) -> String {
         var text = ""
         for scalar in name.unicodeScalars.prefix(length) {
             switch scalar.properties.generalCategory {

@@ -53,12 +53,7 @@ extension StateMatching.TensorMatch {
 }
 
 extension Weight {
-    var directionType: ElementType {
-        switch self {
-        case .direct(let weight), .scaled(let weight, _, _): weight.value.type
-        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): direction.value.type
-        }
-    }
+    var directionType: ElementType { direction.value.type }
 
     var gainType: ElementType? {
         switch self {
@@ -68,12 +63,7 @@ extension Weight {
         }
     }
 
-    fileprivate var device: Device {
-        switch self {
-        case .direct(let weight), .scaled(let weight, _, _): weight.value.device
-        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): direction.value.device
-        }
-    }
+    fileprivate var device: Device { direction.value.device }
 }
 
 extension ElementType {

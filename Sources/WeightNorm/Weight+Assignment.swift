@@ -51,28 +51,9 @@ extension Weight {
                 log.assign((otherGain.value.converted(to: .float64).logarithm() / factor).reshaped(log.value.shape))
                 return false
             default:
-                take(other.value)
+                assign(other.value)
                 return false
             }
-        }
-    }
-
-    /// Makes the weight equal a plain one.
-    private func take(_ plain: Tensor) {
-        switch self {
-        case .direct(let weight): weight.assign(plain)
-        case .normalized(let direction, let gain, let units):
-            direction.assign(plain)
-            gain.assign(units.norms(of: plain))
-        case .logNormalized(let direction, let logGain, let factor, let units):
-            direction.assign(plain)
-            let type = logGain.value.type
-            guard case .logNormalized(_, let logs, _, _) = Weight.logNormalized(plain.converted(to: type), factor: factor, units: units)
-            else { return }
-            logGain.assign(logs.value)
-        case .scaled(let weight, let factors, _):
-            weight.assign(plain)
-            factors.assign(factors.value.zerosLike() + 1)
         }
     }
 }
