@@ -1,5 +1,5 @@
 import Foundation
-import Torch
+package import Torch
 
 /// Reads, in the course of a training, what the paper's §2 speaks of: how long v is, what g is, how far a step goes, and how far w turns.
 ///
@@ -133,14 +133,14 @@ public struct WeightReading: Codable, Equatable, Sendable {
         units = norms.count
         directionNorm = Statistics(norms)
         gain = Statistics(gains.map(\.magnitude))
-        effectiveStep = Statistics(zip(norms, gains).map { $1.magnitude * rate / ($0 == 0 ? 1 : $0) })
+        effectiveStep = Statistics(zip(norms, gains).map { $1.magnitude / ($0 == 0 ? 1 : $0) * rate })
         angle = angles.map { Statistics($0) }
     }
 }
 
 extension Weight {
     /// g of every unit, `[units]` in float64, for the given ‖v‖: a plain weight's is ‖w‖, a scaled one's s·‖v‖.
-    func gains(norms: Tensor) -> Tensor {
+    package func gains(norms: Tensor) -> Tensor {
         func flat(_ tensor: Tensor) -> Tensor { tensor.detached().reshaped([-1]).converted(to: .float64) }
         return switch self {
         case .direct: norms

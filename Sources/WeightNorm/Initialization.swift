@@ -108,7 +108,7 @@ struct UnitMoments {
 
 extension Weight {
     /// The units that the form itself has; nil for a direct weight, which takes its map's.
-    var units: OutputUnits? {
+    package var units: OutputUnits? {
         switch self {
         case .direct: nil
         case .normalized(_, _, let units), .logNormalized(_, _, _, let units), .scaled(_, _, let units): units
