@@ -1,3 +1,4 @@
+import Foundation
 import WeightNorm
 
 /// How a sweep is shown: a table for the terminal, a page for the browser.
@@ -109,16 +110,19 @@ package struct SweepReport {
             }
             let lost = Set(diverged.filter { $0.norm == result.norm }.map(\.learningRate)).sorted()
             if !lost.isEmpty {
-                // At the top, as the error of a network that answers nothing.
+                // At the top, as the error of a network that answers nothing; a little beside each other, so that none hides another.
+                let width = (summary.rates.last ?? 1) / (summary.rates.first ?? 1)
+                let shift = pow(width, 0.012 * (Double(index) - Double(summary.results.count - 1) / 2))
                 series.append(
-                    Series("\(result.norm), diverged", points: lost.map { Series.Point($0, 1) }, colour: .slot(index), style: .points))
+                    Series(
+                        "\(result.norm), diverged", points: lost.map { Series.Point($0 * shift, 1) }, colour: .slot(index), style: .points))
             }
         }
         return Chart(
             "Test error",
             summary: """
                 After the last step, without noise and dropout.\(seeds > 1 ? " Lines: means over \(seeds) seeds; dots: single seeds." : "")\
-                \(diverged.isEmpty ? "" : " Diverged runs, whose loss was not finite, stand at 100 %.")
+                \(diverged.isEmpty ? "" : " Diverged runs, whose loss was not finite, stand at 100 %, beside each other.")
                 """,
             x: Axis("Learning rate", scale: .logarithmic), y: Axis("Test error", scale: .logarithmic, format: .percent), series: series,
             height: 360)
