@@ -39,10 +39,14 @@ all=normal,fixed-gain,weight,log-weight,batch,mean-only-batch,weight+mean-only-b
 check "compare with every norm" "$command" "${small[@]}" --norms "$all" --out first --threads 1
 check "compare again into the same folder" "$command" "${small[@]}" --norms "$all" --out first --threads 1
 check "compare into another folder" "$command" "${small[@]}" --norms "$all" --out second --threads 1
-for file in config.json metrics.jsonl summary.json report.html; do check "first/$file is there" test -s "first/$file"; done
+for file in config.json metrics.jsonl layers.jsonl summary.json report.html network-weight-seed0.safetensors; do
+    check "first/$file is there" test -s "first/$file"
+done
 times='"(millisecondsPerStep|costRelativeToNormal|seconds)"'
 check "the same seed gives the same summary.json, times aside" diff <(grep -vE "$times" first/summary.json) <(grep -vE "$times" second/summary.json)
 check "the same seed gives the same metrics.jsonl" cmp first/metrics.jsonl second/metrics.jsonl
+check "the same seed gives the same layers.jsonl" cmp first/layers.jsonl second/layers.jsonl
+check "the same seed gives the same networks" cmp "first/network-weight+mean-only-batch-seed0.safetensors" "second/network-weight+mean-only-batch-seed0.safetensors"
 check "compare with all threads" "$command" "${small[@]}" --norms "$all" --out third
 check "compare with all threads again" "$command" "${small[@]}" --norms "$all" --out fourth
 check "…gives the same metrics.jsonl" cmp third/metrics.jsonl fourth/metrics.jsonl
@@ -92,6 +96,27 @@ check "weights unfold --match --dim none" "$command" weights unfold plain.safete
 "$command" weights inspect one.safetensors >table || true
 check "…of one weight" grep -qE "out.weight +parametrizations +whole .* 5 +5 +5$" table
 
+check "analyze --help" "$command" analyze --help
+check "analyze" "$command" analyze first --examples 100 --threads 1
+for file in analysis.html analysis.json report.html; do check "first/$file is there" test -s "first/$file"; done
+check "analyze, some of it, into another folder" "$command" analyze first --examples 100 --norms weight,normal --layers features.1,output --units 2 --seed 0 --data good --out analysis
+check "…with both norms and layers" test "$(grep -cE '"path" : "(features.1|output).weight"' analysis/analysis.json)" = 4
+cp first/analysis.json before.json
+check "analyze again" "$command" analyze first --examples 100 --threads 1
+check "…gives the same, times aside" diff <(grep -v '"seconds"' before.json) <(grep -v '"seconds"' first/analysis.json)
+check "analyze with too few images says so" sh -c '"$1" analyze first --examples 20 --norms weight --out few | grep -q "20 examples are too few for the covariance of"' - "$command"
+check "compare again into the folder of an analysis" "$command" "${small[@]}" --norms weight --out first --threads 1
+check "…removes the analysis" test ! -e first/analysis.html
+check "compare with every norm again" "$command" "${small[@]}" --norms "$all" --out first --threads 1
+
+check "sweep --help" "$command" sweep --help
+sweep=(sweep --data good --batch 20 --width 0.05 --images 100 --threads 1)
+check "sweep" "$command" "${sweep[@]}" --norms normal,weight --rates 0.001,0.01 --out sweep
+check "sweep again into another folder" "$command" "${sweep[@]}" --norms normal,weight --rates 0.01,0.001 --out sweep2
+for file in config.json metrics.jsonl summary.json report.html; do check "sweep/$file is there" test -s "sweep/$file"; done
+check "the same seed and rates give the same metrics.jsonl" cmp sweep/metrics.jsonl sweep2/metrics.jsonl
+check "sweep with several seeds" "$command" "${sweep[@]}" --norms weight --rates 0.01 --seeds 1,2 --epochs 2 --within 0.5 --out sweep3
+
 # -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
 refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
     local what=$1 pattern=$2 out=$3 status=0
@@ -134,6 +159,50 @@ bad "a minibatch larger than the data" "expected at most .* 200 training images,
 if ! "$command" compare --data good --device cuda --epochs 1 --batch 20 --width 0.05 --out cuda >/dev/null 2>&1; then
     bad "CUDA where there is none" "no CUDA device" --device cuda
 fi
+
+wrong() { # WHAT PATTERN ARGUMENTS…: of analyze
+    local what=$1 pattern=$2
+    shift 2
+    refuses "$what" "$pattern" none analyze "$@" --out none
+}
+wrong "no run" "expected the folder of a run of weightnorm compare" nowhere
+wrong "a folder that is no run's" "expected the folder of a run of weightnorm compare" good
+wrong "a run of another kind" "expected a run of weightnorm compare, found one of weightnorm sweep" sweep
+wrong "a norm that the run lacks" "norm: expected one of the run's, weight, normal, found 'batch'" seeds --norms batch
+wrong "an unknown norm" "norms: expected .* found 'layer'" first --norms layer
+wrong "a seed that the run lacks" "seed: expected one of the run's, 0, found 5" first --seed 5
+wrong "an unknown layer" "layer: expected one of features.1, .* found 'features.2'" first --layers features.1,features.2 --examples 20
+wrong "one example" "examples: expected .* found 1" first --examples 1
+wrong "more examples than images" "examples: expected at most the 200 training images, found 201" first --examples 201
+wrong "no units" "units: expected .* found 0" first --units 0
+data other; printf '\x21' | dd of=other/train-images-idx3-ubyte bs=1 seek=300 conv=notrunc status=none
+wrong "other images than the run's" "expected the run's training images, 200 images of 16 × 16 pixels .* found 200 images" first --data other
+refuses "the run's folder as another folder" "expected another folder than the run's" - analyze first --out first/
+cp -r first old; rm old/network-batch-seed0.safetensors
+refuses "a run without a network" "network-batch-seed0.safetensors" - analyze old --examples 20
+check "…which got no analysis" test ! -e old/analysis.json
+cp -r first old2; grep -v '"hash"' first/config.json >old2/config.json
+wrong "a damaged config.json" "config.json" old2 --examples 20
+cp first/network-normal-seed0.safetensors old/network-batch-seed0.safetensors
+refuses "a network of another norm" "not the network that was expected: .*missing features.1.normalizer" - analyze old --examples 20 --norms batch
+truncate -s 1000 old/network-batch-seed0.safetensors
+refuses "a truncated network" "network-batch-seed0.safetensors" - analyze old --examples 20 --norms batch
+
+amiss() { # WHAT PATTERN ARGUMENTS…: of sweep
+    local what=$1 pattern=$2
+    shift 2
+    refuses "$what" "$pattern" none "${sweep[@]}" "$@" --out none
+}
+amiss "no rate" "rates: expected .* found ''" --rates ""
+amiss "rate 0" "rates: expected .* found '0'" --rates 0.1,0
+amiss "a rate twice" "'0.1' twice" --rates 0.1,0.1
+amiss "an unknown norm in a sweep" "norms: expected .* found 'layer'" --norms layer
+amiss "fewer images than a minibatch" "minibatch: expected at most the 10 training images, found 20" --images 10
+amiss "no images" "images: expected .* found 0" --images 0
+amiss "within 2" "within: expected .* found 2" --within 2
+amiss "no data" "expected fashion-mnist or a folder" --data nowhere
+echo text >file
+refuses "a sweep in place of a file" "file" - "${sweep[@]}" --out file
 
 damaged() { # WHAT PATTERN: `broken` holds the data
     refuses "$1" "$2" none compare --data broken --out none --epochs 1

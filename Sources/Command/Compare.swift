@@ -13,7 +13,8 @@ struct Compare: ParsableCommand {
         discussion: """
             Trains the paper's convolutional network, narrowed, on real images: with plain weights, weight normalization, batch normalization, mean-only \
             batch normalization, and weight with mean-only batch normalization. All start from the same draws and see the same minibatches in the same \
-            order. The results go to a folder: report.html to look at, summary.json, metrics.jsonl and config.json.
+            order. The results go to a folder: report.html to look at, summary.json, metrics.jsonl, layers.jsonl (how the weights of each layer \
+            change), a file for every finished network, and config.json. weightnorm analyze looks into the networks.
             """)
 
     @Option(help: ArgumentHelp("'fashion-mnist', or a folder with four IDX files as MNIST has them.", valueName: "name-or-folder"))
@@ -97,9 +98,7 @@ struct Compare: ParsableCommand {
         try comparison.check(training: training)
         let folder = try RunFolder.start(
             at: out,
-            config: Configuration(
-                command: "compare", data: data, norms: normalizations.map(\.rawValue), seeds: seeds, device: device.description,
-                settings: settings))
+            config: Comparison.Configuration(data: data, training: training, comparison: comparison))
 
         let names = normalizations.map(\.rawValue).joined(separator: ", ")
         print("\(training.count) training and \(test.count) test images of \(data), \(training.rows) × \(training.columns) pixels")
@@ -115,20 +114,10 @@ struct Compare: ParsableCommand {
         let seconds = Double((ContinuousClock.now - start).components.seconds)
         let summary = Comparison.Summary(
             data: data, device: device, settings: settings, thresholds: thresholds, runs: runs, seconds: seconds)
-        let report = ComparisonReport(summary, records: records)
+        let report = ComparisonReport(summary, records: records, layers: try RunFolder.records(in: "layers.jsonl", at: out))
         try folder.write(json: summary, named: "summary.json")
         try folder.write(Array(report.page.html().utf8), named: "report.html")
         print(report.text)
         print("The report is \(out)/report.html")
-    }
-
-    /// What `config.json` says of a comparison.
-    private struct Configuration: Encodable {
-        let command: String
-        let data: String
-        let norms: [String]
-        let seeds: [UInt64]
-        let device: String
-        let settings: ClassificationSettings
     }
 }

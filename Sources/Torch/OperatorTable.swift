@@ -116,6 +116,7 @@ package struct OperatorTable: Sendable {
     // Linear algebra
     let matrixMultiply = Operator("matmul", "(Tensor self, Tensor other) -> Tensor")
     let linear = Operator("linear", "(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor")
+    let symmetricEigenvalues = Operator("linalg_eigvalsh", "(Tensor self, str UPLO=\"L\") -> Tensor")
     let symmetricEigen = Operator("linalg_eigh", "(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)")
 
     // Networks

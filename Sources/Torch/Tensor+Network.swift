@@ -19,11 +19,14 @@ extension Tensor {
         operators.linear(.tensor(self), .tensor(weight), .optional(bias))
     }
 
-    /// Eigenvalues (ascending, `[n]`) and eigenvectors (columns of `[n, n]`) of a symmetric matrix, of which the lower triangle is read.
+    /// Eigenvalues (ascending, `[…, n]`) and eigenvectors (columns of `[…, n, n]`) of symmetric matrices, of which the lower triangles are read.
     public func symmetricEigen() -> (values: Tensor, vectors: Tensor) {
         let both = operators.symmetricEigen.results(capacity: 2, .tensor(self), .text("L"))
         return (both[0], both[1])
     }
+
+    /// Eigenvalues (ascending, `[…, n]`) of symmetric matrices, of which the lower triangles are read.
+    public func symmetricEigenvalues() -> Tensor { operators.symmetricEigenvalues(.tensor(self), .text("L")) }
 
     /// Cross-correlation of `[batch, channels, …]` with `[outputs, channels/groups, …]` over as many dimensions as the stride has.
     ///

@@ -125,6 +125,32 @@ public final class RunFolder {
         }
     }
 
+    /// Appends one record to another file of lines than `metrics.jsonl`, such as `layers.jsonl`, which is made with the first.
+    ///
+    /// It has the guarantees of ``record(_:)``. A last line that a kill left incomplete is cut off before the next is written.
+    public func record(_ value: some Encodable, in name: String) throws {
+        let file = try path(for: name)
+        var line = try Self.encode(value, pretty: false)
+        guard line.first == UInt8(ascii: "{") else {
+            throw FileError(path: file, operation: "write", reason: "expected a record that is a JSON object, found \(type(of: value))")
+        }
+        line.append(Self.newline)
+        let lines = try Descriptor(opening: file, O_RDWR | O_CREAT | O_APPEND, reportedAs: file, operation: "write")
+        var size = try lines.size(reportedAs: file)
+        var last = Self.newline
+        if size > 0 { _ = try withUnsafeMutableBytes(of: &last) { try lines.read(into: $0, at: size - 1, reportedAs: file) } }
+        if last != Self.newline {
+            size = (try lines.contents(reportedAs: file).lastIndex(of: Self.newline) ?? -1) + 1
+            let code = lines.truncate(to: size)
+            guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
+        }
+        let code = lines.write(line)
+        guard code == 0 else {
+            _ = lines.truncate(to: size)
+            throw FileError(path: file, operation: "write", code: code)
+        }
+    }
+
     /// Writes a file of the run, whole or not at all, in the place of an earlier one of that name, which is a plain one, without `/`.
     public func write(_ bytes: some Collection<UInt8>, named name: String) throws {
         try AtomicFile.write(bytes, to: path(for: name))
@@ -157,9 +183,12 @@ public final class RunFolder {
 
     // MARK: Reading
 
-    /// The records in the `metrics.jsonl` of a run's folder, in the order of writing; an incomplete last line is passed over.
-    public static func records<Record: Decodable>(_ type: Record.Type = Record.self, at path: String) throws -> [Record] {
-        let file = AtomicFile.join(path, metricsName)
+    /// The records in the `metrics.jsonl` of a run's folder, or in another file of lines, in the order of writing; an incomplete last line is passed
+    /// over.
+    public static func records<Record: Decodable>(
+        _ type: Record.Type = Record.self, in name: String = "metrics.jsonl", at path: String
+    ) throws -> [Record] {
+        let file = AtomicFile.join(path, name)
         var lines = try AtomicFile.contents(of: file).split(separator: newline, omittingEmptySubsequences: false)
         lines.removeLast()  // what follows the last newline: nothing, or the incomplete line
         return try lines.enumerated().map { number, line in

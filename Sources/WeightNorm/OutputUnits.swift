@@ -22,7 +22,7 @@ public struct OutputUnits: Hashable, Sendable {
     /// elements leave float32's range long before the elements do.
     public func norms(of weight: Tensor) -> Tensor {
         let parts = blocked(weight).converted(to: .float64)
-        let kept = blockedAxis.map { blocks > 1 ? [0, $0] : [$0] } ?? []
+        let kept = keptAxes
         return parts.norm(over: (0..<parts.rank).filter { !kept.contains($0) }, keeping: true).converted(to: weight.type.accumulator)
     }
 
@@ -31,7 +31,7 @@ public struct OutputUnits: Hashable, Sendable {
         guard let axis else { return shape.map { _ in 1 } }
         guard shape.indices.contains(axis), blocks > 0, shape[0].isMultiple(of: blocks) else { return nil }
         let parts = blocks > 1 ? [blocks, shape[0] / blocks] + shape.dropFirst() : shape
-        let kept = blocks > 1 ? [0, axis + 1] : [axis]
+        let kept = keptAxes
         return parts.indices.map { kept.contains($0) ? parts[$0] : 1 }
     }
 
@@ -45,6 +45,26 @@ public struct OutputUnits: Hashable, Sendable {
             guard isZero.anyTrue() else { return direction }
             return direction + scale(direction.zerosLike() + 1, by: isZero.converted(to: direction.type))
         }
+    }
+
+    /// The elements of every unit in a row of its own, `[units, elements of a unit]`, in the order of the layer's output features.
+    ///
+    /// The rows of a weight's gradient are each unit's gradient. ``tensor(ofRows:shape:)`` is the way back.
+    public func rows(of weight: Tensor) -> Tensor {
+        let parts = blocked(weight)
+        let kept = keptAxes
+        let order = kept + (0..<parts.rank).filter { !kept.contains($0) }
+        let shape = parts.shape
+        return parts.permuted(order).reshaped([kept.reduce(1) { $0 * shape[$1] }, -1])
+    }
+
+    /// The tensor of the given shape whose ``rows(of:)`` are the given ones.
+    public func tensor(ofRows rows: Tensor, shape: [Int]) -> Tensor {
+        let kept = keptAxes
+        let blockedShape = blocks > 1 ? [blocks, shape[0] / blocks] + shape.dropFirst() : shape
+        let order = kept + blockedShape.indices.filter { !kept.contains($0) }
+        let back = order.indices.map { axis in order.firstIndex(of: axis) ?? axis }
+        return rows.reshaped(order.map { blockedShape[$0] }).permuted(back).reshaped(shape)
     }
 
     /// Every unit of a weight times its own factor, of the shape that ``norms(of:)`` gives; the product is taken in the factors' type and given in
@@ -72,6 +92,9 @@ public struct OutputUnits: Hashable, Sendable {
     func shaped(_ perUnit: Tensor, like norms: Tensor) -> Tensor { perUnit.expanded([norms.count]).reshaped(norms.shape) }
 
     private var blockedAxis: Int? { blocks > 1 ? axis.map { $0 + 1 } : axis }
+
+    /// The axes of a blocked weight that together count the units.
+    private var keptAxes: [Int] { blockedAxis.map { blocks > 1 ? [0, $0] : [$0] } ?? [] }
 
     private func blocked(_ weight: Tensor) -> Tensor {
         guard blocks > 1 else { return weight }

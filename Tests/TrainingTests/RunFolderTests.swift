@@ -34,6 +34,29 @@ private struct Config: Codable, Equatable {
         }
     }
 
+    @Test func otherFilesOfLinesGrowLineByLine() throws {
+        try withFolder { folder in
+            let run = try RunFolder.start(at: folder, config: Config())
+            try run.record(["a": 1], in: "layers.jsonl")
+            try run.record(["a": 2], in: "layers.jsonl")
+            #expect(try text("\(folder)/layers.jsonl") == "{\"a\":1}\n{\"a\":2}\n")
+            // What a kill left of a line goes; the whole lines stay.
+            try "{\"a\":1}\n{\"a\":".write(toFile: "\(folder)/layers.jsonl", atomically: true, encoding: .utf8)
+            #expect(try RunFolder.records([String: Int].self, in: "layers.jsonl", at: folder) == [["a": 1]])
+            try run.record(["a": 3], in: "layers.jsonl")
+            #expect(try RunFolder.records([String: Int].self, in: "layers.jsonl", at: folder) == [["a": 1], ["a": 3]])
+            #expect(throws: FileError.self) { try run.record([1], in: "layers.jsonl") }
+            #expect(throws: FileError.self) { try run.record(["a": 1], in: "metrics.jsonl") }
+            #expect(throws: FileError.self) { try run.record(["a": 1], in: "../layers.jsonl") }
+        }
+        // A new run removes them.
+        try withFolder { folder in
+            do { try RunFolder.start(at: folder, config: Config()).record(["a": 1], in: "layers.jsonl") }
+            _ = try RunFolder.start(at: folder, config: Config())
+            #expect(!names(folder).contains("layers.jsonl"))
+        }
+    }
+
     @Test func numbersThatJSONLacksAreStrings() throws {
         try withFolder { folder in
             let run = try RunFolder.start(at: folder, config: ["bound": Double.infinity])

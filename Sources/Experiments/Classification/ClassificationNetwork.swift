@@ -8,11 +8,13 @@ package struct ClassificationNetwork: Layer {
     package let features: Sequential
     package let output: Dense
 
-    package init(_ settings: ClassificationSettings, channels: Int, normalization: Normalization, random: Generator) {
+    package init(
+        _ settings: ClassificationSettings, channels: Int, normalization: Normalization, type: ElementType = .float32, random: Generator
+    ) {
         func convolution(_ inputs: Int, _ outputs: Int, _ kernel: Int, padding: Int) -> [any Layer] {
             let map = ConvolutionMap(inputs: inputs, outputs: outputs, kernel: [kernel, kernel], padding: [padding, padding])
             return [
-                Convolution(map: map, normalization: normalization, deviation: settings.initialDeviation, random: random),
+                Convolution(map: map, normalization: normalization, deviation: settings.initialDeviation, type: type, random: random),
                 Activation.leakyRelu(slope: settings.leakySlope),
             ]
         }
@@ -32,7 +34,7 @@ package struct ClassificationNetwork: Layer {
         features = Sequential(layers + [GlobalAverage()])
         output = Dense(
             map: DenseMap(inputs: second, outputs: settings.classes), normalization: normalization, deviation: settings.initialDeviation,
-            random: random)
+            type: type, random: random)
     }
 
     package func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { output(features(input, pass), pass) }

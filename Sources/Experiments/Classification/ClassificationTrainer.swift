@@ -19,6 +19,7 @@ package final class ClassificationTrainer {
     private let rate: Schedule
     private let beta1: Schedule
     private let stepsPerEpoch: Int
+    private let observer: WeightObserver
     // Sums since the last reading, on the device: a step must not wait for the device only to keep count.
     private var lossSum: Tensor
     private var errorSum: Tensor
@@ -35,6 +36,7 @@ package final class ClassificationTrainer {
         self.stepsPerEpoch = stepsPerEpoch
         random = Generator(seed: seed, device: device)
         network = ClassificationNetwork(settings, channels: channels, normalization: normalization, random: random)
+        observer = WeightObserver(network)
         optimizer = Adam(
             network.parameters, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon, epsilonPlace: .insideRoot)
         let epochs = Double(settings.epochs)
@@ -78,6 +80,11 @@ package final class ClassificationTrainer {
         (lossSum, errorSum) = (lossSum.detached().zerosLike(), errorSum.zerosLike())
         (imageCount, batchCount) = (0, 0)
         return result
+    }
+
+    /// What the weights look like now; the effective step is that of the last step's learning rate, before the first step the first's.
+    package func readWeights() -> [WeightReading] {
+        observer.read(rate: rate(Double(max(0, stepCount - 1)) / Double(stepsPerEpoch)))
     }
 
     /// The share of wrong answers on a set of images, without noise and dropout.

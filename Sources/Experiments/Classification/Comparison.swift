@@ -8,7 +8,7 @@ package import WeightNorm
 ///
 /// So a slow spell of the machine falls on all of them, and their times a step can be compared.
 package struct Comparison {
-    package let settings: ClassificationSettings
+    package var settings: ClassificationSettings
     package let normalizations: [Normalization]
     package let seeds: [UInt64]
     package let device: Device
@@ -17,8 +17,16 @@ package struct Comparison {
     package static let evaluationsPerEpoch = 5
     /// Parts of a pass over which the training error is averaged.
     package static let readingsPerEpoch = 20
+    /// The most readings of the weights in a run: a long run takes fewer a pass.
+    static let mostWeightReadings = 200
     /// The test errors for which the first time under them is told.
     package let thresholds: [Double]
+    /// Whether a run whose loss is not finite ends alone, and is told as such, instead of ending all.
+    package var goesOnAfterDivergence = false
+    /// Whether readings of the weights and the finished networks are written to the folder.
+    package var keepsNetworks = true
+    /// Times in a pass at which the test error is taken.
+    package var evaluations = Self.evaluationsPerEpoch
 
     package init(
         _ settings: ClassificationSettings, normalizations: [Normalization], seeds: [UInt64], thresholds: [Double], device: Device
@@ -33,71 +41,6 @@ package struct Comparison {
     /// What can stop a comparison.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
-    }
-
-    /// A point of a run, as it stands in `metrics.jsonl`.
-    package struct Record: Codable, Equatable, Sendable {
-        package var norm: String
-        package var seed: UInt64
-        /// Steps of the optimizer done.
-        package var step: Int
-        /// Passes over the training set done, in parts.
-        package var epoch: Double
-        /// Mean loss (nats) and share of wrong answers on the minibatches since the record before, under noise and dropout.
-        package var trainLoss: Double?
-        package var trainError: Double?
-        /// The share of wrong answers on the test set.
-        package var testError: Double?
-    }
-
-    /// A finished run, as it stands in `summary.json`.
-    package struct Run: Codable, Equatable, Sendable {
-        package var norm: String
-        package var seed: UInt64
-        package var epochs: Int
-        package var steps: Int
-        package var parameters: Int
-        package var learningRate: Double
-        /// The share of wrong answers on the training minibatches of the last twentieth of a pass, under noise and dropout.
-        package var trainError: Double
-        package var trainLoss: Double
-        package var testError: Double
-        /// The median over all steps but the first ten.
-        package var millisecondsPerStep: Double
-        /// The median over the steps of this norm's time divided by that of "normal" at the same step.
-        package var costRelativeToNormal: Double?
-        /// The time in passes at which the test error was first seen under each threshold.
-        package var firstEpochUnder: [String: Double]
-        /// Output units that did not vary over the images of the initialization, and were left as they were.
-        package var constantUnits: Int
-    }
-
-    /// The whole result, as it stands in `summary.json`.
-    package struct Summary: Codable, Equatable, Sendable {
-        package var data: String
-        package var device: String
-        package var threads: Int
-        package var libtorch: String
-        package var processor: String
-        package var settings: ClassificationSettings
-        /// The test errors of `firstEpochUnder`.
-        package var thresholds: [Double]
-        package var runs: [Run]
-        package var seconds: Double
-
-        package init(
-            data: String, device: Device, settings: ClassificationSettings, thresholds: [Double], runs: [Run], seconds: Double
-        ) {
-            self.data = data
-            self.device = device.description
-            threads = Runtime.threadCount
-            libtorch = Runtime.libtorchVersion
-            processor = Runtime.processorCapability
-            self.settings = settings
-            self.thresholds = thresholds
-            self.runs = runs
-            self.seconds = seconds
-        }
     }
 
     /// Throws if the settings do not fit the images; to be asked before a folder is made.
@@ -142,13 +85,20 @@ package struct Comparison {
         }
         var times = trainers.map { _ in [Double]() }
         var history = trainers.map { _ in [Record]() }
+        // The step at which a trainer's loss was found not to be finite: it takes no further one.
+        var diverged = trainers.map { _ in Int?.none }
         let initial = Batches.shuffled(
             training, size: min(settings.initializationImages, training.count), seed: seed, epoch: 0, on: device)[0]
-        for trainer in trainers { trainer.initialize(ClassificationTrainer.input(initial)) }
+        for trainer in trainers {
+            trainer.initialize(ClassificationTrainer.input(initial))
+            try record(trainer, step: 0, epoch: 0, folder)
+        }
 
         let steps = stepsPerEpoch * settings.epochs
         let readings = Milestones(steps: stepsPerEpoch, parts: Self.readingsPerEpoch)
-        let evaluations = Milestones(steps: stepsPerEpoch, parts: Self.evaluationsPerEpoch)
+        let evaluations = Milestones(steps: stepsPerEpoch, parts: evaluations)
+        let weightReadings = Milestones(
+            steps: stepsPerEpoch, parts: max(1, min(Self.readingsPerEpoch, Self.mostWeightReadings / settings.epochs)))
         let clock = ContinuousClock()
         var note = ""
         var step = 0
@@ -158,6 +108,7 @@ package struct Comparison {
                 for turn in trainers.indices {
                     // Each in turn goes first: the first has to bring the minibatch into the cache.
                     let index = (turn + step) % trainers.count
+                    guard diverged[index] == nil else { continue }
                     let time = clock.measure {
                         trainers[index].step(input, labels: batch.labels)
                         device.synchronize()
@@ -166,34 +117,65 @@ package struct Comparison {
                 }
                 step += 1
                 let place = (step - 1) % stepsPerEpoch + 1
+                let time = Double(step) / Double(stepsPerEpoch)
                 if readings.contains(place) || evaluations.contains(place) {
-                    for (index, trainer) in trainers.enumerated() {
+                    for (index, trainer) in trainers.enumerated() where diverged[index] == nil {
                         var record = Record(
-                            norm: trainer.normalization.rawValue, seed: seed, step: step, epoch: Double(step) / Double(stepsPerEpoch))
+                            norm: trainer.normalization.rawValue, seed: seed, learningRate: trainer.learningRate, step: step, epoch: time)
                         if readings.contains(place) {
                             let (loss, error) = trainer.readTraining()
-                            guard loss.isFinite else {
-                                throw Failure(
-                                    description:
-                                        "norm \(trainer.normalization.rawValue), seed \(seed): the loss is \(loss) at step \(step); "
-                                        + "try a smaller --learning-rate")
+                            if !loss.isFinite {
+                                try diverge(trainer, loss, step)
+                                diverged[index] = step
                             }
                             (record.trainLoss, record.trainError) = (loss, error)
                         }
-                        if evaluations.contains(place) { record.testError = trainer.error(on: test, device: device) }
+                        if evaluations.contains(place), diverged[index] == nil {
+                            record.testError = trainer.error(on: test, device: device)
+                        }
                         try folder.record(record)
                         history[index].append(record)
                     }
                     let losses = history.compactMap { $0.last { $0.trainLoss != nil }?.trainLoss }
-                    note = "loss " + losses.map { NumberText.fixed($0, decimals: 2) }.joined(separator: " ")
+                    note =
+                        "loss "
+                        + losses.map { $0 < 1000 ? NumberText.fixed($0, decimals: 2) : NumberText.general($0) }.joined(separator: " ")
+                }
+                if weightReadings.contains(place) {
+                    for (index, trainer) in trainers.enumerated() where diverged[index] == nil {
+                        try record(trainer, step: step, epoch: time, folder)
+                    }
                 }
                 progress(step, note)
+                if !diverged.contains(nil) { break }
             }
         }
         for (index, trainer) in trainers.enumerated() {
-            runs.append(summary(of: trainer, steps: steps, history[index], times[index], normal: normalTimes(times)))
+            var run = summary(of: trainer, steps: steps, history[index], times[index], normal: normalTimes(times))
+            if let end = diverged[index] {
+                (run.steps, run.divergedAtStep, run.testError, run.trainError, run.trainLoss) = (end, end, .nan, .nan, .nan)
+            } else if keepsNetworks {
+                try NetworkFile.write(trainer, into: folder)
+            }
+            runs.append(run)
         }
         records += history.joined()
+    }
+
+    private func record(_ trainer: ClassificationTrainer, step: Int, epoch: Double, _ folder: RunFolder) throws {
+        guard keepsNetworks else { return }
+        for reading in trainer.readWeights() {
+            try folder.record(
+                LayerRecord(norm: trainer.normalization.rawValue, seed: trainer.seed, step: step, epoch: epoch, reading: reading),
+                in: "layers.jsonl")
+        }
+    }
+
+    private func diverge(_ trainer: ClassificationTrainer, _ loss: Double, _ step: Int) throws {
+        guard !goesOnAfterDivergence else { return }
+        throw Failure(
+            description: "norm \(trainer.normalization.rawValue), seed \(trainer.seed): the loss is \(loss) at step \(step); "
+                + "try a smaller --learning-rate")
     }
 
     private func normalTimes(_ times: [[Double]]) -> [Double]? { normalizations.firstIndex(of: .normal).map { times[$0] } }

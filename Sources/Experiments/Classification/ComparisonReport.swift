@@ -5,10 +5,12 @@ import WeightNorm
 package struct ComparisonReport {
     private let summary: Comparison.Summary
     private let records: [Comparison.Record]
-    private let norms: [String]
-    private let seeds: [UInt64]
+    let norms: [String]
+    let seeds: [UInt64]
+    let layers: [Comparison.LayerRecord]
 
-    package init(_ summary: Comparison.Summary, records: [Comparison.Record]) {
+    package init(_ summary: Comparison.Summary, records: [Comparison.Record], layers: [Comparison.LayerRecord] = []) {
+        self.layers = layers
         self.summary = summary
         self.records = records
         var norms: [String] = []
@@ -168,13 +170,14 @@ package struct ComparisonReport {
                                 "Training error", summary: "On the minibatches as trained, averaged over a twentieth of a pass.",
                                 \.trainError)),
                     ]),
+                inside,
                 Page.Section(
                     "What was compared",
                     [
                         .list(norms.compactMap { Normalization(rawValue: $0) }.map { Self.explanation($0) }),
                         .row([.settings(.init("Training", training)), .settings(.init("Machine", machine))]),
                     ]),
-            ],
+            ].filter { !$0.blocks.isEmpty },
             footer: """
                 Made by \(code: "weightnorm compare"), after Salimans & Kingma, \
                 \(link: "Weight Normalization", to: "https://arxiv.org/abs/1602.07868") (2016), Figure 1.

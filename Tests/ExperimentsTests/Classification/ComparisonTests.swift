@@ -6,26 +6,6 @@ import Torch
 import Training
 import WeightNorm
 
-/// Runs the body with a folder that is removed afterwards.
-private func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = NSTemporaryDirectory() + "weightnorm-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
-}
-
-/// Images of noise in which the brightest row tells the class.
-private func rows(_ count: Int, seed: UInt64) -> ImageSet {
-    var random = Xoshiro256(seed: seed)
-    var images: [UInt8] = []
-    let labels = (0..<count).map { UInt8($0 % 10) }
-    for label in labels {
-        for row in 0..<12 {
-            for _ in 0..<12 { images.append(UInt8(random.next(below: 60)) + (row == Int(label) + 1 ? 190 : 0)) }
-        }
-    }
-    return ImageSet(images: images, labels: labels, rows: 12, columns: 12)
-}
-
 private func settings(epochs: Int = 2) -> ClassificationSettings {
     var settings = ClassificationSettings.quick
     settings.setWidth(0.05)
@@ -39,12 +19,12 @@ private func settings(epochs: Int = 2) -> ClassificationSettings {
 struct ComparisonTests {
     private func compare(
         _ norms: [Normalization], seeds: [UInt64] = [7], epochs: Int = 2, training: ImageSet, test: ImageSet
-    ) throws -> (runs: [Comparison.Run], records: [Comparison.Record], onDisk: [Comparison.Record]) {
+    ) throws -> (runs: [Comparison.Run], records: [Comparison.Record], onDisk: [Comparison.Record], layers: [Comparison.LayerRecord]) {
         try withFolder { path in
             let folder = try RunFolder.start(at: path, config: ["seed": 1])
             let comparison = Comparison(settings(epochs: epochs), normalizations: norms, seeds: seeds, thresholds: [0.5], device: .cpu)
             let (runs, records) = try comparison.run(training: training, test: test, into: folder) { _, _, _ in }
-            return (runs, records, try RunFolder.records(at: path))
+            return (runs, records, try RunFolder.records(at: path), try RunFolder.records(in: "layers.jsonl", at: path))
         }
     }
 
@@ -85,6 +65,90 @@ struct ComparisonTests {
         }
         let small = ImageSet(images: [UInt8](repeating: 0, count: 100 * 64), labels: [UInt8](repeating: 0, count: 100), rows: 8, columns: 8)
         #expect { try comparison.check(training: small) } throws: { "\($0)".contains("found 8 × 8") }
+    }
+
+    @Test("readings of every weight and the finished networks are kept, and an analysis of the folder finds them", arguments: [1, 300])
+    func networks(epochs: Int) throws {
+        let (training, test) = (rows(100, seed: 1), rows(50, seed: 2))
+        let norms: [Normalization] = [.normal, .weight, .weightAndMeanOnlyBatch, .batch, .fixedGain, .logWeight]
+        guard epochs == 1 else {
+            // A long run takes fewer readings a pass: one, and one at the start.
+            var settings = settings(epochs: epochs)
+            settings.batch = 100
+            try withFolder { path in
+                let comparison = Comparison(settings, normalizations: [.weight], seeds: [7], thresholds: [], device: .cpu)
+                _ = try comparison.run(
+                    training: training, test: rows(10, seed: 2), into: RunFolder.start(at: path, config: ["a": 1])
+                ) { _, _, _ in }
+                let layers = try RunFolder.records(Comparison.LayerRecord.self, in: "layers.jsonl", at: path)
+                #expect(layers.count == 10 * (epochs + 1))
+            }
+            return
+        }
+        try withFolder { path in
+            let comparison = Comparison(settings(epochs: epochs), normalizations: norms, seeds: [7], thresholds: [], device: .cpu)
+            let folder = try RunFolder.start(
+                at: path, config: Comparison.Configuration(data: "rows", training: training, comparison: comparison))
+            let (runs, _) = try comparison.run(training: training, test: test, into: folder) { _, _, _ in }
+
+            let layers = try RunFolder.records(Comparison.LayerRecord.self, in: "layers.jsonl", at: path)
+            #expect(layers.count == norms.count * 10 * 6, "10 weights, at the start and after each of the 5 steps")
+            for layer in layers {
+                #expect((layer.reading.angle == nil) == (layer.step == 0))
+                #expect(layer.step == 0 || (layer.reading.angle?.mean ?? 0) > 0, "every weight turns in every step")
+            }
+            let plain = layers.filter { $0.norm == "normal" && $0.step == 1 }
+            #expect(plain.count == 10 && plain.allSatisfy { abs($0.reading.effectiveStep.mean / 0.003 - 1) < 1e-14 })
+
+            // A loaded network answers as the trained one did.
+            for (norm, run) in zip(norms, runs) {
+                let network = ClassificationNetwork(settings(), channels: 1, normalization: norm, random: Generator(seed: 99))
+                try NetworkFile.load("\(path)/\(NetworkFile.name(norm: norm.rawValue, seed: 7))", into: network)
+                let batch = Batches.inOrder(test, size: 50)[0]
+                let answers = withoutGradients { network(ClassificationTrainer.input(batch), .inference).indexOfMaximum(along: 1) }
+                #expect((answers .!= batch.labels).sum().item() / 50 == run.testError, "\(norm)")
+            }
+            let analysis = try RunAnalysis(at: path)
+            #expect(analysis.normalizations == norms)
+            try analysis.check(training: training, data: "rows", norms: norms, seed: 7)
+            let options = NetworkAnalysis.Options(examples: 60, units: 3, layers: nil, seed: 7)
+            for norm in norms {
+                let found = try analysis.analyse(norm, seed: 7, options, training: training) { _, _ in }
+                #expect(
+                    found.layers.count == 10 && found.layers.allSatisfy { $0.improvementOfLargest.map { $0.lower >= 1 - 1e-9 } ?? true })
+            }
+            #expect { try analysis.check(training: test, data: "others", norms: [.weight], seed: 7) } throws: {
+                "\($0)".contains("others: expected the run's training images, 100 images of 12 × 12 pixels")
+            }
+            #expect { try analysis.check(training: training, data: "rows", norms: [.meanOnlyBatch], seed: 7) } throws: {
+                "\($0)".contains("found 'mean-only-batch'")
+            }
+            #expect { try analysis.check(training: training, data: "rows", norms: [.weight], seed: 8) } throws: {
+                "\($0)".contains("7, found 8")
+            }
+        }
+    }
+
+    @Test("a file of another network is refused with everything that does not fit, and nothing is changed")
+    func wrongNetwork() throws {
+        try withFolder { path in
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            let file = "\(path)/x.safetensors"
+            let dense = Dense(2, to: 3, random: Generator(seed: 1))
+            try Safetensors.write(
+                [("weight.direction", .ones([3, 2])), ("weight.gain", .ones([3])), ("extra", .ones([1])), ("bias", Tensor([1, 2, 3]))],
+                to: file)
+            #expect { try NetworkFile.load(file, into: dense) } throws: {
+                let message = "\($0)"
+                return message.contains("extra 'extra'") && message.contains("misshapen 'weight.gain': expected [3, 1], [1, 2] or [], found [3]")
+                    && message.contains("mistyped 'bias'")
+            }
+            try Safetensors.write([("weight.direction", .ones([3, 2]))], to: file)
+            #expect { try NetworkFile.load(file, into: dense) } throws: {
+                "\($0)".contains("missing 'weight.gain'") && "\($0)".contains("missing 'bias'")
+            }
+            #expect(dense.weight.direction.value.elements(as: Float.self) != [Float](repeating: 1, count: 6))
+        }
     }
 
     @Test("a loss that is not finite stops the comparison and says where")
@@ -142,14 +206,14 @@ struct ComparisonTests {
         let found = try compare(norms, seeds: [1, 2], training: rows(200, seed: 1), test: rows(100, seed: 2))
         let summary = Comparison.Summary(
             data: "rows", device: .cpu, settings: settings(), thresholds: [0.5, 0.25], runs: found.runs, seconds: 1)
-        let report = ComparisonReport(summary, records: found.records)
+        let report = ComparisonReport(summary, records: found.records, layers: found.layers)
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).html")
         defer { try? FileManager.default.removeItem(at: file) }
         try report.page.write(to: file)
         for scheme in [BrowserCheck.Scheme.light, .dark] {
             let seen = try await BrowserCheck.inspect(file, scheme: scheme)
             #expect(seen.errors.isEmpty && seen.requests.isEmpty)
-            for chart in ["Test error", "Training error"] {
+            for chart in ["Test error", "Training error", "Length of v", "Angle", "Length of v by layer"] {
                 let curves = seen.curves.filter { $0.chart.contains(": \(chart).") }
                 #expect(Set(curves.map(\.series)) == Set(norms.map(\.rawValue)))
                 #expect(curves.allSatisfy { $0.length > 0 && $0.isInside })

@@ -1,0 +1,109 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Torch
+import Training
+import WeightNorm
+
+/// `weightnorm analyze`: the covariance of the gradients in w and in v, for the networks of a run.
+struct Analyze: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what weight normalization does to the gradients of a run's networks.",
+        discussion: """
+            Takes the gradients of single training images in the networks that weightnorm compare trained, and shows for every layer: the eigenvalues \
+            and condition numbers of the gradients' covariance in w and in v, and how close w lies to the leading eigenvectors, beside what a \
+            direction drawn at random gives. Networks without weight normalization show what it would do to them. Writes analysis.html to look at \
+            and analysis.json into the run's folder.
+            """)
+
+    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm compare.", valueName: "run"))
+    var source = "runs/compare"
+
+    @Option(help: ArgumentHelp("Norms of the run to look at, separated by commas; without it all.", valueName: "list"))
+    var norms: String?
+
+    @Option(help: ArgumentHelp("Seed of the run to look at; without it the first.", valueName: "number"))
+    var seed: UInt64?
+
+    @Option(
+        help: ArgumentHelp(
+            "Training images whose gradients are taken; more than a unit has elements, else its condition number is left out.",
+            valueName: "number"))
+    var examples = 1000
+
+    @Option(help: ArgumentHelp("Layers to look at, such as features.7, separated by commas; without it all.", valueName: "list"))
+    var layers: String?
+
+    @Option(help: ArgumentHelp("The most units of a layer to look at, evenly spaced.", valueName: "number"))
+    var units = 32
+
+    @Option(
+        help: ArgumentHelp("The run's data set, if it lies elsewhere now: a name or a folder, as for compare.", valueName: "name-or-folder")
+    )
+    var data: String?
+
+    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Another folder for the results: new, empty, or of an earlier run, which is replaced.", valueName: "folder"))
+    var out: String?
+
+    func run() throws {
+        try require(examples, in: 2...10_000_000, option: "examples")
+        try require(units, in: 1...1_000_000, option: "units")
+        if let threads { try Runtime.setThreadCount(threads) }
+        let wanted = try norms.map { text in
+            try list(text, option: "norms", expected: "norms out of \(Normalization.allCases.map(\.rawValue).joined(separator: ", "))") {
+                Normalization(rawValue: $0)
+            }
+        }
+        let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
+        if let out, URL(fileURLWithPath: out).standardizedFileURL == URL(fileURLWithPath: source).standardizedFileURL {
+            throw ValidationError("--out: expected another folder than the run's, which is where the results go without it, found '\(out)'")
+        }
+
+        let analysis = try RunAnalysis(at: source)
+        let data = data ?? analysis.configuration.data
+        let training = try DataFolder.images(data, .training)
+        let normalizations = wanted ?? analysis.normalizations
+        let seed = seed ?? analysis.configuration.seeds.first ?? 0
+        try analysis.check(training: training, data: data, norms: normalizations, seed: seed)
+        guard examples <= training.count else {
+            throw ValidationError("--examples: expected at most the \(training.count) training images, found \(examples)")
+        }
+
+        let options = NetworkAnalysis.Options(examples: examples, units: units, layers: layers, seed: seed)
+        var display: ProgressDisplay?
+        let start = ContinuousClock.now
+        var networks: [RunAnalysis.Network] = []
+        for (index, normalization) in normalizations.enumerated() {
+            networks.append(
+                try analysis.analyse(normalization, seed: seed, options, training: training) { done, note in
+                    let shown = display ?? ProgressDisplay(label: "analyze", total: examples * normalizations.count, unit: "images")
+                    display = shown
+                    shown.update(done: index * examples + done, note: note)
+                })
+        }
+        display?.finish(note: "")
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        let summary = RunAnalysis.Summary(
+            analysis, data: data, examples: examples, seed: seed, networks: networks, seconds: seconds)
+        let report = AnalysisReport(summary)
+        // The run's folder is opened only now: a mistake or a break before leaves it as it was.
+        let folder =
+            try out.map { try RunFolder.start(at: $0, config: Configuration(run: source, examples: examples, seed: seed)) }
+            ?? RunFolder.reopen(at: source)
+        try folder.write(json: summary, named: "analysis.json")
+        try folder.write(Array(report.page.html().utf8), named: "analysis.html")
+        print(report.text)
+        print("The page is \(out ?? source)/analysis.html")
+    }
+
+    private struct Configuration: Encodable {
+        var command = "analyze"
+        let run: String
+        let examples: Int
+        let seed: UInt64
+    }
+}

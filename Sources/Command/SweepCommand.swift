@@ -1,0 +1,117 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Torch
+import Training
+import WeightNorm
+
+/// `weightnorm sweep`: how robust each norm is to the learning rate.
+struct SweepCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sweep",
+        abstract: "Train with several norms at several learning rates, and show how much the rate matters.",
+        discussion: """
+            Trains the network of weightnorm compare with each norm at each learning rate, from the same draws and on the same minibatches, and draws the \
+            final test error against the learning rate. A run whose loss is no longer finite ends there and is shown as diverged. The results go to \
+            a folder: report.html to look at, summary.json, metrics.jsonl and config.json.
+            """)
+
+    @Option(help: ArgumentHelp("'fashion-mnist', or a folder with four IDX files as MNIST has them.", valueName: "name-or-folder"))
+    var data = "fashion-mnist"
+
+    @Option(
+        help: ArgumentHelp(
+            "Norms, separated by commas, out of: \(Normalization.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "list"))
+    var norms = "normal,weight,batch,weight+mean-only-batch"
+
+    @Option(help: ArgumentHelp("Learning rates of the first half of a run, separated by commas.", valueName: "list"))
+    var rates = "0.0003,0.001,0.003,0.01,0.03,0.1"
+
+    @Option(help: ArgumentHelp("Seeds, separated by commas; every run is made with each.", valueName: "list"))
+    var seeds = "0"
+
+    @Option(help: ArgumentHelp("Training images to take, drawn once; all if there are no more.", valueName: "number"))
+    var images = 20_000
+
+    @Option(help: ArgumentHelp("Passes over them.", valueName: "number"))
+    var epochs = 1
+
+    @Option(help: ArgumentHelp("Width of the network as a part of the paper's 96 and 192 maps.", valueName: "factor"))
+    var width = 0.1667
+
+    @Option(help: ArgumentHelp("Probability of dropout after each pooling; the paper's wide network has 0.5.", valueName: "probability"))
+    var dropout = ClassificationSettings.quick.dropout
+
+    @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
+    var batch = ClassificationSettings.quick.batch
+
+    @Option(
+        help: ArgumentHelp("How far above a norm's best test error a rate may lie to count as good, as a part of 1.", valueName: "number"))
+    var within = 0.02
+
+    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX.", valueName: "name"))
+    var device = "cpu"
+
+    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Folder for the results: new, empty, or of an earlier run, which is replaced.", valueName: "folder"))
+    var out = "runs/sweep"
+
+    func run() throws {
+        let normalizations = try list(
+            norms, option: "norms", expected: "norms out of \(Normalization.allCases.map(\.rawValue).joined(separator: ", "))"
+        ) {
+            Normalization(rawValue: $0)
+        }
+        let rates = try list(rates, option: "rates", expected: "numbers above 0 and at most 1000") {
+            Double($0).flatMap { $0 > 0 && $0 <= 1000 ? $0 : nil }
+        }
+        let seeds = try list(seeds, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) }
+        try require(images, in: 2...1_000_000_000, option: "images")
+        try require(epochs, in: 1...100_000, option: "epochs")
+        try require(batch, in: 2...10_000, option: "batch")
+        try require(width, option: "width", expected: "a number above 0 and at most 16") { $0 > 0 && $0 <= 16 }
+        try require(dropout, option: "dropout", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 }
+        try require(within, option: "within", expected: "a number from 0 to 1") { $0 >= 0 && $0 <= 1 }
+        if let threads { try Runtime.setThreadCount(threads) }
+        let device = try Device(named: device)
+
+        var settings = ClassificationSettings.quick
+        settings.setWidth(width)
+        settings.dropout = dropout
+        settings.batch = batch
+        settings.epochs = epochs
+
+        let training = try DataFolder.images(data, .training).sample(images, seed: 0)
+        let test = try DataFolder.images(data, .test)
+        guard (test.rows, test.columns) == (training.rows, training.columns) else {
+            throw ValidationError(
+                "\(data): expected test images of \(training.rows) × \(training.columns) pixels as the training images, "
+                    + "found \(test.rows) × \(test.columns)")
+        }
+        let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: [], device: device)
+        try comparison.check(training: training)
+        let sweep = Sweep(comparison, rates: rates)
+        let folder = try RunFolder.start(at: out, config: Sweep.Configuration(data: data, training: training, sweep: sweep))
+
+        print("\(training.count) training and \(test.count) test images of \(data), \(training.rows) × \(training.columns) pixels")
+        print("Norms, in the order of the losses below: \(normalizations.map(\.rawValue).joined(separator: ", "))")
+        var display: ProgressDisplay?
+        let start = ContinuousClock.now
+        let runs = try sweep.run(training: training, test: test, into: folder) { done, total, note in
+            let shown = display ?? ProgressDisplay(label: "sweep", total: total)
+            display = shown
+            shown.update(done: done, note: note)
+        }
+        display?.finish()
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        let summary = Sweep.Summary(sweep: sweep, data: data, images: training.count, within: within, runs: runs, seconds: seconds)
+        let report = SweepReport(summary)
+        try folder.write(json: summary, named: "summary.json")
+        try folder.write(Array(report.page.html().utf8), named: "report.html")
+        print(report.text)
+        print("The report is \(out)/report.html")
+    }
+}

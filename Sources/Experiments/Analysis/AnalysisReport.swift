@@ -1,0 +1,228 @@
+import Foundation
+import WeightNorm
+
+/// How an analysis is shown: a table for the terminal, a page for the browser.
+package struct AnalysisReport {
+    private let summary: RunAnalysis.Summary
+    private var networks: [RunAnalysis.Network] { summary.networks }
+    /// The layers of any network: their shapes are the same in all.
+    private var layers: [NetworkAnalysis.Layer] { networks.first?.layers ?? [] }
+
+    package init(_ summary: RunAnalysis.Summary) { self.summary = summary }
+
+    // MARK: - For the terminal
+
+    /// The table as lines of text.
+    package var text: String {
+        let headings = ["norm", "λ₁/λd of C", "of D", "C/D", "drawn C/D", "|cos| of w", "drawn"]
+        let cells =
+            [headings]
+            + networks.map { network in
+                [
+                    network.norm, Self.short(middle(network) { $0.gradientCondition?.median }),
+                    Self.short(middle(network) { $0.directionCondition?.median }), Self.short(middle(network) { $0.improvement?.median }),
+                    Self.short(middle(network) { $0.improvementOfDrawn?.median }), Self.short(middle(network) { $0.cosines.first?.median }),
+                    Self.short(middle(network) { $0.drawnCosine }),
+                ]
+            }
+        let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+        var lines = cells.map { row in
+            row.enumerated().map { column, cell in
+                let space = String(repeating: " ", count: widths[column] - cell.count)
+                return column == 0 ? cell + space : space + cell
+            }.joined(separator: "  ")
+        }
+        lines.insert(String(repeating: "-", count: lines[0].count), at: 1)
+        lines.append("")
+        lines.append(
+            "Medians over the layers of the medians over their units. C: covariance of single images' gradients in w; D: the same in v.")
+        lines.append("drawn: with a drawn direction in place of w. |cos|: between w and the eigenvector of C with the largest eigenvalue.")
+        lines += summary.warnings
+        return lines.joined(separator: "\n")
+    }
+
+    private func middle(_ network: RunAnalysis.Network, _ value: (NetworkAnalysis.Layer) -> Double?) -> Double? {
+        let values = network.layers.compactMap(value)
+        return values.isEmpty ? nil : Comparison.median(values)
+    }
+
+    private static func short(_ value: Double?) -> String {
+        guard let value, value.isFinite else { return "–" }
+        if value >= 10_000 {
+            let exponent = Int(log10(value).rounded(.down))
+            return NumberText.fixed(value / pow(10, Double(exponent)), decimals: 1) + "×" + NumberText.powerOfTen(exponent)
+        }
+        return value >= 100 ? NumberText.fixed(value, decimals: 0) : NumberText.fixed(value, decimals: value >= 10 ? 1 : 2)
+    }
+
+    // MARK: - The page
+
+    package var page: Page {
+        Page(
+            "What weight normalization does to the gradients",
+            lead: """
+                The gradients of \(summary.examples) single images in \(networks.count == 1 ? "a network" : "\(networks.count) networks"), trained \
+                for \(summary.epochs == 1 ? "one pass" : "\(summary.epochs) passes") over \(summary.data): how unequal they are in different \
+                directions, before and after weight normalization takes off the direction of w.
+                """,
+            sections: [Page.Section("The answer", answer)] + networks.map { details($0) } + [about],
+            footer: """
+                Made by \(code: "weightnorm analyze"), after Salimans & Kingma, \
+                \(link: "Weight Normalization", to: "https://arxiv.org/abs/1602.07868") (2016), §2.1.
+                """)
+    }
+
+    private var answer: [Page.Block] {
+        var blocks: [Page.Block] = summary.warnings.map { .prose("\(strong: "Note:") \($0).") }
+        blocks.append(
+            .prose(
+                """
+                For each output unit, C is the covariance over the images of the loss's gradient in its weight vector w. With w = g·v/‖v‖ \
+                the gradient in v has the covariance D = (g²/‖v‖²)·M·C·M, where M takes off the direction of w. The paper argues that w lies \
+                close to a leading eigenvector of C, so that taking it off brings the eigenvalues closer together. For networks without \
+                weight normalization, D is what it would be with v = w. The grey lines show the same for directions drawn at random.
+                """))
+        blocks.append(
+            .row([
+                .chart(
+                    byLayer(
+                        "Does w lie along the leading eigenvector of C?",
+                        summary: "|cos| of the angle between them: 1 means along it, 0 at a right angle. Medians over the units.",
+                        Axis("|cos|", minimum: 0, maximum: 1), drawn: ("drawn direction", { $0.drawnCosine })
+                    ) { $0.cosines.first?.median }),
+                .chart(
+                    byLayer(
+                        "Is D better conditioned than C?",
+                        summary: "Condition number of C divided by that of D: 1 means no better. Medians over the units.",
+                        Axis("Ratio of condition numbers", scale: .logarithmic),
+                        drawn: ("drawn direction", { layer in drawnImprovement(layer.path) })
+                    ) { $0.improvement?.median }),
+            ]))
+        blocks.append(
+            .row([
+                .chart(
+                    byLayer(
+                        "Condition number of C", summary: "Largest eigenvalue divided by the smallest. Medians over the units.",
+                        Axis("λ₁/λd", scale: .logarithmic)
+                    ) { $0.gradientCondition?.median }),
+                .chart(
+                    byLayer(
+                        "Share of the leading eigenvalue", summary: "λ₁ as a part of C's trace. Medians over the units.",
+                        Axis("λ₁ / trace", format: .percent, minimum: 0)
+                    ) { $0.leadingShare?.median }),
+            ]))
+        return blocks
+    }
+
+    /// The mean over the networks: what a drawn direction gives depends little on the norm.
+    private func drawnImprovement(_ path: String) -> Double? {
+        let values = networks.compactMap { $0.layers.first { $0.path == path }?.improvementOfDrawn?.median }
+        return values.isEmpty ? nil : Comparison.median(values)
+    }
+
+    private func byLayer(
+        _ title: String, summary: Prose, _ axis: Axis, drawn: (name: String, value: (NetworkAnalysis.Layer) -> Double?)? = nil,
+        _ value: (NetworkAnalysis.Layer) -> Double?
+    ) -> Chart {
+        func points(_ layers: [NetworkAnalysis.Layer], _ value: (NetworkAnalysis.Layer) -> Double?) -> [Series.Point] {
+            layers.enumerated().compactMap { index, layer in value(layer).map { Series.Point(Double(index + 1), $0) } }
+        }
+        var series = networks.enumerated().map { index, network in
+            Series(network.norm, points: points(network.layers, value), colour: .slot(index), markers: .all)
+        }
+        if let drawn {
+            series.append(Series(drawn.name, points: points(layers, drawn.value), colour: .muted, style: .dashed, markers: .none))
+        }
+        return Chart(title, summary: summary, x: Axis("Layer", minimum: 1), y: axis, series: series, height: 260)
+    }
+
+    private func details(_ network: RunAnalysis.Network) -> Page.Section {
+        let charts = network.layers.enumerated().map { index, layer in
+            Page.Block.chart(
+                Chart(
+                    "\(index + 1): \(layer.path)", x: Axis("Eigenvalue, the largest first", scale: .logarithmic),
+                    y: Axis("λ / λ₁", scale: .logarithmic),
+                    series: [
+                        Series("C", points: Self.points(layer.gradientSpectrum), colour: .slot(0)),
+                        Series("D", points: Self.points(layer.directionSpectrum), colour: .slot(1)),
+                    ], height: 170))
+        }
+        return Page.Section(
+            "In detail: \(network.norm)",
+            [
+                .table(table(network)),
+                .prose("Spectra of C and D, each divided by its largest eigenvalue; medians over the units of a layer."),
+                .row(charts),
+            ])
+    }
+
+    /// Eigenvalues within rounding of zero have no place on a logarithmic axis.
+    private static func points(_ spectrum: [Double]) -> [Series.Point] {
+        let floor = UnitSpectra.rounding(spectrum)
+        return spectrum.enumerated().filter { $0.element > floor }.map { Series.Point(Double($0.offset + 1), $0.element) }
+    }
+
+    private func table(_ network: RunAnalysis.Network) -> Table {
+        func cell(_ quartiles: Quartiles?, alone: Bool = false) -> Table.Cell {
+            guard let quartiles, quartiles.median.isFinite else { return .missing }
+            guard !alone, quartiles.lower.isFinite, quartiles.upper.isFinite else { return .text(Self.short(quartiles.median)) }
+            return .text("\(Self.short(quartiles.median)) (\(Self.short(quartiles.lower))–\(Self.short(quartiles.upper)))")
+        }
+        return Table(
+            "Medians over the units, in parentheses the quartiles",
+            columns: [
+                .init("Layer", isNumeric: false), .init("d"), .init("λ₁/λd of C"), .init("λ₁/λd₋₁ of D"), .init("C / D"),
+                .init("…by λ₁ alone"), .init("C / D, drawn"), .init("|cos|"), .init("|cos|, drawn"), .init("λ₁ / trace"), .init("g²/‖v‖²"),
+            ],
+            rows: network.layers.map { layer in
+                [
+                    .text(layer.path), .text("\(layer.elements)"), cell(layer.gradientCondition, alone: true),
+                    cell(layer.directionCondition, alone: true),
+                    cell(layer.improvement), cell(layer.improvementOfLargest, alone: true), cell(layer.improvementOfDrawn),
+                    cell(layer.cosines.first),
+                    .text(Self.short(layer.drawnCosine)), cell(layer.leadingShare, alone: true), cell(layer.scale, alone: true),
+                ]
+            },
+            footnotes: layersWithFewUnits(network))
+    }
+
+    private func layersWithFewUnits(_ network: RunAnalysis.Network) -> [Prose] {
+        let partial = network.layers.filter { $0.unitsAnalysed < $0.units }
+        guard !partial.isEmpty else { return [] }
+        let counts = partial.map { "\($0.path) \($0.unitsAnalysed) of \($0.units)" }.joined(separator: ", ")
+        return [Prose("Of some layers not all units were looked at: \(counts).")]
+    }
+
+    private var about: Page.Section {
+        let seconds = NumberText.fixed(summary.seconds, decimals: 0)
+        return Page.Section(
+            "How it was measured",
+            [
+                .list([
+                    """
+                    Each image goes through the network alone, as in use: without noise and dropout, and with running averages for batch \
+                    statistics; in float64. The weights are those after the last step.
+                    """,
+                    """
+                    The factor g²/‖v‖² scales all eigenvalues of a unit's D alike, so it does not change its condition number: what does is M \
+                    alone. D is exactly zero along w; its eigenvalues are those at a right angle to w, of which there are d − 1.
+                    """,
+                    """
+                    They lie between those of C (λ₁ of C, λ₁ of M·C·M, λ₂ of C, …), so the ratio is at least 1 whatever direction is taken \
+                    off; how much of it comes from the largest eigenvalue stands in its own column.
+                    """,
+                    """
+                    A covariance from N images for d elements overstates how unequal the eigenvalues are, the more the closer N is to d. An \
+                    eigenvalue of no more than d·2⁻⁵² of the largest is rounding; then there is no condition number.
+                    """,
+                ]),
+                .settings(
+                    .init(
+                        "Settings",
+                        [
+                            ("Run", summary.run), ("Images", "\(summary.examples) of \(summary.data)"), ("Seed", "\(summary.seed)"),
+                            ("libtorch", "\(summary.libtorch), \(summary.processor), \(summary.threads) threads"), ("Time", "\(seconds) s"),
+                        ])),
+            ])
+    }
+}

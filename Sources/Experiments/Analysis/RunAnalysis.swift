@@ -1,0 +1,115 @@
+package import Datasets
+import Torch
+import Training
+package import WeightNorm
+
+/// The analysis of the networks in a comparison's folder.
+package struct RunAnalysis {
+    package let path: String
+    package let configuration: Comparison.Configuration
+
+    /// Reads what the run in a folder was; a seed and norms are chosen in ``analyse(_:seed:_:training:progress:)``.
+    ///
+    /// - Throws: ``NetworkAnalysis/Failure`` if the folder is no comparison's.
+    package init(at path: String) throws {
+        self.path = path
+        let found: Comparison.Configuration
+        do {
+            found = try RunFolder.read(named: "config.json", at: path)
+        } catch let error as FileError {
+            throw NetworkAnalysis.Failure("expected the folder of a run of weightnorm compare: \(error)")
+        }
+        guard found.command == "compare" else {
+            throw NetworkAnalysis.Failure("\(path): expected a run of weightnorm compare, found one of weightnorm \(found.command)")
+        }
+        configuration = found
+    }
+
+    /// What was found in one network.
+    package struct Network: Codable, Equatable, Sendable {
+        package var norm: String
+        package var seed: UInt64
+        package var layers: [NetworkAnalysis.Layer]
+    }
+
+    /// The whole, as it stands in `analysis.json`.
+    package struct Summary: Codable, Equatable, Sendable {
+        package var run: String
+        package var data: String
+        package var examples: Int
+        package var seed: UInt64
+        package var epochs: Int
+        package var networks: [Network]
+        package var warnings: [String]
+        package var seconds: Double
+        package var libtorch: String
+        package var processor: String
+        package var threads: Int
+
+        package init(_ analysis: RunAnalysis, data: String, examples: Int, seed: UInt64, networks: [Network], seconds: Double) {
+            run = analysis.path
+            self.data = data
+            self.examples = examples
+            self.seed = seed
+            epochs = analysis.configuration.settings.epochs
+            self.networks = networks
+            warnings = Summary.warnings(networks.flatMap(\.layers), examples: examples)
+            self.seconds = seconds
+            libtorch = Runtime.libtorchVersion
+            processor = Runtime.processorCapability
+            threads = Runtime.threadCount
+        }
+
+        private static func warnings(_ layers: [NetworkAnalysis.Layer], examples: Int) -> [String] {
+            var names: [String] = []
+            for layer in layers where layer.isRankDeficient && !names.contains(layer.path) { names.append(layer.path) }
+            guard let most = layers.filter(\.isRankDeficient).map(\.elements).max() else { return [] }
+            return [
+                "\(examples) examples are too few for the covariance of \(names.joined(separator: ", ")): condition numbers are left out "
+                    + "where a unit has as many elements; take more than \(most) --examples for all"
+            ]
+        }
+    }
+
+    /// Throws unless the images are those that the run was made with, and the seed and norms are among the run's.
+    package func check(training: ImageSet, data: String, norms: [Normalization], seed: UInt64) throws {
+        guard let expected = configuration.training else {
+            throw NetworkAnalysis.Failure(
+                "\(path): expected a run whose networks were kept, found one of an earlier version; run weightnorm compare again")
+        }
+        let found = ImageSummary(training)
+        guard found == expected else {
+            throw NetworkAnalysis.Failure("\(data): expected the run's training images, \(expected), found \(found)")
+        }
+        for norm in norms where !configuration.norms.contains(norm.rawValue) {
+            throw NetworkAnalysis.Failure(
+                "norm: expected one of the run's, \(configuration.norms.joined(separator: ", ")), found '\(norm.rawValue)'")
+        }
+        guard configuration.seeds.contains(seed) else {
+            let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
+            throw NetworkAnalysis.Failure("seed: expected one of the run's, \(seeds), found \(seed)")
+        }
+    }
+
+    /// The run's norms.
+    package var normalizations: [Normalization] { configuration.norms.compactMap { Normalization(rawValue: $0) } }
+
+    /// Loads a finished network and analyses it in float64, on single training images: the same for every norm, in an order that depends on the
+    /// seed alone. Each image goes through the network as in use: no noise, no dropout, running averages for batch statistics.
+    package func analyse(
+        _ normalization: Normalization, seed: UInt64, _ options: NetworkAnalysis.Options, training: ImageSet,
+        progress: (_ examples: Int, _ note: String) -> Void
+    ) throws -> Network {
+        let network = ClassificationNetwork(
+            configuration.settings, channels: 1, normalization: normalization, type: .float64, random: Generator(seed: seed))
+        try NetworkFile.load("\(path)/\(NetworkFile.name(norm: normalization.rawValue, seed: seed))", into: network)
+        let images = Batches.shuffled(training, size: 1, seed: seed, epoch: 0)
+        let layers = try NetworkAnalysis.analyse(network, options) { example in
+            let batch = images[example]
+            return network(ClassificationTrainer.input(batch).converted(to: .float64), .inference).softmaxCrossEntropy(labels: batch.labels)
+        } progress: {
+            progress($0, "\(normalization.rawValue): \($1)")
+        }
+        return Network(norm: normalization.rawValue, seed: seed, layers: layers)
+    }
+}

@@ -1,0 +1,134 @@
+package import Datasets
+package import Torch
+package import WeightNorm
+
+// What a comparison writes to its folder.
+
+extension Comparison {
+    /// A point of a run, as it stands in `metrics.jsonl`.
+    package struct Record: Codable, Equatable, Sendable {
+        package var norm: String
+        package var seed: UInt64
+        /// The learning rate of the first half of the run.
+        package var learningRate: Double?
+        /// Steps of the optimizer done.
+        package var step: Int
+        /// Passes over the training set done, in parts.
+        package var epoch: Double
+        /// Mean loss (nats) and share of wrong answers on the minibatches since the record before, under noise and dropout.
+        package var trainLoss: Double?
+        package var trainError: Double?
+        /// The share of wrong answers on the test set.
+        package var testError: Double?
+    }
+
+    /// What one weight looked like at a time, as it stands in `layers.jsonl`.
+    package struct LayerRecord: Codable, Equatable, Sendable {
+        package var norm: String
+        package var seed: UInt64
+        /// Steps of the optimizer done; 0 after the initialization.
+        package var step: Int
+        package var epoch: Double
+        package var reading: WeightReading
+    }
+
+    /// What a comparison began with, as it stands in `config.json`.
+    package struct Configuration: Codable, Equatable, Sendable {
+        package var command = "compare"
+        package var data: String
+        /// Nil in the folders of version 0.1.0 before it wrote this.
+        package var training: ImageSummary?
+        package var norms: [String]
+        package var seeds: [UInt64]
+        package var device: String
+        package var settings: ClassificationSettings
+
+        package init(data: String, training: ImageSet, comparison: Comparison) {
+            self.data = data
+            self.training = ImageSummary(training)
+            norms = comparison.normalizations.map(\.rawValue)
+            seeds = comparison.seeds
+            device = comparison.device.description
+            settings = comparison.settings
+        }
+    }
+
+    /// A finished run, as it stands in `summary.json`.
+    package struct Run: Codable, Equatable, Sendable {
+        package var norm: String
+        package var seed: UInt64
+        package var epochs: Int
+        package var steps: Int
+        package var parameters: Int
+        package var learningRate: Double
+        /// The share of wrong answers on the training minibatches of the last twentieth of a pass, under noise and dropout.
+        package var trainError: Double
+        package var trainLoss: Double
+        package var testError: Double
+        /// The median over all steps but the first ten.
+        package var millisecondsPerStep: Double
+        /// The median over the steps of this norm's time divided by that of "normal" at the same step.
+        package var costRelativeToNormal: Double?
+        /// The time in passes at which the test error was first seen under each threshold.
+        package var firstEpochUnder: [String: Double]
+        /// Output units that did not vary over the images of the initialization, and were left as they were.
+        package var constantUnits: Int
+        /// The step at which the loss was found not to be finite, where the run ended; its errors are NaN.
+        package var divergedAtStep: Int?
+    }
+
+    /// The whole result, as it stands in `summary.json`.
+    package struct Summary: Codable, Equatable, Sendable {
+        package var data: String
+        package var device: String
+        package var threads: Int
+        package var libtorch: String
+        package var processor: String
+        package var settings: ClassificationSettings
+        /// The test errors of `firstEpochUnder`.
+        package var thresholds: [Double]
+        package var runs: [Run]
+        package var seconds: Double
+
+        package init(
+            data: String, device: Device, settings: ClassificationSettings, thresholds: [Double], runs: [Run], seconds: Double
+        ) {
+            self.data = data
+            self.device = device.description
+            threads = Runtime.threadCount
+            libtorch = Runtime.libtorchVersion
+            processor = Runtime.processorCapability
+            self.settings = settings
+            self.thresholds = thresholds
+            self.runs = runs
+            self.seconds = seconds
+        }
+    }
+}
+
+/// Which images a run was made with, to be recognized later.
+package struct ImageSummary: Codable, Equatable, Sendable {
+    package var count: Int
+    package var rows: Int
+    package var columns: Int
+    /// The 64-bit FNV-1a hash of all pixels, then all labels, in hexadecimal digits.
+    package var hash: String
+
+    package init(_ images: ImageSet) {
+        count = images.count
+        rows = images.rows
+        columns = images.columns
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for bytes in [images.images, images.labels] {
+            bytes.withUnsafeBufferPointer { buffer in
+                for byte in buffer { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            }
+        }
+        let digits = String(hash, radix: 16)
+        self.hash = String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+extension ImageSummary: CustomStringConvertible {
+    package var description: String { "\(count) images of \(rows) × \(columns) pixels (\(hash))" }
+}

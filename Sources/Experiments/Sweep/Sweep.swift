@@ -1,0 +1,124 @@
+package import Datasets
+import Torch
+package import Training
+import WeightNorm
+
+/// The same comparison at several learning rates: how much each norm cares which one is taken.
+package struct Sweep {
+    private var comparison: Comparison
+    /// From the smallest to the largest.
+    package let rates: [Double]
+
+    /// A sweep of a comparison, which must have been checked against its images, over the rates.
+    package init(_ comparison: Comparison, rates: [Double]) {
+        self.comparison = comparison
+        self.comparison.goesOnAfterDivergence = true
+        self.comparison.keepsNetworks = false
+        // The curves are not what is asked for: the test error is taken when a pass is done.
+        self.comparison.evaluations = 1
+        self.rates = rates.sorted()
+    }
+
+    /// What a sweep began with, as it stands in `config.json`.
+    package struct Configuration: Codable, Equatable, Sendable {
+        package var command = "sweep"
+        package var data: String
+        package var training: ImageSummary
+        package var norms: [String]
+        package var rates: [Double]
+        package var seeds: [UInt64]
+        package var device: String
+        package var settings: ClassificationSettings
+
+        package init(data: String, training: ImageSet, sweep: Sweep) {
+            self.data = data
+            self.training = ImageSummary(training)
+            norms = sweep.comparison.normalizations.map(\.rawValue)
+            rates = sweep.rates
+            seeds = sweep.comparison.seeds
+            device = sweep.comparison.device.description
+            settings = sweep.comparison.settings
+        }
+    }
+
+    /// The whole result, as it stands in `summary.json`.
+    package struct Summary: Codable, Equatable, Sendable {
+        package var data: String
+        package var images: Int
+        package var rates: [Double]
+        /// How far above a norm's best error a rate may lie to count among the good ones, as a share of images.
+        package var within: Double
+        package var results: [NormResult]
+        package var comparison: Comparison.Summary
+
+        package init(sweep: Sweep, data: String, images: Int, within: Double, runs: [Comparison.Run], seconds: Double) {
+            self.data = data
+            self.images = images
+            rates = sweep.rates
+            self.within = within
+            results = sweep.comparison.normalizations.compactMap { norm in
+                NormResult(norm.rawValue, rates: sweep.rates, runs: runs.filter { $0.norm == norm.rawValue }, within: within)
+            }
+            comparison = Comparison.Summary(
+                data: data, device: sweep.comparison.device, settings: sweep.comparison.settings, thresholds: [], runs: runs,
+                seconds: seconds)
+        }
+    }
+
+    /// How one norm fared over the rates.
+    package struct NormResult: Codable, Equatable, Sendable {
+        package var norm: String
+        /// Of the rates, in their order: the mean test error over the seeds; nil where a seed diverged.
+        package var errors: [Double?]
+        /// The rate with the lowest mean test error, and that error; nil if every rate diverged.
+        package var bestRate: Double?
+        package var bestError: Double?
+        /// The ends of the unbroken row of rates around the best one whose mean error is at most `within` above its.
+        package var goodFrom: Double?
+        package var goodTo: Double?
+
+        /// The result of a norm's runs at the given rates.
+        package init(_ norm: String, rates: [Double], runs: [Comparison.Run], within: Double) {
+            self.norm = norm
+            errors = rates.map { rate in
+                let errors = runs.filter { $0.learningRate == rate }.map(\.testError)
+                guard !errors.isEmpty, errors.allSatisfy(\.isFinite) else { return nil }
+                return errors.reduce(0, +) / Double(errors.count)
+            }
+            let known = errors.enumerated().compactMap { index, error in error.map { (index, $0) } }
+            guard let best = known.min(by: { $0.1 < $1.1 }) else { return }
+            let errors = errors
+            let isGood = { (index: Int) in errors[index].map { $0 <= best.1 + within } ?? false }
+            var (first, last) = (best.0, best.0)
+            while first > 0, isGood(first - 1) { first -= 1 }
+            while last < rates.count - 1, isGood(last + 1) { last += 1 }
+            (bestRate, bestError, goodFrom, goodTo) = (rates[best.0], best.1, rates[first], rates[last])
+        }
+    }
+
+    /// Trains all norms and seeds at one rate after the other; `progress` gets each step.
+    package func run(
+        training: ImageSet, test: ImageSet, into folder: RunFolder, progress: (_ done: Int, _ total: Int, _ note: String) -> Void
+    ) throws -> [Comparison.Run] {
+        var runs: [Comparison.Run] = []
+        for (index, rate) in rates.enumerated() {
+            var comparison = comparison
+            comparison.settings.setLearningRate(rate)
+            runs += try comparison.run(training: training, test: test, into: folder) { done, total, note in
+                progress(index * total + done, total * rates.count, "rate \(NumberText.general(rate)), \(note)")
+            }.runs
+        }
+        return runs
+    }
+}
+
+extension ImageSet {
+    /// Some of the images, in an order that depends on the seed alone; all of them, in their own order, if there are no more.
+    package func sample(_ count: Int, seed: UInt64) -> ImageSet {
+        guard count < self.count else { return self }
+        let size = rows * columns
+        let chosen = permutation(count: self.count, seed: seed, epoch: 0).prefix(count).map { Int($0) }
+        return ImageSet(
+            images: chosen.flatMap { images[$0 * size..<($0 + 1) * size] }, labels: chosen.map { labels[$0] }, rows: rows, columns: columns)
+    }
+}

@@ -1,0 +1,155 @@
+import Foundation
+import WeightNorm
+
+/// How a sweep is shown: a table for the terminal, a page for the browser.
+package struct SweepReport {
+    private let summary: Sweep.Summary
+    private var runs: [Comparison.Run] { summary.comparison.runs }
+    private var seeds: Int { Set(runs.map(\.seed)).count }
+
+    package init(_ summary: Sweep.Summary) { self.summary = summary }
+
+    private static func percent(_ error: Double?) -> String { error.map { NumberText.fixed($0 * 100, decimals: 2) + " %" } ?? "diverged" }
+
+    private func range(_ result: Sweep.NormResult) -> String {
+        guard let from = result.goodFrom, let to = result.goodTo else { return "–" }
+        return from == to ? NumberText.general(from) : "\(NumberText.general(from)) – \(NumberText.general(to))"
+    }
+
+    private func factor(_ result: Sweep.NormResult) -> String {
+        guard let from = result.goodFrom, let to = result.goodTo else { return "–" }
+        return NumberText.general((to / from * 10).rounded() / 10) + "×"
+    }
+
+    private var within: String { NumberText.general(summary.within * 100) }
+
+    // MARK: - For the terminal
+
+    /// The table as lines of text.
+    package var text: String {
+        let headings = ["norm"] + summary.rates.map(NumberText.general) + ["best rate", "rates within \(within) points", "factor"]
+        let cells =
+            [headings]
+            + summary.results.map { result in
+                [result.norm] + result.errors.map(Self.percent)
+                    + [result.bestRate.map(NumberText.general) ?? "–", range(result), factor(result)]
+            }
+        let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+        var lines = cells.map { row in
+            row.enumerated().map { column, cell in
+                let space = String(repeating: " ", count: widths[column] - cell.count)
+                return column == 0 ? cell + space : space + cell
+            }.joined(separator: "  ")
+        }
+        lines.insert(String(repeating: "-", count: lines[0].count), at: 1)
+        lines.append("")
+        lines.append(
+            "Test error after the last step at each learning rate\(seeds > 1 ? ", mean over \(seeds) seeds" : "")"
+                + "; diverged: the loss of \(seeds > 1 ? "at least one seed" : "the run") was not finite.")
+        return lines.joined(separator: "\n")
+    }
+
+    // MARK: - The page
+
+    package var page: Page {
+        let settings = summary.comparison.settings
+        return Page(
+            "Robustness to the learning rate",
+            lead: """
+                One convolutional network, trained \(summary.results.count == 1 ? "in one way" : "in \(summary.results.count) ways") on \
+                \(summary.images) images of \(summary.data) at \(summary.rates.count) learning rates, each from the same draws and on the same \
+                minibatches. A flat curve means that the rate matters little.
+                """,
+            sections: [
+                Page.Section(
+                    "Test error against the learning rate",
+                    [.chart(chart), .table(table), .table(errors)]),
+                Page.Section(
+                    "What was done",
+                    [
+                        .row([
+                            .settings(
+                                .init(
+                                    "Training",
+                                    [
+                                        ("Images", "\(summary.images) of \(summary.data)"), ("Passes", "\(settings.epochs)"),
+                                        ("Minibatch", "\(settings.batch)"), ("Maps", "\(settings.firstMaps) and \(settings.secondMaps)"),
+                                        ("Dropout", NumberText.general(settings.dropout)),
+                                        ("Learning rate", "constant, then linear to 0 in the second half"),
+                                        ("Seeds", Set(runs.map(\.seed)).sorted().map { "\($0)" }.joined(separator: ", ")),
+                                    ])),
+                            .settings(
+                                .init(
+                                    "Machine",
+                                    [
+                                        ("Device", summary.comparison.device), ("Threads", "\(summary.comparison.threads)"),
+                                        ("Vector instructions", summary.comparison.processor), ("libtorch", summary.comparison.libtorch),
+                                        ("Time for all", NumberText.fixed(summary.comparison.seconds / 60, decimals: 1) + " min"),
+                                    ])),
+                        ])
+                    ]),
+            ],
+            footer: """
+                Made by \(code: "weightnorm sweep"), after Salimans & Kingma, \
+                \(link: "Weight Normalization", to: "https://arxiv.org/abs/1602.07868") (2016), §2.1.
+                """)
+    }
+
+    private var chart: Chart {
+        let diverged = runs.filter { !$0.testError.isFinite }
+        var series: [Series] = []
+        for (index, result) in summary.results.enumerated() {
+            let means = zip(summary.rates, result.errors).compactMap { rate, error in error.map { Series.Point(rate, $0) } }
+            series.append(Series(result.norm, points: means, colour: .slot(index), markers: .all))
+            if seeds > 1 {
+                let single = runs.filter { $0.norm == result.norm && $0.testError.isFinite }.map {
+                    Series.Point($0.learningRate, $0.testError)
+                }
+                series.append(
+                    Series(result.norm, points: single, colour: .slot(index), style: .points, markers: .none, isInLegend: false))
+            }
+            let lost = Set(diverged.filter { $0.norm == result.norm }.map(\.learningRate)).sorted()
+            if !lost.isEmpty {
+                // At the top, as the error of a network that answers nothing; a little beside each other, so that none hides another.
+                let width = (summary.rates.last ?? 1) / (summary.rates.first ?? 1)
+                let shift = pow(width, 0.012 * (Double(index) - Double(summary.results.count - 1) / 2))
+                series.append(
+                    Series(
+                        "\(result.norm), diverged", points: lost.map { Series.Point($0 * shift, 1) }, colour: .slot(index), style: .points))
+            }
+        }
+        return Chart(
+            "Test error",
+            summary: """
+                After the last step, without noise and dropout.\(seeds > 1 ? " Lines: means over \(seeds) seeds; dots: single seeds." : "")\
+                \(diverged.isEmpty ? "" : " Diverged runs, whose loss was not finite, stand at 100 %, beside each other.")
+                """,
+            x: Axis("Learning rate", scale: .logarithmic), y: Axis("Test error", scale: .logarithmic, format: .percent), series: series,
+            height: 360)
+    }
+
+    private var table: Table {
+        Table(
+            "The best learning rate of each norm, and how wide the choice is",
+            columns: [
+                .init("Norm", isNumeric: false), .init("Best rate"), .init("Test error there", best: .lowest),
+                .init("Rates within \(within) points"), .init("Factor between them", best: .highest),
+            ],
+            rows: summary.results.map { result in
+                [
+                    .text(result.norm), result.bestRate.map { .text(NumberText.general($0)) } ?? .missing,
+                    result.bestError.map { .number($0 * 100, decimals: 2, suffix: " %") } ?? .missing, .text(range(result)),
+                    result.goodFrom.flatMap { from in result.goodTo.map { .number($0 / from, decimals: 1, suffix: "×") } } ?? .missing,
+                ]
+            })
+    }
+
+    private var errors: Table {
+        Table(
+            "Test error at each learning rate\(seeds > 1 ? ": mean over \(seeds) seeds" : "")",
+            columns: [.init("Norm", isNumeric: false)] + summary.rates.map { .init(NumberText.general($0), best: .lowest) },
+            rows: summary.results.map { result in
+                [.text(result.norm)] + result.errors.map { $0.map { .number($0 * 100, decimals: 2, suffix: " %") } ?? .text("diverged") }
+            })
+    }
+}

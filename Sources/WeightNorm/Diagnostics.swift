@@ -1,0 +1,166 @@
+import Foundation
+package import Torch
+
+/// Reads, in the course of a training, what the paper's §2 speaks of: how long v is, what g is, how far a step goes, and how far w turns.
+///
+///     let observer = WeightObserver(network)  // after data-dependent initialization; its first reading is the start
+///     …
+///     for reading in observer.read(rate: 0.003) { print(reading.path, reading.directionNorm.mean, reading.angle?.mean ?? 0) }
+///
+/// A reading takes a few operators a weight and one transfer from the device for all of them; between readings it costs nothing but the
+/// memory of one copy of the weights. It holds the weights that the module had when it was made: after ``Module/foldWeights()`` or another change
+/// of their form, make a new one.
+public final class WeightObserver {
+    private struct Entry {
+        let path: String
+        let weight: Weight
+        let units: OutputUnits
+        var previous: Directions?
+    }
+
+    /// Where the units of a weight point.
+    private struct Directions {
+        /// w/‖w‖, `[units, elements]`.
+        let vectors: Tensor
+        /// 1, or 0 for a unit of length 0, `[units]`.
+        let exist: Tensor
+    }
+
+    private var entries: [Entry]
+
+    /// An observer of every weight of the module; one that is shared is read once, at its first path.
+    ///
+    /// The units of a plain weight are those that its layer would give a normalized one. A plain weight in a type that is not
+    /// ``HoldsWeights`` is taken to have its units along axis 0.
+    public init(_ module: some Module) {
+        let known = Dictionary(module.weightUnits.map { ($0.path, $0.value) }, uniquingKeysWith: { first, _ in first })
+        entries = module.namedWeights.map { named in
+            Entry(path: named.path, weight: named.value, units: named.value.units ?? known[named.path] ?? .axis(0))
+        }
+    }
+
+    /// One reading of every weight, in the order of ``Module/namedWeights``.
+    ///
+    /// - Parameter rate: the learning rate of the last step (or of the next), for ``WeightReading/effectiveStep``.
+    public func read(rate: Double) -> [WeightReading] {
+        withoutGradients {
+            let first = entries.map { $0.previous == nil }
+            var columns: [Tensor] = []
+            for index in entries.indices { columns.append(measure(&entries[index])) }
+            guard let device = columns.first?.device else { return [] }
+            let numbers = Tensor.concatenated(columns.map { $0.moved(to: device) }, along: 1).elements(as: Double.self)
+            let total = numbers.count / 4
+            var start = 0
+            return entries.indices.map { index in
+                let count = columns[index].shape[1]
+                defer { start += count }
+                let rows = (0..<4).map { Array(numbers[$0 * total + start..<$0 * total + start + count]) }
+                return WeightReading(
+                    path: entries[index].path, rate: rate, norms: rows[0], gains: rows[1],
+                    angles: first[index] ? nil : zip(rows[2], rows[3]).map { 2 * atan2($0, $1) })
+            }
+        }
+    }
+
+    /// Four numbers a unit, `[4, units]` in float64: ‖v‖, g, and of the unit vectors a now and b before ‖a − b‖ and ‖a + b‖.
+    private func measure(_ entry: inout Entry) -> Tensor {
+        let direction = entry.weight.direction.value.detached()
+        let norms = entry.units.norms(of: direction).reshaped([-1]).converted(to: .float64)
+        let gains = entry.weight.gains(norms: norms)
+        let exist = (norms .!= 0).converted(to: .float64)
+        // A negative g turns v round; where g is 0 the direction is v's, in which w would grow.
+        let signs = (gains .>= 0).converted(to: .float64) * 2 - 1
+        // Divided in float64 and rounded in the end: a weight that did not move gives the same numbers, and so an angle of exactly 0.
+        let scales = signs / (norms + (1 - exist))
+        let now = Directions(
+            vectors: (entry.units.rows(of: direction).converted(to: .float64) * scales.expandingDimension(1))
+                .converted(to: direction.type.accumulator),
+            exist: exist)
+        defer { entry.previous = now }
+        guard let before = entry.previous else { return .stacked([norms, gains, norms, norms]) }
+        let both = now.exist * before.exist
+        return .stacked([
+            norms, gains, (now.vectors - before.vectors).norm(over: [1]).converted(to: .float64) * both,
+            (now.vectors + before.vectors).norm(over: [1]).converted(to: .float64),
+        ])
+    }
+}
+
+/// What a ``WeightObserver`` read of one weight; each quantity over its output units.
+public struct WeightReading: Codable, Equatable, Sendable {
+    /// A quantity over the output units of a weight.
+    public struct Statistics: Codable, Equatable, Sendable {
+        /// The mean over the units.
+        public var mean: Double
+        /// The smallest unit's.
+        public var smallest: Double
+        /// The largest unit's.
+        public var largest: Double
+
+        /// Statistics that are known already.
+        public init(mean: Double, smallest: Double, largest: Double) {
+            (self.mean, self.smallest, self.largest) = (mean, smallest, largest)
+        }
+
+        init(_ values: [Double]) {
+            mean = values.reduce(0, +) / Double(values.count)
+            smallest = values.min() ?? .nan
+            largest = values.max() ?? .nan
+        }
+    }
+
+    /// The weight's dotted path, such as `hidden.0.weight`.
+    public var path: String
+    /// The number of output units.
+    public var units: Int
+    /// ‖v‖, which is ‖w‖ for a plain weight.
+    public var directionNorm: Statistics
+    /// |g| = ‖w‖: the gain of a normalized weight, exp(c·s) of one on a logarithmic scale, ‖w‖ of a plain one, and |s|·‖v‖ of a scaled one.
+    public var gain: Statistics
+    /// |g|·rate/‖v‖: how far w moves across itself where v moves by the learning rate.
+    ///
+    /// It falls as v grows. A plain weight, for which v = w and g = ‖w‖, has the learning rate itself; a scaled one |s|·rate. A unit
+    /// with ‖v‖ = 0 is divided by 1, as its weight is.
+    public var effectiveStep: Statistics
+    /// The angle between each unit's w now and at the reading before, in radians from 0 to π; nil at the first reading.
+    ///
+    /// It is 2·atan2(‖a − b‖, ‖a + b‖) of the unit vectors, which is exact for small angles, where the arc cosine is not. A unit with
+    /// v = 0 in one of the readings has no direction and counts as 0.
+    public var angle: Statistics?
+
+    init(path: String, rate: Double, norms: [Double], gains: [Double], angles: [Double]?) {
+        self.path = path
+        units = norms.count
+        directionNorm = Statistics(norms)
+        gain = Statistics(gains.map(\.magnitude))
+        effectiveStep = Statistics(zip(norms, gains).map { $1.magnitude / ($0 == 0 ? 1 : $0) * rate })
+        angle = angles.map { Statistics($0) }
+    }
+}
+
+extension Weight {
+    /// g of every unit, `[units]` in float64, for the given ‖v‖: a plain weight's is ‖w‖, a scaled one's s·‖v‖.
+    package func gains(norms: Tensor) -> Tensor {
+        func flat(_ tensor: Tensor) -> Tensor { tensor.detached().reshaped([-1]).converted(to: .float64) }
+        return switch self {
+        case .direct: norms
+        case .normalized(_, let gain, _): flat(gain.value)
+        case .logNormalized(_, let logGain, let factor, _): (flat(logGain.value) * factor).exponential()
+        case .scaled(_, let factor, _): flat(factor.value) * norms
+        }
+    }
+}
+
+extension Module {
+    /// The units that a normalized form of every weight has, by the weight's path, as far as a type that is ``HoldsWeights`` tells them.
+    package var weightUnits: [Named<OutputUnits>] {
+        holdersAndWeights.holders.flatMap { holder in
+            var found: [Named<OutputUnits>] = []
+            holder.value.changeWeights { property, weight, units in
+                found.append(Named(path: holder.path.isEmpty ? property : "\(holder.path).\(property)", value: units))
+                return weight
+            }
+            return found
+        }
+    }
+}

@@ -1,0 +1,22 @@
+import Datasets
+import Foundation
+
+/// Runs the body with the path of a folder that is removed afterwards.
+func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let folder = NSTemporaryDirectory() + "weightnorm-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    return try body(folder)
+}
+
+/// Images of noise in which the brightest row tells the class.
+func rows(_ count: Int, seed: UInt64) -> ImageSet {
+    var random = Xoshiro256(seed: seed)
+    var images: [UInt8] = []
+    let labels = (0..<count).map { UInt8($0 % 10) }
+    for label in labels {
+        for row in 0..<12 {
+            for _ in 0..<12 { images.append(UInt8(random.next(below: 60)) + (row == Int(label) + 1 ? 190 : 0)) }
+        }
+    }
+    return ImageSet(images: images, labels: labels, rows: 12, columns: 12)
+}
