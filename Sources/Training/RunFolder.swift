@@ -15,7 +15,7 @@ import Foundation
 ///   folder removes exactly them; and it is locked while the run lasts, so that two runs never write into one folder.
 ///
 /// JSON has no numbers for NaN and the infinities. They are written as the strings `"nan"`, `"inf"` and `"-inf"`, and read back
-/// as numbers by ``records(_:at:)`` and ``read(_:named:at:)``.
+/// as numbers by ``records(_:in:at:)`` and ``read(_:named:at:)``.
 ///
 /// Every failure is a ``FileError``, except that of a value which cannot be encoded.
 public final class RunFolder {

@@ -140,7 +140,8 @@ struct ComparisonTests {
                 to: file)
             #expect { try NetworkFile.load(file, into: dense) } throws: {
                 let message = "\($0)"
-                return message.contains("extra 'extra'") && message.contains("misshapen 'weight.gain': expected [3, 1], [1, 2] or [], found [3]")
+                return message.contains("extra 'extra'")
+                    && message.contains("misshapen 'weight.gain': expected [3, 1], [1, 2] or [], found [3]")
                     && message.contains("mistyped 'bias'")
             }
             try Safetensors.write([("weight.direction", .ones([3, 2]))], to: file)
