@@ -17,7 +17,10 @@ struct Compare: ParsableCommand {
             change), a file for every finished network, and config.json. weightnorm analyze looks into the networks.
             """)
 
-    @Option(help: ArgumentHelp("'fashion-mnist', or a folder with four IDX files as MNIST has them.", valueName: "name-or-folder"))
+    @Option(
+        help: ArgumentHelp(
+            "\(DataFolder.names.joined(separator: ", ")) ('weightnorm data' gets them), or a folder with four IDX files as MNIST has them or with CIFAR-10's "
+                + "binary version.", valueName: "name-or-folder"))
     var data = "fashion-mnist"
 
     @Option(
@@ -89,10 +92,8 @@ struct Compare: ParsableCommand {
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.
         let training = try DataFolder.images(data, .training)
         let test = try DataFolder.images(data, .test)
-        guard (test.rows, test.columns) == (training.rows, training.columns) else {
-            throw ValidationError(
-                "\(data): expected test images of \(training.rows) × \(training.columns) pixels as the training images, "
-                    + "found \(test.rows) × \(test.columns)")
+        guard (test.channels, test.rows, test.columns) == (training.channels, training.rows, training.columns) else {
+            throw ValidationError("\(data): expected test images of \(training.size) as the training images, found \(test.size)")
         }
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         try comparison.check(training: training)
@@ -101,7 +102,7 @@ struct Compare: ParsableCommand {
             config: Comparison.Configuration(data: data, training: training, comparison: comparison))
 
         let names = normalizations.map(\.rawValue).joined(separator: ", ")
-        print("\(training.count) training and \(test.count) test images of \(data), \(training.rows) × \(training.columns) pixels")
+        print("\(training.count) training and \(test.count) test images of \(data), \(training.size)")
         print("Norms, in the order of the losses below: \(names)")
         var display: ProgressDisplay?
         let start = ContinuousClock.now

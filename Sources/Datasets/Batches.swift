@@ -45,13 +45,14 @@ public struct Batches: Sequence, Sendable {
     public subscript(index: Int) -> Batch {
         trap(unless: (0..<count).contains(index), "minibatches: expected an index below \(count), found \(index)")
         let indices = order[index * size..<Swift.min((index + 1) * size, order.count)]
-        let pixels = set.rows * set.columns
+        let features = set.features
         var images: [UInt8] = []
-        images.reserveCapacity(indices.count * pixels)
-        for image in indices { images += set.images[Int(image) * pixels..<(Int(image) + 1) * pixels] }
+        images.reserveCapacity(indices.count * features)
+        for image in indices { images += set.images[Int(image) * features..<(Int(image) + 1) * features] }
         let labels = indices.map { Int64(set.labels[Int($0)]) }
         return Batch(
-            images: Tensor(images, shape: [indices.count, 1, set.rows, set.columns], on: device), labels: Tensor(labels, on: device),
+            images: Tensor(images, shape: [indices.count, set.channels, set.rows, set.columns], on: device),
+            labels: Tensor(labels, on: device),
             count: indices.count)
     }
 

@@ -3,7 +3,7 @@ import Foundation
 /// Where data sets lie on this machine.
 public enum DataFolder {
     /// The data sets that are known by name: each is a folder of that name in the cache.
-    public static let names = ["fashion-mnist"]
+    public static let names = Publication.all.map(\.name)
 
     /// The cache of this package, as the set-up scripts find it: `$XDG_CACHE_HOME/swift-weightnorm` where that is an absolute path, else
     /// `~/.cache/swift-weightnorm`.
@@ -14,24 +14,31 @@ public enum DataFolder {
         return "\(base)/swift-weightnorm"
     }
 
-    /// Reads a part of the data set of a known name, or of the four IDX files in any folder.
+    /// Reads a part of the data set of a known name, or of one in any folder: CIFAR-10 where there is a file of its binary version, else the
+    /// four IDX files of MNIST and its like.
     ///
     /// - Throws: ``DatasetError`` if it is neither, or a file is missing or damaged; of a known data set it says how to get it.
     public static func images(_ data: String, _ split: ImageSet.Split) throws -> ImageSet {
-        guard names.contains(data) else {
+        var folder = data
+        if names.contains(data) {
+            folder = "\(cache)/\(data)"
+            guard FileManager.default.fileExists(atPath: folder) else {
+                let script = data == Publication.fashionMNIST.name ? "Scripts/\(data).sh or " : ""
+                throw DatasetError(
+                    path: folder, problem: "expected the \(data) data set, found no such folder: run \(script)weightnorm data fetch \(data)"
+                )
+            }
+        } else {
             var isFolder: ObjCBool = false
             guard FileManager.default.fileExists(atPath: data, isDirectory: &isFolder), isFolder.boolValue else {
                 throw DatasetError(
                     path: data,
                     problem:
-                        "expected \(names.joined(separator: " or ")) or a folder with the four IDX files of such a data set, found neither")
+                        "expected \(names.joined(separator: ", ")), or a folder with four IDX files or CIFAR-10's binary version, found neither"
+                )
             }
-            return try ImageSet.load(folder: data, split: split)
         }
-        let folder = "\(cache)/\(data)"
-        guard FileManager.default.fileExists(atPath: folder) else {
-            throw DatasetError(path: folder, problem: "expected the \(data) data set, found no such folder: run Scripts/\(data).sh")
-        }
-        return try ImageSet.load(folder: folder, split: split)
+        return CIFAR10.isThere(in: folder)
+            ? try CIFAR10.load(folder: folder, split: split) : try ImageSet.load(folder: folder, split: split)
     }
 }

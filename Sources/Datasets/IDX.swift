@@ -1,6 +1,3 @@
-import Foundation
-import Torch
-
 #if canImport(Darwin)
     import Darwin
 #else
@@ -76,39 +73,7 @@ public struct IDXFile: Equatable, Sendable {
     }
 }
 
-/// Images of one size in grey, and the class of each.
-public struct ImageSet: Equatable, Sendable {
-    /// The pixels, 0 for black to 255, as `[count, rows, columns]`.
-    public let images: [UInt8]
-    /// The class of each image, from 0 up.
-    public let labels: [UInt8]
-    /// The height of an image in pixels.
-    public let rows: Int
-    /// The width of an image in pixels.
-    public let columns: Int
-    /// The number of images.
-    public var count: Int { labels.count }
-
-    /// A set of images in memory; traps unless there is a class and rows × columns bytes for each image.
-    public init(images: [UInt8], labels: [UInt8], rows: Int, columns: Int) {
-        trap(
-            unless:
-                images.count == labels.count * rows * columns,
-            "images: expected \(labels.count) of \(rows) × \(columns) pixels, found \(images.count) bytes")
-        self.images = images
-        self.labels = labels
-        self.rows = rows
-        self.columns = columns
-    }
-
-    /// The two parts in which MNIST and its like are published.
-    public enum Split: String, CaseIterable, Sendable {
-        /// The images to learn from.
-        case training = "train"
-        /// The images to measure the error on.
-        case test = "t10k"
-    }
-
+extension ImageSet {
     /// Reads a file of images and the file of their labels.
     ///
     /// - Throws: ``DatasetError`` if one is damaged, their counts differ, or a label is not below `classes`.
@@ -137,7 +102,7 @@ public struct ImageSet: Equatable, Sendable {
             labels: find("\(split.rawValue)-labels", "idx1-ubyte", in: folder), classes: classes)
     }
 
-    private static func find(_ stem: String, _ ending: String, in folder: String) throws -> String {
+    static func find(_ stem: String, _ ending: String, in folder: String) throws -> String {
         let names = ["-", "."].flatMap { ["\(stem)\($0)\(ending)", "\(stem)\($0)\(ending).gz"] }
         let base = folder.hasSuffix("/") ? folder : "\(folder)/"
         guard let name = names.first(where: { access(base + $0, F_OK) == 0 }) else {
@@ -147,98 +112,5 @@ public struct ImageSet: Equatable, Sendable {
             throw DatasetError(path: folder, problem: "\(expected); found \(isFolder ? "none of them" : "no such folder")")
         }
         return base + name
-    }
-}
-
-/// The bytes of a file in order, unpacked by `gzip` where it is packed.
-private final class ByteStream {
-    let path: String
-    /// The number of bytes in all; nil for a packed file, where only reading tells.
-    let length: Int?
-
-    private let input: FileHandle
-    private let gzip: Process?
-    private let messages = Pipe()
-
-    init(path: String) throws {
-        self.path = path
-        func failure(_ problem: String) -> DatasetError { DatasetError(path: path, problem: problem) }
-        // Not blocking: opening a pipe would wait for its writer, before it can be told from a file.
-        let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard number >= 0 else { throw failure("cannot read it: \(String(cString: strerror(errno)))") }
-        let file = FileHandle(fileDescriptor: number, closeOnDealloc: true)
-        var status = stat()
-        guard fstat(number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw failure("expected a regular file, found a folder, device or pipe")
-        }
-        var start: [UInt8] = [0, 0]
-        let isPacked = pread(number, &start, 2, 0) == 2 && start == [0x1F, 0x8B]
-        guard isPacked || path.hasSuffix(".gz") else {
-            (length, input, gzip) = (Int(status.st_size), file, nil)
-            return
-        }
-        guard let program = Self.findGzip() else {
-            throw failure("expected the program gzip to unpack it, found none in PATH: install gzip or unpack the file")
-        }
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = ["-dc"]
-        // By standard input, gzip minds neither how the file's name ends nor a hyphen at its beginning.
-        process.standardInput = file
-        process.standardOutput = output
-        process.standardError = messages
-        do {
-            try process.run()
-        } catch {
-            throw failure("cannot run \(program) to unpack it: \(error.localizedDescription)")
-        }
-        (length, input, gzip) = (nil, output.fileHandleForReading, process)
-    }
-
-    // Reading may end early, at a wrong header or at a byte too many: gzip would wait for ever to write the rest. It ends because the
-    // pipe is closed. SIGTERM would not do: started on a worker thread, gzip has inherited that thread's mask, which blocks it.
-    deinit {
-        guard let gzip, gzip.isRunning else { return }
-        try? input.close()
-        gzip.waitUntilExit()
-    }
-
-    /// The next `count` bytes, or fewer where the file ends.
-    ///
-    /// Room is made as bytes arrive, not as many as a header may promise.
-    func next(_ count: Int) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(min(count, 1 << 26))
-        var chunk = [UInt8](repeating: 0, count: min(count, 1 << 18))
-        while bytes.count < count {
-            let found = read(input.fileDescriptor, &chunk, min(count - bytes.count, chunk.count))
-            if found > 0 {
-                bytes += chunk[..<found]
-            } else if found == 0 {
-                try checkGzip()
-                break
-            } else if errno != EINTR {
-                throw DatasetError(path: path, problem: "cannot read it: \(String(cString: strerror(errno)))")
-            }
-        }
-        return bytes
-    }
-
-    /// At the end of the output: whether gzip was content with its input.
-    private func checkGzip() throws {
-        guard let gzip else { return }
-        // Read only now, after the output's end: gzip says a line or two, far less than the pipe holds, so it never waited for this.
-        let said = (try? messages.fileHandleForReading.readToEnd()) ?? Data()
-        gzip.waitUntilExit()
-        guard gzip.terminationReason != .exit || gzip.terminationStatus != 0 else { return }
-        let lines = String(decoding: said, as: UTF8.self).split(whereSeparator: \.isNewline).filter { !$0.allSatisfy(\.isWhitespace) }
-        let reason = lines.joined(separator: "; ").replacingOccurrences(of: "gzip: stdin: ", with: "")
-        throw DatasetError(path: path, problem: "gzip cannot unpack it: \(reason.isEmpty ? "status \(gzip.terminationStatus)" : reason)")
-    }
-
-    private static func findGzip() -> String? {
-        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init) + ["/usr/bin", "/bin"]
-        return folders.map { "\($0)/gzip" }.first { access($0, X_OK) == 0 }
     }
 }

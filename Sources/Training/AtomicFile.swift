@@ -149,7 +149,7 @@ package enum AtomicFile {
 
 /// An open file, closed when it is released.
 package struct Descriptor: ~Copyable {
-    let number: Int32
+    package let number: Int32
 
     init(_ number: Int32) { self.number = number }
 
@@ -193,7 +193,7 @@ package struct Descriptor: ~Copyable {
         return bytes.withContiguousStorageIfAvailable(writeAll) ?? Array(bytes).withUnsafeBufferPointer(writeAll)
     }
 
-    borrowing func synchronize() -> Int32 {
+    package borrowing func synchronize() -> Int32 {
         while fsync(number) != 0 {
             if errno != EINTR { return errno }
         }

@@ -81,7 +81,7 @@ package struct Comparison {
     ) throws {
         let trainers = normalizations.map {
             ClassificationTrainer(
-                settings, normalization: $0, seed: seed, channels: 1, stepsPerEpoch: stepsPerEpoch, device: device)
+                settings, normalization: $0, seed: seed, channels: training.channels, stepsPerEpoch: stepsPerEpoch, device: device)
         }
         var times = trainers.map { _ in [Double]() }
         var history = trainers.map { _ in [Record]() }

@@ -1,0 +1,152 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Training
+
+/// `weightnorm data`: the data sets of the experiments.
+struct DataCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "data",
+        abstract: "List, fetch and check the data sets.",
+        discussion: """
+            Data sets lie unpacked in folders of their names in the cache, ${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm, where the experiments find them. \
+            Every file is checked by its MD5.
+            """,
+        subcommands: [List.self, Fetch.self, Verify.self])
+
+    /// `weightnorm data list`.
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say which data sets there are and whether they are here.",
+            discussion: "\"here\" means that all files are there by name; 'weightnorm data verify' reads them.")
+
+        func run() {
+            for publication in Publication.all {
+                let folder = "\(DataFolder.cache)/\(publication.name)"
+                let names = publication.files.map(\.name)
+                let megabytes = (publication.bytes + 500_000) / 1_000_000
+                print(
+                    """
+                    \(publication.name)
+                      what     \(publication.title)
+                      files    \(names.count), \(megabytes) MB: \(names.joined(separator: ", "))
+                      licence  \(publication.licence)
+                      from     \(publication.home)
+                      here     \(publication.isThere(in: folder) ? folder : "no: weightnorm data fetch \(publication.name)")
+                    """)
+            }
+        }
+    }
+
+    /// `weightnorm data fetch`.
+    struct Fetch: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Download data sets, check and unpack them.",
+            discussion: """
+                What is there already and right stays; what is missing or damaged is fetched. A download that was broken off, by the network or by \
+                Control-C, goes on where it was when the command is given again. The mirrors of a data set are tried in turn.
+                """)
+
+        @Argument(
+            help: ArgumentHelp(
+                "Names as 'weightnorm data list' shows them: \(DataFolder.names.joined(separator: ", ")).", valueName: "name"))
+        var names: [String]
+
+        @Option(
+            help: ArgumentHelp(
+                "Where to take the files from in place of the mirrors: the address of a folder on a web server, or a folder of this machine with the "
+                    + "files, packed as published or unpacked.", valueName: "address-or-folder"))
+        var from: String?
+
+        @Option(help: ArgumentHelp("Folder that gets a folder for each data set; without it the cache.", valueName: "folder"))
+        var to: String?
+
+        func run() throws {
+            let publications = try names.map(publication)
+            if let from, case .folder(let path) = DataFetcher.Source(from) {
+                var isFolder: ObjCBool = false
+                guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+                    throw ValidationError("--from: expected an address (http://, https://) or a folder, found '\(from)'")
+                }
+            }
+            for publication in publications {
+                var fetcher = DataFetcher(
+                    publication, root: to ?? DataFolder.cache, sources: from.map { [DataFetcher.Source($0)] } ?? [])
+                // In kilobytes: the numbers stay readable, and the smallest file has five of them.
+                var last: ProgressDisplay?
+                fetcher.display = { name, done, total in
+                    let kilobytes = { ($0 + 999) / 1000 }
+                    let display = ProgressDisplay(label: name, total: kilobytes(total), done: kilobytes(done), unit: "kB")
+                    last = display
+                    return { done in
+                        display.update(done: kilobytes(done))
+                        if done >= total { display.finish() }
+                    }
+                }
+                fetcher.say = { line in
+                    guard let last else { return FileHandle.standardError.write(Data("\(line)\n".utf8)) }
+                    last.print(line)
+                }
+                let fetched = try fetcher.run()
+                let all = publication.files.count
+                print(
+                    fetched == 0
+                        ? "\(publication.name): all \(all) files were there and right, in \(fetcher.folder)"
+                        : "\(publication.name): \(fetched) of \(all) files fetched, all checked, in \(fetcher.folder)")
+            }
+        }
+    }
+
+    /// `weightnorm data verify`.
+    struct Verify: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Read every file of data sets and compare its MD5.",
+            discussion: """
+                Fails if a file is missing or wrong, and names every one. In a folder the data set is told by its files, which may be packed by gzip.
+                """)
+
+        @Argument(
+            help: ArgumentHelp(
+                "Names as 'weightnorm data list' shows them, or folders with the files of one of them.", valueName: "name-or-folder"))
+        var sets: [String]
+
+        func run() throws {
+            var problems: [String] = []
+            for set in sets {
+                let isName = DataFolder.names.contains(set)
+                let folder = isName ? "\(DataFolder.cache)/\(set)" : set
+                var isFolder: ObjCBool = false
+                let exists = FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) && isFolder.boolValue
+                guard isName || exists else {
+                    throw ValidationError("expected \(DataFolder.names.joined(separator: ", ")) or a folder, found '\(set)'")
+                }
+                let check = isName ? try DataCheck(publication(set), folder: folder) : try DataCheck(folder: folder)
+                for (file, state) in check.states {
+                    switch state {
+                    case .right: print("right    \(check.publication.name)  \(file.name)")
+                    case .missing:
+                        print("missing  \(check.publication.name)  \(file.name)")
+                        problems.append("\(file.name) missing")
+                    case .wrong(let problem):
+                        print("wrong    \(check.publication.name)  \(file.name): \(problem)")
+                        problems.append("\(file.name) wrong (\(problem))")
+                    }
+                }
+            }
+            guard problems.isEmpty else { throw Problems(description: problems.joined(separator: "; ")) }
+        }
+
+        /// All that was found wrong, on one line.
+        struct Problems: Error, CustomStringConvertible {
+            let description: String
+        }
+    }
+}
+
+private func publication(_ name: String) throws -> Publication {
+    guard let publication = Publication.all.first(where: { $0.name == name }) else {
+        throw ValidationError("expected data sets out of \(DataFolder.names.joined(separator: ", ")), found '\(name)'")
+    }
+    return publication
+}

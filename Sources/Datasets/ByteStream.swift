@@ -1,0 +1,104 @@
+import Foundation
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// The bytes of a file in order, unpacked by `gzip` where it is packed.
+package final class ByteStream {
+    package let path: String
+    /// The number of bytes in all; nil for a packed file, where only reading tells.
+    package let length: Int?
+
+    private let input: FileHandle
+    private let gzip: Process?
+    private let messages = Pipe()
+
+    /// Opens a file; it is taken for packed if its name ends in `.gz` or it begins with the bytes 1f 8b, unless its bytes are
+    /// wanted as they are.
+    ///
+    /// - Throws: ``DatasetError`` if it cannot be read or is no regular file, or there is no gzip to unpack it.
+    package init(path: String, asItIs: Bool = false) throws {
+        self.path = path
+        func failure(_ problem: String) -> DatasetError { DatasetError(path: path, problem: problem) }
+        // Not blocking: opening a pipe would wait for its writer, before it can be told from a file.
+        let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard number >= 0 else { throw failure("cannot read it: \(String(cString: strerror(errno)))") }
+        let file = FileHandle(fileDescriptor: number, closeOnDealloc: true)
+        var status = stat()
+        guard fstat(number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw failure("expected a regular file, found a folder, device or pipe")
+        }
+        var start: [UInt8] = [0, 0]
+        let isPacked = pread(number, &start, 2, 0) == 2 && start == [0x1F, 0x8B]
+        guard !asItIs, isPacked || path.hasSuffix(".gz") else {
+            (length, input, gzip) = (Int(status.st_size), file, nil)
+            return
+        }
+        guard let program = Self.findGzip() else {
+            throw failure("expected the program gzip to unpack it, found none in PATH: install gzip or unpack the file")
+        }
+        let process = Process()
+        let output = Pipe()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = ["-dc"]
+        // By standard input, gzip minds neither how the file's name ends nor a hyphen at its beginning.
+        process.standardInput = file
+        process.standardOutput = output
+        process.standardError = messages
+        do {
+            try process.run()
+        } catch {
+            throw failure("cannot run \(program) to unpack it: \(error.localizedDescription)")
+        }
+        (length, input, gzip) = (nil, output.fileHandleForReading, process)
+    }
+
+    // Reading may end early, at a wrong header or at a byte too many: gzip would wait for ever to write the rest. It ends because the
+    // pipe is closed. SIGTERM would not do: started on a worker thread, gzip has inherited that thread's mask, which blocks it.
+    deinit {
+        guard let gzip, gzip.isRunning else { return }
+        try? input.close()
+        gzip.waitUntilExit()
+    }
+
+    /// The next `count` bytes, or fewer where the file ends.
+    ///
+    /// Room is made as bytes arrive, not as many as a header may promise.
+    package func next(_ count: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(min(count, 1 << 26))
+        var chunk = [UInt8](repeating: 0, count: min(count, 1 << 18))
+        while bytes.count < count {
+            let found = read(input.fileDescriptor, &chunk, min(count - bytes.count, chunk.count))
+            if found > 0 {
+                bytes += chunk[..<found]
+            } else if found == 0 {
+                try checkGzip()
+                break
+            } else if errno != EINTR {
+                throw DatasetError(path: path, problem: "cannot read it: \(String(cString: strerror(errno)))")
+            }
+        }
+        return bytes
+    }
+
+    /// At the end of the output: whether gzip was content with its input.
+    private func checkGzip() throws {
+        guard let gzip else { return }
+        // Read only now, after the output's end: gzip says a line or two, far less than the pipe holds, so it never waited for this.
+        let said = (try? messages.fileHandleForReading.readToEnd()) ?? Data()
+        gzip.waitUntilExit()
+        guard gzip.terminationReason != .exit || gzip.terminationStatus != 0 else { return }
+        let lines = String(decoding: said, as: UTF8.self).split(whereSeparator: \.isNewline).filter { !$0.allSatisfy(\.isWhitespace) }
+        let reason = lines.joined(separator: "; ").replacingOccurrences(of: "gzip: stdin: ", with: "")
+        throw DatasetError(path: path, problem: "gzip cannot unpack it: \(reason.isEmpty ? "status \(gzip.terminationStatus)" : reason)")
+    }
+
+    private static func findGzip() -> String? {
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init) + ["/usr/bin", "/bin"]
+        return folders.map { "\($0)/gzip" }.first { access($0, X_OK) == 0 }
+    }
+}
