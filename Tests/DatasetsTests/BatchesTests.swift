@@ -49,4 +49,16 @@ struct BatchesTests {
             iterator = nil
         }
     }
+
+    @Test("an image's channels stay with it and in their order")
+    func colour() {
+        // In image i, channel c is 10·i + c.
+        let images = (0..<4).flatMap { image in (0..<3).flatMap { [UInt8](repeating: UInt8(10 * image + $0), count: 2) } }
+        let colour = ImageSet(images: images, labels: [0, 1, 2, 3], channels: 3, rows: 1, columns: 2)
+        for batch in Batches.shuffled(colour, size: 2, seed: 1, epoch: 0) {
+            #expect(batch.images.shape == [2, 3, 1, 2])
+            let expected = batch.labels.elements(as: Int.self).flatMap { label in (0..<3).flatMap { [10 * label + $0, 10 * label + $0] } }
+            #expect(batch.images.elements(as: Int.self) == expected)
+        }
+    }
 }

@@ -185,62 +185,9 @@ import Testing
     }
 }
 
-/// Where MNIST lies: the folder in the environment or its subfolder `mnist`, else beside the project.
-private let realData: String? = {
-    let project = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    let beside = project.deletingLastPathComponent().appendingPathComponent("shared/data/mnist").path
-    let named = ProcessInfo.processInfo.environment["WEIGHTNORM_DATA"].map { [$0, "\($0)/mnist"] } ?? []
-    return (named + [beside]).first { (try? ImageSet.load(folder: $0, split: .test)) != nil }
-}()
+/// Where MNIST lies: the folder itself or its subfolder `mnist`.
+private let realData = realDataFolders.flatMap { [$0, "\($0)/mnist"] }.first { (try? ImageSet.load(folder: $0, split: .test)) != nil }
 
 private func idx(_ dimensions: [Int], body: [UInt8]) -> [UInt8] {
     [0, 0, 8, UInt8(dimensions.count)] + dimensions.flatMap { size in [24, 16, 8, 0].map { UInt8(size >> $0 & 0xFF) } } + body
-}
-
-private func gzip(_ bytes: [UInt8]) throws -> [UInt8] {
-    try withFolder { folder in
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["gzip", "-n", "--", try folder.write(bytes, "file")]
-        try process.run()
-        process.waitUntilExit()
-        return [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(folder)/file.gz")))
-    }
-}
-
-/// The description of the error that `body` throws: nil if it throws none, or one that is no `DatasetError`.
-private func problem<T>(_ body: () throws -> T) -> String? {
-    do {
-        _ = try body()
-        return nil
-    } catch {
-        return (error as? DatasetError)?.description
-    }
-}
-
-private func makeFolder() throws -> String {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("idx-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    return path
-}
-
-private func withFolder<T>(_ body: (String) throws -> T) throws -> T {
-    let folder = try makeFolder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
-}
-
-private func withFolder<T>(_ body: (String) async throws -> T) async throws -> T {
-    let folder = try makeFolder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try await body(folder)
-}
-
-extension String {
-    /// Writes a file in the folder of this path; gives the file's path.
-    @discardableResult
-    fileprivate func write(_ bytes: [UInt8], _ name: String) throws -> String {
-        try Data(bytes).write(to: URL(fileURLWithPath: "\(self)/\(name)"))
-        return "\(self)/\(name)"
-    }
 }
