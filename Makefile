@@ -50,6 +50,7 @@ test: setup lint ## check the style, build everything, run all tests
 # The test runner and libtorch both use all cores: waiting threads must not spin beside working ones.
 	@$(PREPARE); swift build "$$@" --build-tests; OMP_WAIT_POLICY=passive swift test "$$@" --skip-build
 	@$(PREPARE); Scripts/smoke.sh "$$scratch/release/weightnorm"
+	@$(PREPARE); Scripts/test-data.sh "$$scratch/release/weightnorm"
 	@$(PREPARE); Scripts/documentation.sh "$$scratch/release"
 	@Scripts/test-example.sh
 	@Scripts/test-setup.sh

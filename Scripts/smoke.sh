@@ -117,6 +117,17 @@ for file in config.json metrics.jsonl summary.json report.html; do check "sweep/
 check "the same seed and rates give the same metrics.jsonl" cmp sweep/metrics.jsonl sweep2/metrics.jsonl
 check "sweep with several seeds" "$command" "${sweep[@]}" --norms weight --rates 0.01 --seeds 1,2 --epochs 2 --within 0.5 --out sweep3
 
+# -- Colour: five files of 20 records, a class and 3072 bytes, and a test file.
+mkdir colour
+for file in data_batch_{1..5} test_batch; do
+    for class in {0..9} {0..9}; do printf "\\x$(printf %02x "$class")"; head -c 3072 /dev/urandom; done >"colour/$file.bin"
+done
+check "compare on colour images" "$command" compare --data colour --epochs 1 --batch 20 --width 0.05 --norms weight --out coloured
+cp check.log colour.log
+check "…which are 100 of 3 × 32 × 32 pixels" grep -q "100 training and 20 test images of colour, 3 × 32 × 32 pixels" colour.log
+check "analyze on colour images" "$command" analyze coloured --examples 100 --layers output
+check "sweep on colour images" "$command" sweep --data colour --batch 20 --width 0.05 --images 100 --norms weight --rates 0.01 --out coloured-sweep
+
 # -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
 refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
     local what=$1 pattern=$2 out=$3 status=0
@@ -200,7 +211,7 @@ amiss "an unknown norm in a sweep" "norms: expected .* found 'layer'" --norms la
 amiss "fewer images than a minibatch" "minibatch: expected at most the 10 training images, found 20" --images 10
 amiss "no images" "images: expected .* found 0" --images 0
 amiss "within 2" "within: expected .* found 2" --within 2
-amiss "no data" "expected fashion-mnist or a folder" --data nowhere
+amiss "no data" "expected cifar10, fashion-mnist, mnist, or a folder" --data nowhere
 echo text >file
 refuses "a sweep in place of a file" "file" - "${sweep[@]}" --out file
 
@@ -219,8 +230,14 @@ data broken; cp broken/$images broken/$labels; damaged "images in place of label
 data broken; rm broken/$images; damaged "missing file" "expected one of train-images-idx3-ubyte"
 data broken; gzip -n broken/$images; truncate -s 200 broken/$images.gz; damaged "damaged gzip file" "."
 data broken; rm broken/$labels; mkfifo broken/$labels; damaged "a pipe in place of a file" "expected a regular file"
-refuses "missing folder" "expected fashion-mnist or a folder" none compare --data nowhere --out none
-XDG_CACHE_HOME="$work/empty" refuses "data set that was not fetched" "run Scripts/fashion-mnist.sh" none compare --out none
+truncate -s 61459 colour/data_batch_3.bin
+refuses "truncated colour images" "expected records of 3073 bytes, one or more, found 61459 bytes" none compare --data colour --out none
+printf '\x0a' | dd of=colour/data_batch_2.bin bs=1 seek=3073 conv=notrunc status=none
+refuses "class 10 in colour" "data_batch_2.bin: expected classes from 0 to 9, found 10 in record 1" none compare --data colour --out none
+rm colour/test_batch.bin colour/data_batch_{2,3}.bin
+refuses "missing colour files" "found no data_batch_2.bin, no data_batch_3.bin" none compare --data colour --out none
+refuses "missing folder" "expected cifar10, fashion-mnist, mnist, or a folder" none compare --data nowhere --out none
+XDG_CACHE_HOME="$work/empty" refuses "data set that was not fetched" "run Scripts/fashion-mnist.sh or weightnorm data fetch fashion-mnist" none compare --out none
 
 echo text >file
 refuses "results under a file" "file" - "${small[@]}" --out file/results

@@ -93,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
             for place in range(0, len(part), 1 << 16):
                 self.wfile.write(part[place : place + (1 << 16)])
                 if way == "slow":
-                    time.sleep(0.05)
+                    time.sleep(0.02)
             self.wfile.flush()
             if way == "stalls" and count == 1:
                 time.sleep(20)

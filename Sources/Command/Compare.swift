@@ -17,10 +17,7 @@ struct Compare: ParsableCommand {
             change), a file for every finished network, and config.json. weightnorm analyze looks into the networks.
             """)
 
-    @Option(
-        help: ArgumentHelp(
-            "\(DataFolder.names.joined(separator: ", ")) ('weightnorm data' gets them), or a folder with four IDX files as MNIST has them or with CIFAR-10's "
-                + "binary version.", valueName: "name-or-folder"))
+    @Option(help: ArgumentHelp(dataHelp, valueName: "name-or-folder"))
     var data = "fashion-mnist"
 
     @Option(
@@ -92,9 +89,7 @@ struct Compare: ParsableCommand {
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.
         let training = try DataFolder.images(data, .training)
         let test = try DataFolder.images(data, .test)
-        guard (test.channels, test.rows, test.columns) == (training.channels, training.rows, training.columns) else {
-            throw ValidationError("\(data): expected test images of \(training.size) as the training images, found \(test.size)")
-        }
+        try requireEqualSizes(training, test, of: data)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         try comparison.check(training: training)
         let folder = try RunFolder.start(

@@ -10,8 +10,8 @@ struct DataCommand: ParsableCommand {
         commandName: "data",
         abstract: "List, fetch and check the data sets.",
         discussion: """
-            Data sets lie unpacked in folders of their names in the cache, ${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm, where the experiments find them. \
-            Every file is checked by its MD5.
+            Data sets lie unpacked in folders of their names in the cache, ${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm, where the \
+            experiments find them. Every file is checked by its MD5.
             """,
         subcommands: [List.self, Fetch.self, Verify.self])
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Datasets
 
 // Checks of option values that several subcommands need: one line each, with what was expected and found.
 
@@ -26,4 +27,17 @@ func require(_ number: Int, in range: ClosedRange<Int>, option: String) throws {
 /// Throws unless the number is as expected.
 func require(_ number: Double, option: String, expected: String, _ isValid: (Double) -> Bool) throws {
     guard isValid(number) else { throw ValidationError("--\(option): expected \(expected), found \(number)") }
+}
+
+/// What `--data` takes, for its help.
+let dataHelp = """
+    \(DataFolder.names.joined(separator: ", ")) ('weightnorm data' gets them), or a folder with four IDX files as MNIST has them or with CIFAR-10's \
+    binary version.
+    """
+
+/// Throws unless the test images are of the training images' size.
+func requireEqualSizes(_ training: ImageSet, _ test: ImageSet, of data: String) throws {
+    guard (test.channels, test.rows, test.columns) == (training.channels, training.rows, training.columns) else {
+        throw ValidationError("\(data): expected test images of \(training.size) as the training images, found \(test.size)")
+    }
 }

@@ -17,7 +17,7 @@ struct SweepCommand: ParsableCommand {
             a folder: report.html to look at, summary.json, metrics.jsonl and config.json.
             """)
 
-    @Option(help: ArgumentHelp("'fashion-mnist', or a folder with four IDX files as MNIST has them.", valueName: "name-or-folder"))
+    @Option(help: ArgumentHelp(dataHelp, valueName: "name-or-folder"))
     var data = "fashion-mnist"
 
     @Option(
@@ -86,17 +86,13 @@ struct SweepCommand: ParsableCommand {
 
         let training = try DataFolder.images(data, .training).sample(images, seed: 0)
         let test = try DataFolder.images(data, .test)
-        guard (test.rows, test.columns) == (training.rows, training.columns) else {
-            throw ValidationError(
-                "\(data): expected test images of \(training.rows) × \(training.columns) pixels as the training images, "
-                    + "found \(test.rows) × \(test.columns)")
-        }
+        try requireEqualSizes(training, test, of: data)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: [], device: device)
         try comparison.check(training: training)
         let sweep = Sweep(comparison, rates: rates)
         let folder = try RunFolder.start(at: out, config: Sweep.Configuration(data: data, training: training, sweep: sweep))
 
-        print("\(training.count) training and \(test.count) test images of \(data), \(training.rows) × \(training.columns) pixels")
+        print("\(training.count) training and \(test.count) test images of \(data), \(training.size)")
         print("Norms, in the order of the losses below: \(normalizations.map(\.rawValue).joined(separator: ", "))")
         var display: ProgressDisplay?
         let start = ContinuousClock.now

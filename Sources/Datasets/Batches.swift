@@ -18,8 +18,8 @@ public struct Batches: Sequence, Sendable {
     private let size: Int
     private let device: Device
 
-    /// The images in an order that depends on seed and epoch alone, in minibatches of the given size; what is left over at the end is dropped, so that
-    /// all minibatches are equal in size.
+    /// The images in an order that depends on seed and epoch alone, in minibatches of the given size; what is left over at the end is
+    /// dropped, so that all minibatches are equal in size.
     public static func shuffled(_ set: ImageSet, size: Int, seed: UInt64, epoch: Int, on device: Device = .cpu) -> Batches {
         let order = permutation(count: set.count, seed: seed, epoch: epoch)
         return Batches(set: set, order: Array(order.prefix(set.count / size * size)), size: size, device: device)

@@ -1,7 +1,8 @@
 /// Reads tar archives: ustar, with the long names of POSIX (pax) and GNU.
 ///
-/// An archive is taken for hostile. It may hold regular files and folders; their paths must be plain, which is to say relative and without `.`, `..`, empty
-/// parts or control characters; no path may come twice. Nothing here opens a file for writing: the caller gives, for the names that it expects, where the bytes go.
+/// An archive is taken for hostile. It may hold regular files and folders; their paths must be plain, which is to say relative and
+/// without `.`, `..`, empty parts or control characters; no path may come twice. Nothing here opens a file for writing: the caller gives,
+/// for the names that it expects, where the bytes go.
 package struct TarArchive {
     private let stream: ByteStream
     /// Bytes that may come in all, a guard against an archive that unpacks without end.

@@ -6,8 +6,8 @@ public import Torch
 /// the map is x ↦ (x − μ)·Z, Z = U diag(1/√(S + ε)) U′, ε = 10⁻⁵. It must be fitted on the training images alone, and used on all. (Salimans &
 /// Kingma §5.1 and its released code.)
 ///
-/// It keeps one matrix, 38 MB for CIFAR-10, and is applied to a minibatch when that is used: the whole set, whitened, would take 16 bytes
-/// for each 4 of the set's, and be carried to the device.
+/// It keeps one matrix, 38 MB for CIFAR-10, and is applied to a minibatch when that is used: the whole training set, whitened, would be 614 MB in
+/// place of 154 MB of bytes, and as much more to carry to a device.
 public struct Whitening: Sendable {
     /// ε, added to each variance: directions that hardly vary are not blown up without bound.
     public static let epsilon = 1e-5
@@ -55,8 +55,8 @@ public struct Whitening: Sendable {
 
     /// μ and Σ in float64.
     ///
-    /// They are sums of whole numbers, 2·raw − 255, which float64 adds without rounding up to 2⁵³: so Σ is the same to the last bit on every machine, with any
-    /// number of threads, up to 300,000 images; beyond it is rounded like any other sum.
+    /// They are sums of whole numbers, 2·raw − 255, which float64 adds without rounding up to 2⁵³: so Σ is the same to the last bit on
+    /// every machine, with any number of threads, up to 300,000 images; beyond it is rounded like any other sum.
     package static func meanAndCovariance(of set: ImageSet) -> (mean: Tensor, covariance: Tensor) {
         withoutGradients {
             let features = set.features

@@ -43,7 +43,8 @@ struct PublicationTests {
         try withFolder { folder in
             #expect(
                 problem { try DataFolder.images("\(folder)/none", .test) }
-                    == "\(folder)/none: expected cifar10, fashion-mnist, mnist, or a folder with four IDX files or CIFAR-10's binary version, found neither"
+                    == "\(folder)/none: expected cifar10, fashion-mnist, mnist, or a folder with four IDX files or CIFAR-10's binary version, "
+                    + "found neither"
             )
         }
     }

@@ -101,7 +101,8 @@ package struct RunAnalysis {
         progress: (_ examples: Int, _ note: String) -> Void
     ) throws -> Network {
         let network = ClassificationNetwork(
-            configuration.settings, channels: 1, normalization: normalization, type: .float64, random: Generator(seed: seed))
+            configuration.settings, channels: training.channels, normalization: normalization, type: .float64, random: Generator(seed: seed)
+        )
         try NetworkFile.load("\(path)/\(NetworkFile.name(norm: normalization.rawValue, seed: seed))", into: network)
         let images = Batches.shuffled(training, size: 1, seed: seed, epoch: 0)
         let layers = try NetworkAnalysis.analyse(network, options) { example in

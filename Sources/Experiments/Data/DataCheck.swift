@@ -14,8 +14,8 @@ package struct DataCheck {
         states = publication.files.map { ($0, Publication.check($0, in: folder)) }
     }
 
-    /// Checks a folder for the data set that it holds: the one of which most files are right, and of equals the one of which most are there. MNIST and
-    /// Fashion-MNIST have files of the same names.
+    /// Checks a folder for the data set that it holds: the one of which most files are right, and of equals the one of which most are
+    /// there. MNIST and Fashion-MNIST have files of the same names.
     ///
     /// - Throws: `DatasetError` if there is no file of any.
     package init(folder: String, among publications: [Publication] = Publication.all) throws {

@@ -4,9 +4,9 @@ import Training
 
 /// Puts a data set into a folder: fetches what is missing or damaged there, checks it, unpacks it.
 ///
-/// A set's folder is `ROOT/NAME`. Downloads lie in `ROOT/.NAME.download` until the set is whole, so that a fetch that was broken off goes on where it was.
-/// Files are unpacked in a work folder, and only right ones are renamed to their places. A lock keeps two fetches apart, and the set-up scripts
-/// too, which name lock and work folder alike.
+/// A set's folder is `ROOT/NAME`. Downloads lie in `ROOT/.NAME.download` until the set is whole, so that a fetch that was broken off goes
+/// on where it was. Files are unpacked in a work folder, and only right ones are renamed to their places. A lock keeps two fetches apart,
+/// and the set-up scripts too, which name lock and work folder alike.
 package struct DataFetcher {
     package let publication: Publication
     package let root: String

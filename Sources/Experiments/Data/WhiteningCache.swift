@@ -8,7 +8,8 @@ package enum WhiteningCache {
     /// The folder in the cache.
     package static var folder: String { "\(DataFolder.cache)/whitening" }
 
-    /// The whitening of a training set: read from the folder if it was fitted there before, to these images and by this recipe; else fitted and written there.
+    /// The whitening of a training set: read from the folder if it was fitted there before, to these images and by this recipe; else
+    /// fitted and written there.
     ///
     /// A file that is damaged is made anew. A folder that cannot be written is told to the user, no more: the fit is good without it.
     package static func whitening(of training: ImageSet, in folder: String = folder, say: (String) -> Void) -> Whitening {

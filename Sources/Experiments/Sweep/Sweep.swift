@@ -116,9 +116,9 @@ extension ImageSet {
     /// Some of the images, in an order that depends on the seed alone; all of them, in their own order, if there are no more.
     package func sample(_ count: Int, seed: UInt64) -> ImageSet {
         guard count < self.count else { return self }
-        let size = rows * columns
         let chosen = permutation(count: self.count, seed: seed, epoch: 0).prefix(count).map { Int($0) }
         return ImageSet(
-            images: chosen.flatMap { images[$0 * size..<($0 + 1) * size] }, labels: chosen.map { labels[$0] }, rows: rows, columns: columns)
+            images: chosen.flatMap { images[$0 * features..<($0 + 1) * features] }, labels: chosen.map { labels[$0] }, channels: channels,
+            rows: rows, columns: columns)
     }
 }

@@ -8,12 +8,6 @@ import Training
 struct WhiteningCacheTests {
     private let set = ImageSet(images: noise(20 * 12, seed: 8), labels: [UInt8](repeating: 0, count: 20), channels: 3, rows: 2, columns: 2)
 
-    private func withFolder(_ body: (String) throws -> Void) throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("whitening-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        try body(folder)
-    }
-
     private func whitening(_ set: ImageSet, _ folder: String) -> (Whitening, [String]) {
         let lines = Gathered<String>()
         return (WhiteningCache.whitening(of: set, in: folder) { lines.append($0) }, lines.elements)

@@ -108,4 +108,13 @@ struct SweepTests {
         func pairs(_ set: ImageSet) -> [[UInt8]] { (0..<set.count).map { Array(set.images[$0 * 144..<($0 + 1) * 144]) + [set.labels[$0]] } }
         #expect(Set(pairs(some)).isSubset(of: Set(pairs(all))) && Set(pairs(some)).count == 30)
     }
+
+    @Test("some images of a set in colour keep all their channels and their classes")
+    func colourSample() {
+        let images = (0..<9).flatMap { [UInt8](repeating: UInt8($0), count: 12) }
+        let colour = ImageSet(images: images, labels: [UInt8](0..<9), channels: 3, rows: 2, columns: 2)
+        let some = colour.sample(4, seed: 1)
+        #expect((some.count, some.channels, some.rows, some.columns) == (4, 3, 2, 2) && Set(some.labels).count == 4)
+        #expect(some.images == some.labels.flatMap { [UInt8](repeating: $0, count: 12) })
+    }
 }
