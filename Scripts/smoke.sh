@@ -195,7 +195,7 @@ check "…which got no analysis" test ! -e old/analysis.json
 cp -r first old2; grep -v '"hash"' first/config.json >old2/config.json
 wrong "a damaged config.json" "config.json" old2 --examples 20
 cp first/network-normal-seed0.safetensors old/network-batch-seed0.safetensors
-refuses "a network of another norm" "not the network that was expected: .*missing features.1.normalizer" - analyze old --examples 20 --norms batch
+refuses "a network of another norm" "expected tensors that fit, found .*missing 'features.1.normalizer" - analyze old --examples 20 --norms batch
 truncate -s 1000 old/network-batch-seed0.safetensors
 refuses "a truncated network" "network-batch-seed0.safetensors" - analyze old --examples 20 --norms batch
 
