@@ -60,7 +60,8 @@ peer() { # peer NAME PACKAGE…: the Python of a virtual environment with the pa
         # An environment's scripts name its place, but its Python finds itself.
         mv "$place.part" "$place"
     fi
-    echo "$place/bin/python"
+    # The race splits commands as a shell does.
+    printf '%q\n' "$place/bin/python"
 }
 torch=$(peer torch torch)
 jax=$(peer jax jax optax)
@@ -73,4 +74,4 @@ for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.p
 case "$norm" in
 normal | weight) commands+=("$jax Benchmarks/peers/jax_peer.py cnn --norm $norm --batch $batch") ;;
 esac
-exec "$torch" Benchmarks/peers/race.py --rounds "$rounds" --steps "$steps" "${commands[@]}"
+exec python3 Benchmarks/peers/race.py --rounds "$rounds" --steps "$steps" "${commands[@]}"

@@ -59,7 +59,8 @@ struct Analyze: ParsableCommand {
             }
         }
         let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
-        if let out, URL(fileURLWithPath: out).standardizedFileURL == URL(fileURLWithPath: source).standardizedFileURL {
+        // By what the names stand for: through a link, the run would be taken for an earlier one's results, and removed.
+        if let out, URL(fileURLWithPath: out).resolvingSymlinksInPath() == URL(fileURLWithPath: source).resolvingSymlinksInPath() {
             throw ValidationError("--out: expected another folder than the run's, which is where the results go without it, found '\(out)'")
         }
 
@@ -73,6 +74,8 @@ struct Analyze: ParsableCommand {
             throw ValidationError("--examples: expected at most the \(training.count) training images, found \(examples)")
         }
 
+        // A folder that cannot take the results is found now, before the minutes of work.
+        try RunFolder.check(out ?? source, holdsRun: out == nil)
         let options = NetworkAnalysis.Options(examples: examples, units: units, layers: layers, seed: seed)
         var display: ProgressDisplay?
         let start = ContinuousClock.now
@@ -90,13 +93,13 @@ struct Analyze: ParsableCommand {
         let summary = RunAnalysis.Summary(
             analysis, data: data, examples: examples, seed: seed, networks: networks, seconds: seconds)
         let report = AnalysisReport(summary)
+        print(report.text)
         // The run's folder is opened only now: a mistake or a break before leaves it as it was.
         let folder =
             try out.map { try RunFolder.start(at: $0, config: Configuration(run: source, examples: examples, seed: seed)) }
             ?? RunFolder.reopen(at: source)
         try folder.write(json: summary, named: "analysis.json")
         try folder.write(Array(report.page.html().utf8), named: "analysis.html")
-        print(report.text)
         print("The page is \(out ?? source)/analysis.html")
     }
 

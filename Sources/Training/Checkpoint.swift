@@ -37,6 +37,23 @@ public struct Checkpoint {
     public mutating func add(_ module: some Module, as name: String) {
         for parameter in module.namedParameters { add(parameter.value.value, as: "\(name)/parameters/\(parameter.path)") }
         for buffer in module.namedBuffers { add(buffer.value.value, as: "\(name)/buffers/\(buffer.path)") }
+        setValue(Self.encode(Self.forms(of: module)), "\(name)/forms")
+    }
+
+    /// What the numbers of a weight stand for, which their names and shapes do not tell: the c of exp(c·s), the units.
+    private static func forms(of module: some Module) -> [String: String] {
+        var forms: [String: String] = [:]
+        for weight in module.namedWeights {
+            let units = weight.value.units.map { " along \($0)" } ?? ""
+            forms[weight.path] =
+                switch weight.value {
+                case .direct: "direct"
+                case .normalized: "normalized\(units)"
+                case .logNormalized(_, _, let factor, _): "log-normalized by \(factor)\(units)"
+                case .scaled: "scaled\(units)"
+                }
+        }
+        return forms
     }
 
     /// Adds an optimizer's state.
@@ -174,6 +191,10 @@ extension Checkpoint {
         }
         for path in order where path.hasPrefix("\(name)/parameters/") || path.hasPrefix("\(name)/buffers/") {
             if !expected.contains(path) { problems.append("'\(path)': expected none, found one") }
+        }
+        let found = values["\(name)/forms"].flatMap { try? JSONDecoder().decode([String: String].self, from: Data($0.utf8)) } ?? [:]
+        for (path, form) in Self.forms(of: module).sorted(by: { $0.key < $1.key }) where problems.isEmpty && found[path] != form {
+            problems.append("weight '\(path)': expected it \(form), found it \(found[path] ?? "nowhere")")
         }
         guard problems.isEmpty else { throw CheckpointError(path: self.path, problem: problems.joined(separator: "; ")) }
         for (path, _, _, assign) in targets { if let tensor = tensors[path] { assign(tensor) } }

@@ -9,7 +9,7 @@ import Torch
 /// SIGINT (Ctrl-C) and SIGTERM as a question that a training loop asks between its steps, so that it can save before it ends.
 ///
 /// The first signal is only noted. A second one ends the process at once, as it would have without this: whoever presses Ctrl-C twice does not want to wait.
-/// When the object goes, signals do again what they did before. There can be one at a time; a second traps.
+/// A signal that the process was started to ignore stays ignored. When the object goes, signals do again what they did before. There can be one at a time; a second traps.
 public final class Interruption {
     private let before: [(number: Int32, handler: sig_t?)]
 
@@ -18,7 +18,13 @@ public final class Interruption {
         trap(unless: !isWatching, "interruption: expected one watch at a time, found another")
         isWatching = true
         firstSignal = 0
-        before = [SIGINT, SIGTERM].map { number in (number, signal(number, note)) }
+        before = [SIGINT, SIGTERM].compactMap { number in
+            let handler = signal(number, note)
+            // Who started the process ignoring a signal, as a shell does with SIGINT for a job in the background, wants it ignored.
+            guard unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self) else { return (number, handler) }
+            signal(number, handler)
+            return nil
+        }
     }
 
     deinit {

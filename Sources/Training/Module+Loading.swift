@@ -60,7 +60,7 @@ extension Module {
             match.assign(value)
             report.tensors.append(LoadReport.FoundTensor(path: match.path, names: match.names))
         }
-        var adopted: [ObjectIdentifier: Weight] = [:]
+        var adopted: [Weight.Identity: Weight] = [:]
         for (match, value) in weights {
             let isExact = forms == .adopt || match.weight.assign(value)
             if forms == .adopt { adopted[match.weight.identity] = value }

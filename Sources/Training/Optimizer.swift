@@ -65,7 +65,7 @@ public final class SGD: Optimizer {
 
     /// Goes on from a state.
     public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
-        try state.restore(kind: "SGD", numbers: [], lists: ["velocity": velocity])
+        try state.restore(kind: "SGD", lists: ["velocity": velocity])
     }
 }
 
@@ -156,9 +156,11 @@ public final class Adam: Optimizer {
 
     /// Goes on from a state.
     public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
-        try state.restore(kind: kind, numbers: ["stepCount", "beta1"], lists: lists)
-        stepCount = Int(state.numbers["stepCount"] ?? 0)
-        beta1 = state.numbers["beta1"] ?? beta1
+        try state.require(kind: kind)
+        let count = try state.count("stepCount")
+        let beta = try state.number("beta1", in: 0..<1)
+        try state.restore(kind: kind, lists: lists)
+        (stepCount, beta1) = (count, beta)
     }
 }
 
@@ -219,8 +221,10 @@ public final class Adamax: Optimizer {
 
     /// Goes on from a state.
     public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
-        try state.restore(kind: "Adamax", numbers: ["stepCount"], lists: lists)
-        stepCount = Int(state.numbers["stepCount"] ?? 0)
+        try state.require(kind: "Adamax")
+        let count = try state.count("stepCount")
+        try state.restore(kind: "Adamax", lists: lists)
+        stepCount = count
     }
 }
 

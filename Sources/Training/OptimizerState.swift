@@ -26,12 +26,34 @@ public struct OptimizerState {
         self.init(kind: kind, numbers: numbers, tensors: tensors)
     }
 
-    /// Puts the tensors into lists of the same slots, all or none of them.
-    func restore(kind: String, numbers names: [String], lists: KeyValuePairs<String, TensorList?>) throws(OptimizerStateError) {
-        guard self.kind == kind else { throw OptimizerStateError("expected the state of \(kind), found that of \(self.kind)") }
-        for name in names where numbers[name] == nil {
-            throw OptimizerStateError("state of \(kind): expected a number '\(name)', found none")
+    /// A number of a range.
+    func number(_ name: String, in range: Range<Double>) throws(OptimizerStateError) -> Double {
+        guard let number = numbers[name], range.contains(number) else {
+            let found = numbers[name].map { "\($0)" } ?? "none"
+            throw OptimizerStateError(
+                "state of \(kind): expected a number '\(name)' from \(range.lowerBound) to below \(range.upperBound), found \(found)")
         }
+        return number
+    }
+
+    /// A whole number from 0 up.
+    func count(_ name: String) throws(OptimizerStateError) -> Int {
+        // Up to 2⁵³ a double holds every whole number.
+        let number = try number(name, in: 0..<0x1p53)
+        guard let count = Int(exactly: number) else {
+            throw OptimizerStateError("state of \(kind): expected a whole number '\(name)', found \(number)")
+        }
+        return count
+    }
+
+    /// Ends with an error unless the state is of the kind.
+    func require(kind: String) throws(OptimizerStateError) {
+        guard self.kind == kind else { throw OptimizerStateError("expected the state of \(kind), found that of \(self.kind)") }
+    }
+
+    /// Puts the tensors into lists of the same slots, all or none of them.
+    func restore(kind: String, lists: KeyValuePairs<String, TensorList?>) throws(OptimizerStateError) {
+        try require(kind: kind)
         let found = Dictionary(tensors.map { ($0.name, $0.value) }) { first, _ in first }
         let places = lists.flatMap { slot, list in (list?.tensors ?? []).enumerated().map { ("\(slot).\($0)", $1) } }
         guard found.count == places.count else {

@@ -82,6 +82,19 @@ public final class RunFolder {
         }
     }
 
+    /// Throws what ``start(at:config:)``, or of a folder that holds a run ``reopen(at:keepingRecords:)``, would throw for the folder's sake; changes nothing.
+    package static func check(_ path: String, holdsRun: Bool) throws {
+        let task = holdsRun ? "go on with the run in" : "start a run in"
+        var status = stat()
+        if !holdsRun && stat(path, &status) != 0 { return }
+        let entries = try list(path, operation: task)
+        if !entries.contains(markerName), let other = entries.min() {
+            let expected = holdsRun ? "a run's folder" : "a new folder, an empty one or an earlier run's"
+            throw FileError(path: path, operation: task, reason: "expected \(expected), found \(other) in it")
+        }
+        guard access(path, W_OK) == 0 else { throw FileError(path: path, operation: task, code: errno) }
+    }
+
     /// Goes on with the run in a folder; a last line of `metrics.jsonl` that a kill left incomplete is cut off.
     ///
     /// The count is that of the records to keep, for a run that goes on from a checkpoint: the later ones will be made again.

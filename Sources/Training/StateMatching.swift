@@ -24,7 +24,7 @@ struct StateMatching {
     let file: SafetensorsFile
     let slots: [StateSlot]
     let convertingTypes: Bool
-    var mapUnits: [ObjectIdentifier: OutputUnits] = [:]
+    var mapUnits: [Weight.Identity: OutputUnits] = [:]
     private(set) var weights: [WeightMatch] = []
     private(set) var tensors: [TensorMatch] = []
     private(set) var ignored: [String] = []

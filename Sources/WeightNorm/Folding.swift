@@ -22,7 +22,7 @@ extension Module {
         }
     }
 
-    /// Replaces every plain weight by a normalized one that equals it, g = ‖w‖: the opposite of ``foldWeights()``.
+    /// Replaces every plain weight by a normalized one that equals it to rounding, g = ‖w‖: the opposite of ``foldWeights()``.
     public func normalizeWeights() {
         changeWeights { _, weight, units in
             if case .direct(let plain) = weight { .normalized(plain.value, units: units) } else { weight }
@@ -35,7 +35,7 @@ extension Module {
     /// would not reach it.
     public func changeWeights(_ change: (_ path: String, _ weight: Weight, _ units: OutputUnits) -> Weight) {
         let (holders, weights) = holdersAndWeights
-        var changed: [ObjectIdentifier: Weight] = [:]
+        var changed: [Weight.Identity: Weight] = [:]
         var reached: Set<String> = []
         for holder in holders {
             holder.value.changeWeights { property, weight, units in
@@ -82,6 +82,24 @@ extension Weight {
     /// The plain weight that this one stands for, as a parameter of its own.
     public func folded() -> Weight { .direct(Parameter(withoutGradients { value })) }
 
-    /// Of its first parameter: two weights that share it are one.
-    package var identity: ObjectIdentifier { ObjectIdentifier(direction) }
+    /// What a weight is made of: two that are made of the same are one. Weights may share v and have a g each.
+    package struct Identity: Hashable {
+        private let parts: [ObjectIdentifier]
+        private let units: OutputUnits?
+        private let factor: Double
+
+        fileprivate init(_ weight: Weight) {
+            units = weight.units
+            switch weight {
+            case .direct(let weight): (parts, factor) = ([ObjectIdentifier(weight)], 1)
+            case .normalized(let direction, let gain, _): (parts, factor) = ([ObjectIdentifier(direction), ObjectIdentifier(gain)], 1)
+            case .logNormalized(let direction, let logGain, let factor, _):
+                (parts, self.factor) = ([ObjectIdentifier(direction), ObjectIdentifier(logGain)], factor)
+            case .scaled(let weight, let scale, _): (parts, factor) = ([ObjectIdentifier(weight), ObjectIdentifier(scale)], 1)
+            }
+        }
+    }
+
+    /// What tells whether two weights are one.
+    package var identity: Identity { Identity(self) }
 }

@@ -86,8 +86,10 @@ struct UnitMoments {
 
     /// The moments of two parts together (Chan, Golub & LeVeque, 1979), which does not subtract large sums from each other.
     func merged(with other: UnitMoments) -> UnitMoments {
+        // The mean of nothing is not a number.
+        guard count > 0 else { return other }
+        guard other.count > 0 else { return self }
         let total = count + other.count
-        guard total > 0 else { return self }
         let (share, distance) = (Double(other.count) / Double(total), other.mean - mean)
         return UnitMoments(
             count: total, mean: mean + distance * share, squares: squares + other.squares + distance.squared() * (share * Double(count)),

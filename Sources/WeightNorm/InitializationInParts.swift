@@ -6,6 +6,9 @@ public import Torch
 /// `initialize(fromParts: parts, random: random) { part, pass in _ = network(part, pass) }`. The random numbers are the same in each round, so that the layers
 /// see one batch. Batch normalization and mean-only batch normalization take the whole batch's statistics too.
 ///
+/// A layer that the network applies several times takes the statistics of all its inputs together; in one pass over a whole batch it is set anew each time,
+/// and the last input decides.
+///
 /// The parts, which need not be of one size, are read once for every round: give a lazy collection if they are to be loaded again each time. Traps without a
 /// part. Gradients are not recorded.
 @discardableResult

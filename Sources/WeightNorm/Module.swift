@@ -34,7 +34,7 @@ extension Module {
 
     /// Every weight with its path, such as `hidden.0.weight`; one that is shared stands at its first path.
     public var namedWeights: [Named<Weight>] {
-        var seen: Set<ObjectIdentifier> = []
+        var seen: Set<Weight.Identity> = []
         return collect().weights.filter { seen.insert($0.value.identity).inserted }
     }
 
@@ -79,7 +79,7 @@ private struct Collector {
     var shared: [(path: [String], first: [String])] = []
     private var seen: Set<ObjectIdentifier> = []
     private var places: [ObjectIdentifier: [String]] = [:]
-    private var weightPlaces: [ObjectIdentifier: [String]] = [:]
+    private var weightPlaces: [Weight.Identity: [String]] = [:]
     private var open: Set<ObjectIdentifier> = []
 
     mutating func visit(_ value: Any, path: [String]) {

@@ -31,7 +31,7 @@ public enum Weight {
         }
     }
 
-    /// A normalized weight that equals the given one: v = w, g = ‖w‖.
+    /// A normalized weight that equals the given one to rounding: v = w, and g = ‖w‖ in the weight's type.
     public static func normalized(_ weight: Tensor, units: OutputUnits = .axis(0)) -> Weight {
         let norms = withoutGradients { units.norms(of: weight.detached()).converted(to: weight.type) }
         return .normalized(direction: Parameter(weight), gain: Parameter(norms), units: units)

@@ -115,8 +115,7 @@ struct CheckpointTests {
         try run.checkpoint().write(to: path)
         let whole = try Data(contentsOf: URL(filePath: path))
         var refused = 0
-        var generator = SystemRandomNumberGenerator()
-        let places = (0..<400).map { _ in Int.random(in: 0..<whole.count * 8, using: &generator) } + [0, 70, whole.count * 8 - 1]
+        let places = (0..<400).map { $0 * 7919 % (whole.count * 8) } + [0, 70, whole.count * 8 - 1]
         for place in places {
             var bytes = whole
             bytes[place / 8] ^= 1 << (place % 8)
@@ -183,6 +182,39 @@ struct CheckpointTests {
         #expect(throws: CheckpointError.self) { try checkpoint.restore(random, from: "network/parameters/0.weight.gain") }
         #expect(throws: CheckpointError.self) { let _: String = try checkpoint.value("step") }
         #expect(throws: CheckpointError.self) { let _: Int = try checkpoint.value("epoch") }
+    }
+
+    @Test("a weight whose numbers would mean something else is refused")
+    func otherMeaning() {
+        func dense(_ factor: Double, _ units: OutputUnits) -> Dense {
+            Dense(
+                map: DenseMap(inputs: 1, outputs: 1), weight: .logNormalized(Tensor([3.0], shape: [1, 1]), factor: factor, units: units),
+                bias: nil)
+        }
+        var checkpoint = Checkpoint(kind: "test")
+        checkpoint.add(dense(3, .axis(0)), as: "network")
+        #expect(throws: Never.self) { try checkpoint.restore(dense(3, .axis(0)), from: "network") }
+        let error = #expect(throws: CheckpointError.self) { try checkpoint.restore(dense(1, .axis(0)), from: "network") }
+        #expect(
+            error?.problem == "weight 'weight': expected it log-normalized by 1.0 along axis 0, found it log-normalized by 3.0 along axis 0"
+        )
+        #expect(throws: CheckpointError.self) { try checkpoint.restore(dense(3, .whole), from: "network") }
+    }
+
+    @Test("numbers that no optimizer has are refused before anything is changed")
+    func badNumbers() {
+        let parameter = Parameter(Tensor([1.0]))
+        let adam = Adam([parameter], epsilonPlace: .insideRoot)
+        adam.step(gradients: [Tensor([2.0])], rate: 0.1)
+        let good = adam.state
+        for (name, number) in [("stepCount", Double.nan), ("stepCount", -1), ("stepCount", 0.5), ("beta1", 2), ("beta1", .nan)] {
+            let bad = OptimizerState(
+                kind: good.kind, numbers: good.numbers.merging([name: number]) { $1 },
+                tensors: good.tensors.map { ($0.name, $0.value * 7) })
+            #expect(throws: OptimizerStateError.self, "\(name) \(number)") { try adam.restore(bad) }
+            #expect(adam.state.tensors[0].value.elements() == good.tensors[0].value.elements(as: Double.self))
+            #expect(adam.stepCount == 1)
+        }
     }
 
     @Test("values come back as they were; one that JSON has no word for is refused when it is added")

@@ -18,6 +18,19 @@ struct InterruptionTests {
         await #expect(processExitsWith: .signal(SIGINT)) { try loop(SIGINT, times: 2) }
     }
 
+    @Test("a signal that the process was started to ignore stays ignored")
+    func ignored() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            signal(SIGINT, SIG_IGN)
+            let watch = Interruption()
+            for _ in 0..<2 {
+                kill(getpid(), SIGINT)
+                usleep(50_000)
+            }
+            exit(watch.received == nil ? 0 : 1)
+        }
+    }
+
     @Test("without a signal there is none; when the watch is over, signals do what they did")
     func over() async {
         await #expect(processExitsWith: .signal(SIGTERM)) {

@@ -73,6 +73,20 @@ struct InitializationInPartsTests {
         for (parameter, before) in zip(network.parameters, once) { #expect(difference(parameter.value, before) < 1e-12) }
     }
 
+    @Test("an empty part changes nothing, wherever it stands")
+    func emptyPart() {
+        let nothing = Tensor.zeros([0, 2, 6, 6], type: .float64)
+        let expected = network(.weight)
+        expected.initialize(fromParts: parts, random: Generator(seed: 3))
+        for place in [0, 2, 4] {
+            let network = network(.weight)
+            var some = parts
+            some.insert(nothing, at: place)
+            #expect(network.initialize(fromParts: some, random: Generator(seed: 3)).constantUnitCount == 0)
+            for (found, before) in zip(network.parameters, expected.parameters) { #expect(difference(found.value, before.value) < 1e-13) }
+        }
+    }
+
     @Test("an error of the loading goes to the caller")
     func failure() {
         struct Missing: Error {}

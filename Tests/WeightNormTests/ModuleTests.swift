@@ -101,6 +101,21 @@ struct ModuleTests {
         #expect(tied.namedParameters.map(\.path) == ["encoder.direction", "encoder.gain"])
     }
 
+    @Test("weights that share v and have a gain each are folded apart")
+    func sharedDirection() {
+        let direction = Parameter(.ones([2, 2]))
+        func dense(_ gain: Double) -> Dense {
+            let weight = Weight.normalized(direction: direction, gain: Parameter(.full([2, 1], gain)), units: .axis(0))
+            return Dense(map: DenseMap(inputs: 2, outputs: 2), weight: weight, bias: nil)
+        }
+        let (one, five) = (dense(1), dense(5))
+        let both = Sequential(one, five)
+        #expect(both.namedWeights.map(\.path) == ["0.weight", "1.weight"])
+        let before = [one, five].map { $0(.ones([1, 2]), .inference).elements(as: Float.self) }
+        both.foldWeights()
+        #expect([one, five].map { $0(.ones([1, 2]), .inference).elements(as: Float.self) } == before)
+    }
+
     @Test("removal is never silently ineffective: folding traps at a weight that it cannot reach (waveglow PR 21, TFA #763)")
     func unreachable() async throws {
         let result = try #require(

@@ -102,7 +102,7 @@ package struct Comparison {
         let clock = ContinuousClock()
         var note = ""
         var step = 0
-        for epoch in 0..<settings.epochs {
+        passes: for epoch in 0..<settings.epochs {
             for batch in Batches.shuffled(training, size: settings.batch, seed: seed, epoch: epoch, on: device) {
                 let input = ClassificationTrainer.input(batch)
                 for turn in trainers.indices {
@@ -147,7 +147,7 @@ package struct Comparison {
                     }
                 }
                 progress(step, note)
-                if !diverged.contains(nil) { break }
+                if !diverged.contains(nil) { break passes }
             }
         }
         for (index, trainer) in trainers.enumerated() {
