@@ -196,6 +196,11 @@ cp -r first old2; grep -v '"hash"' first/config.json >old2/config.json
 wrong "a damaged config.json" "config.json" old2 --examples 20
 cp first/network-normal-seed0.safetensors old/network-batch-seed0.safetensors
 refuses "a network of another norm" "expected tensors that fit, found .*missing 'features.1.normalizer" - analyze old --examples 20 --norms batch
+ln -s first link
+refuses "the run's own folder through a link" "expected another folder than the run's" - analyze first --examples 20 --out link
+check "…which is as it was" test -s first/network-normal-seed0.safetensors
+mkdir foreign && touch foreign/file
+refuses "a folder of something else" "expected a new folder, an empty one or an earlier run's, found file in it" - analyze first --examples 20 --out foreign
 truncate -s 1000 old/network-batch-seed0.safetensors
 refuses "a truncated network" "network-batch-seed0.safetensors" - analyze old --examples 20 --norms batch
 

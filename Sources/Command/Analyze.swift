@@ -60,7 +60,7 @@ struct Analyze: ParsableCommand {
         }
         let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
         // By what the names stand for: through a link, the run would be taken for an earlier one's results, and removed.
-        if let out, URL(fileURLWithPath: out).resolvingSymlinksInPath() == URL(fileURLWithPath: source).resolvingSymlinksInPath() {
+        if let out, RunFolder.isSame(out, source) {
             throw ValidationError("--out: expected another folder than the run's, which is where the results go without it, found '\(out)'")
         }
 

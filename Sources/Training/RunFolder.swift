@@ -26,7 +26,7 @@ public final class RunFolder {
     private let metrics: Descriptor
     private var names: [String]
 
-    private static let markerName = ".weightnorm-run"
+    static let markerName = ".weightnorm-run"
     private static let markerHeader = "A run of swift-weightnorm. A new run in this folder removes the files named below."
     private static let configName = "config.json"
     private static let metricsName = "metrics.jsonl"
@@ -80,19 +80,6 @@ public final class RunFolder {
             config.discard()
             throw error
         }
-    }
-
-    /// Throws what ``start(at:config:)``, or of a folder that holds a run ``reopen(at:keepingRecords:)``, would throw for the folder's sake; changes nothing.
-    package static func check(_ path: String, holdsRun: Bool) throws {
-        let task = holdsRun ? "go on with the run in" : "start a run in"
-        var status = stat()
-        if !holdsRun && stat(path, &status) != 0 { return }
-        let entries = try list(path, operation: task)
-        if !entries.contains(markerName), let other = entries.min() {
-            let expected = holdsRun ? "a run's folder" : "a new folder, an empty one or an earlier run's"
-            throw FileError(path: path, operation: task, reason: "expected \(expected), found \(other) in it")
-        }
-        guard access(path, W_OK) == 0 else { throw FileError(path: path, operation: task, code: errno) }
     }
 
     /// Goes on with the run in a folder; a last line of `metrics.jsonl` that a kill left incomplete is cut off.
@@ -269,7 +256,7 @@ extension RunFolder {
         guard mkdir(folder, 0o777) == 0 || errno == EEXIST else { throw FileError(path: path, operation: task, code: errno) }
     }
 
-    private static func list(_ path: String, operation: String) throws -> [String] {
+    static func list(_ path: String, operation: String) throws -> [String] {
         guard let folder = opendir(path) else { throw FileError(path: path, operation: operation, code: errno) }
         defer { closedir(folder) }
         var names: [String] = []
