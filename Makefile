@@ -52,6 +52,7 @@ test: setup lint ## check the style, build everything, run all tests
 	@$(PREPARE); Scripts/smoke.sh "$$scratch/release/weightnorm"
 	@$(PREPARE); Scripts/test-data.sh "$$scratch/release/weightnorm"
 	@$(PREPARE); Scripts/documentation.sh "$$scratch/release"
+	@$(PREPARE); OMP_WAIT_POLICY=passive swift test "$$@" --package-path Benchmarks --scratch-path "Benchmarks/$$scratch"
 	@Scripts/test-example.sh
 	@Scripts/test-setup.sh
 
@@ -68,4 +69,4 @@ format: ## bring the Swift sources into that style
 	@swift format --in-place --recursive --parallel $(SOURCES)
 
 clean: ## delete what was built here; keeps results, libtorch and data sets
-	@rm -rf .build .build-libtorch-* $(wildcard Examples/*/.build Benchmarks/.build)
+	@rm -rf .build .build-libtorch-* $(wildcard Examples/*/.build Benchmarks/.build*)
