@@ -12,8 +12,8 @@ public struct LoadReport: Sendable {
         public let layout: StateLayout
         /// The units of g (PyTorch's `dim`); nil for a plain weight.
         public let units: OutputUnits?
-        /// Whether v and g (or w) were taken as they are. Else w was computed and put into the module's own form: the same function, which trains on
-        /// differently.
+        /// Whether v and g (or w) were taken as they are, in the file's element types. Else w was computed and put into the module's own form, or
+        /// rounded to its types: the same function, or nearly, which trains on differently.
         public let isExact: Bool
     }
 
@@ -69,6 +69,11 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
             self.expected = expected
             self.found = found
         }
+
+        /// Of a gain on a logarithmic scale whose factor in the file's metadata is none.
+        static func badFactor(_ text: String, of name: String) -> Defect {
+            Defect(.contradictory, name, expected: "a factor above 0 in the file's metadata", found: Safetensors.quoted(text))
+        }
     }
 
     /// The file, as the caller named it.
@@ -76,11 +81,10 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
     /// All of them, missing ones first.
     public let defects: [Defect]
 
-    /// How many defects there are, and a line for each of several.
+    /// How many defects there are, and each of them, on one line.
     public var description: String {
         let head = "\(path): expected tensors that fit, found \(defects.count == 1 ? "1 that does not" : "\(defects.count) that do not")"
-        guard defects.count > 1 else { return "\(head): \(defects.first?.description ?? "")" }
-        return "\(head):\n" + defects.map { "  \($0)" }.joined(separator: ";\n")
+        return "\(head): \(defects.map(\.description).joined(separator: "; "))".split(whereSeparator: \.isNewline).joined(separator: " ")
     }
 
     package init(path: String, defects: [Defect]) {

@@ -52,7 +52,10 @@ extension Module {
         guard matching.defects.isEmpty else { throw ModuleFileError(path: file.path, defects: matching.defects) }
 
         let tensors = try matching.tensors.map { ($0, try $0.read(from: file)) }
-        let weights = try matching.weights.map { ($0, try $0.read(from: file, adopting: forms == .adopt)) }
+        let weights = try matching.weights.map { match in
+            let found = try match.read(from: file, adopting: forms == .adopt)
+            return (match: match, found: found, values: forms == .adopt ? nil : try match.values(of: found, in: file))
+        }
 
         var report = LoadReport()
         report.ignored = matching.ignored
@@ -61,9 +64,9 @@ extension Module {
             report.tensors.append(LoadReport.FoundTensor(path: match.path, names: match.names))
         }
         var adopted: [Weight.Identity: Weight] = [:]
-        for (match, value) in weights {
-            let isExact = forms == .adopt || match.weight.assign(value)
-            if forms == .adopt { adopted[match.weight.identity] = value }
+        for (match, found, values) in weights {
+            if let values { match.weight.assign(values) } else { adopted[match.weight.identity] = found }
+            let isExact = (values?.isSameForm ?? true) && match.hasTypes(of: file)
             report.weights.append(
                 LoadReport.FoundWeight(
                     path: match.path, names: match.stored.tensors, layout: match.stored.layout, units: match.units, isExact: isExact))

@@ -54,6 +54,8 @@ enum StateKey {
     static let layout = "weightnorm.layout"
     /// c of a weight with g = exp(c·s).
     static func factor(_ name: String) -> String { "weightnorm.factor.\(name)" }
+    /// c from a file's text; nil unless it is a factor.
+    static func factor(parsing text: String) -> Double? { Double(text).flatMap { $0 > 0 && $0.isFinite ? $0 : nil } }
 }
 
 extension StateSlot {

@@ -12,7 +12,9 @@ extension StateMatching.WeightMatch {
             let device = weight.device
             parts = zip(parts, types).map { $0.converted(to: $1).moved(to: device) }
         } else {
-            let common = ElementType.common(parts.map(\.type) + [weight.directionType])
+            // A gain may need a wider type than its logarithm, a product than its factors.
+            let least: [ElementType] = stored.form == .logNormalized || stored.form == .scaled ? [.float32] : []
+            let common = ElementType.common(parts.map(\.type) + [weight.directionType] + least)
             parts = parts.map { $0.converted(to: common) }
         }
         let direction = parts[0]
@@ -29,6 +31,25 @@ extension StateMatching.WeightMatch {
     }
 }
 
+extension StateMatching.WeightMatch {
+    /// What the module's weight becomes; an error if it cannot hold finite numbers of the file.
+    func values(of found: Weight, in file: SafetensorsFile) throws -> Weight.Values {
+        let values = weight.values(of: found)
+        guard values.isFinite || !found.isFinite else {
+            throw SafetensorsError(path: file.path, problem: "weight \(Safetensors.quoted(stored.name)): \(tooLarge(weight.directionType))")
+        }
+        return values
+    }
+
+    /// Whether the file has the module's element types.
+    func hasTypes(of file: SafetensorsFile) -> Bool {
+        zip(sources, [weight.directionType, weight.gainType ?? weight.directionType]).allSatisfy { file.entry($0)?.type == $1 }
+    }
+}
+
+/// For a message: numbers that were finite no longer are.
+func tooLarge(_ type: ElementType) -> String { "expected numbers within the range of \(type), found larger ones" }
+
 extension StateMatching.TensorMatch {
     /// The tensor, or the sum of those that stand for it.
     func read(from file: SafetensorsFile) throws -> Tensor {
@@ -40,7 +61,12 @@ extension StateMatching.TensorMatch {
             }
         let parts = try sources.map { try file.tensor($0, fitting: type) }
         guard parts.count > 1 else { return parts[0] }
-        return parts.dropFirst().reduce(parts[0].converted(to: .float64)) { $0 + $1.converted(to: .float64) }
+        let sum = parts.dropFirst().reduce(parts[0].converted(to: .float64)) { $0 + $1.converted(to: .float64) }
+        guard let type, (sum.isFinite() .== sum.converted(to: type).isFinite()).allTrue() else {
+            let quoted = names.map { Safetensors.quoted($0) }.joined(separator: " and ")
+            throw SafetensorsError(path: file.path, problem: "sum of \(quoted): \(tooLarge(type ?? .float64))")
+        }
+        return sum
     }
 
     func assign(_ value: Tensor) {

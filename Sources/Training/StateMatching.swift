@@ -30,7 +30,9 @@ struct StateMatching {
     private(set) var ignored: [String] = []
     private(set) var defects: [ModuleFileError.Defect] = []
     // Bytes, since Swift's strings take names for the same that other programs tell apart.
-    private var used: Set<[UInt8]> = []
+    private var claimed: Set<[UInt8]> = []
+    // A tensor that several names stand for is seen with the first of them, and free for the others.
+    private var seen: Set<[UInt8]> = []
 
     init(file: SafetensorsFile, slots: [StateSlot], convertingTypes: Bool) {
         self.file = file
@@ -48,9 +50,9 @@ struct StateMatching {
             case .parameter(let parameter): match(slot.content, like: parameter.value, places)
             case .buffer(let buffer): match(slot.content, like: buffer.value, places)
             }
-            for counter in places.compactMap(\.counter) where source(of: counter) != nil { used.insert(Array(counter.utf8)) }
+            for counter in places.compactMap(\.counter) where source(of: counter) != nil { seen.insert(Array(counter.utf8)) }
         }
-        for name in file.names where !used.contains(Array(name.utf8)) {
+        for name in file.names where !seen.contains(Array(name.utf8)) {
             if ignoring(name) { ignored.append(name) } else { add(.extra, name, "a tensor of the module", text(name)) }
         }
     }
@@ -112,7 +114,7 @@ struct StateMatching {
         complete.removeAll { one in whole.contains { names($0).count > 1 && names(one).count == 1 && names($0)[0] == names(one)[0] } }
         if complete.count > 1 {
             let lists = complete.map { names($0).joined(separator: " and ") }
-            for name in complete.dropFirst().flatMap(names) where !names(complete[0]).contains(name) { used.insert(Array(name.utf8)) }
+            for name in complete.dropFirst().flatMap(names) where !names(complete[0]).contains(name) { seen.insert(Array(name.utf8)) }
             add(.contradictory, names(complete[0])[0], "a tensor in one form", "it as \(lists.joined(separator: ", and as "))")
         }
         return complete.first
@@ -140,14 +142,18 @@ struct StateMatching {
     /// The source of a tensor that has found its place; a defect if it has found another one before.
     private mutating func use(_ name: String) -> String? {
         let source = source(of: name)
-        if !used.insert(Array(name.utf8)).inserted { add(.contradictory, name, "one place in the module", "two") }
-        if let source { used.insert(Array(source.utf8)) }
+        if !claimed.insert(Array(name.utf8)).inserted { add(.contradictory, name, "one place in the module", "two") }
+        if let source { seen.insert(Array(source.utf8)) }
         return source
     }
 
     /// What is one in the module must be the same in the file.
     private mutating func requireSame(_ names: [String], _ others: [String]) {
-        for name in others { used.insert(Array(name.utf8)) }
+        // All paths of what is shared may have one name in the file.
+        for name in others where !names.contains(name) {
+            claimed.insert(Array(name.utf8))
+            if let source = source(of: name) { seen.insert(Array(source.utf8)) }
+        }
         let same =
             names.count == others.count
             && zip(names, others).allSatisfy { name, other in
@@ -171,8 +177,8 @@ struct StateMatching {
     private mutating func factor(of stored: StoredWeight, for weight: Weight) -> Double {
         guard stored.form == .logNormalized else { return 1 }
         if let text = file.metadata[StateKey.factor(stored.name)] {
-            if let factor = Double(text), factor > 0, factor.isFinite { return factor }
-            add(.contradictory, stored.name, "a factor above 0 in the file's metadata", Safetensors.quoted(text))
+            if let factor = StateKey.factor(parsing: text) { return factor }
+            defects.append(.badFactor(text, of: stored.name))
         }
         if case .logNormalized(_, _, let factor, _) = weight { return factor }
         return 1

@@ -122,7 +122,6 @@ package struct WeightFile {
             return nil
         }
         guard let direction = file.entry(stored.direction) else { return nil }
-        let factor = file.metadata[StateKey.factor(stored.name)].flatMap(Double.init) ?? 1
         guard let name = stored.gain, let gain = file.entry(name) else {
             guard direction.shape.count > 1, direction.type?.isFloatingPoint == true else { return nil }
             return FoundWeight(stored: stored, typeName: direction.typeName, shape: direction.shape, units: nil, factor: 1)
@@ -135,6 +134,10 @@ package struct WeightFile {
         }
         for (name, entry) in [(stored.direction, direction), (name, gain)] where entry.type?.isFloatingPoint != true && isMeant {
             defects.append(ModuleFileError.Defect(.mistyped, name, expected: "F16, BF16, F32 or F64", found: entry.typeName))
+        }
+        var factor = 1.0
+        if stored.form == .logNormalized, let text = file.metadata[StateKey.factor(stored.name)] {
+            if let given = StateKey.factor(parsing: text) { factor = given } else { defects.append(.badFactor(text, of: stored.name)) }
         }
         guard defects.count == before, let units, direction.type?.isFloatingPoint == true, gain.type?.isFloatingPoint == true else {
             return nil

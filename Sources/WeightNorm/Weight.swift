@@ -54,22 +54,14 @@ public enum Weight {
 
     /// Gives the weight another value, which it then has to rounding, whatever its form: v = w with g = ‖w‖, or s = log ‖w‖ / c, or a multiplier of 1.
     ///
-    /// The parameters stay the same objects, so that an optimizer goes on with them. Traps unless the tensor has the weight's shape.
+    /// The parameters stay the same objects, so that an optimizer goes on with them. A norm that g's type cannot hold becomes infinite.
+    /// Traps unless the tensor has the weight's shape.
     public func assign(_ weight: Tensor) {
         trap(unless: weight.shape == shape, "weight: expected a tensor of shape \(shape), found \(weight.shape)")
-        let weight = weight.detached().converted(to: direction.value.type).moved(to: direction.value.device)
-        direction.assign(weight)
-        switch self {
-        case .direct: break
-        case .normalized(_, let gain, let units):
-            gain.assign(units.norms(of: weight).converted(to: weight.type))
-        case .logNormalized(_, let logGain, let factor, let units):
-            logGain.assign(Self.logGain(of: weight, factor: factor, units: units))
-        case .scaled(_, let factor, _): factor.assign(factor.value.zerosLike() + 1)
-        }
+        assign(withoutGradients { values(of: weight) })
     }
 
-    private static func logGain(of weight: Tensor, factor: Double, units: OutputUnits) -> Tensor {
+    static func logGain(of weight: Tensor, factor: Double, units: OutputUnits) -> Tensor {
         let norms = units.norms(of: weight)
         let smallest = norms.type == .float64 ? Double.leastNormalMagnitude : Double(Float.leastNormalMagnitude)
         return (norms.clamped(from: smallest).logarithm() / factor).converted(to: weight.type)

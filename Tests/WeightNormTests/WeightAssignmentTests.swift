@@ -57,6 +57,21 @@ struct WeightAssignmentTests {
         #expect(!target.assign(.normalized(.full([1, 3], 2, type: .float64), units: .axis(1))))
     }
 
+    @Test("a gain is taken from its logarithm in a type that holds it, and other types are not the same")
+    func types() {
+        func log(_ type: ElementType) -> Weight {
+            let (direction, gain) = (Parameter(Tensor.ones([1, 2], type: type)), Parameter(Tensor.full([1, 1], 12, type: type)))
+            return .logNormalized(direction: direction, logGain: gain, factor: 1, units: .axis(0))
+        }
+        let target = Weight.normalized(.ones([1, 2]))
+        #expect(!target.assign(log(.float16)))
+        #expect(abs(target.value.elements(as: Double.self)[0] / 115085.0 - 1) < 1e-5, "e^12/√2; float16 ends at 65504")
+        #expect(log(.float16).assign(log(.float16)) && !log(.float32).assign(log(.float64)))
+        #expect(!Weight.normalized(.ones([1, 2])).assign(.normalized(.ones([1, 2], type: .float64))))
+        #expect(!Weight.direct(Parameter(.ones([1, 2]))).assign(.direct(Parameter(.ones([1, 2], type: .float64)))))
+        #expect(!Weight.scaled(.ones([1, 2])).assign(.scaled(.ones([1, 2], type: .float64))))
+    }
+
     @Test("the shape of the norms is foretold, or that there are no such units")
     func normsShape() {
         let shape = [4, 3, 2]
