@@ -38,7 +38,7 @@ extension WeightFile {
                 if let item = file.item(name, as: name) { items.append(item) }
             }
         }
-        let metadata = metadata(to: layout) { $0.units != nil && $0.stored.layout != layout ? layout : nil }
+        let metadata = metadata(to: layout, plain: []) { $0.units != nil && $0.stored.layout != layout }
         try Safetensors.write(items, metadata: metadata, to: path)
         return outcome
     }
@@ -90,7 +90,8 @@ extension WeightFile {
             throw SafetensorsError(path: file.path, problem: "expected at least one plain weight that is selected, found none")
         }
         let changed = Set(outcome.changed.map { Array($0.utf8) })
-        let metadata = metadata(to: layout) { changed.contains(Array($0.stored.name.utf8)) ? layout : nil }
+        // Of what a pattern has chosen, not all is called a weight.
+        let metadata = metadata(to: layout, plain: changed) { $0.units == nil && changed.contains(Array($0.stored.direction.utf8)) }
         try Safetensors.write(items, metadata: metadata, to: path)
         return outcome
     }
@@ -102,7 +103,9 @@ extension WeightFile {
             return .direct(Parameter(direction))
         }
         let read = try file.tensor(name)
-        let common = ElementType.common([direction.type, read.type])
+        // A gain may need a wider type than its logarithm, a product than its factors.
+        let least: [ElementType] = weight.stored.form == .logNormalized || weight.stored.form == .scaled ? [.float32] : []
+        let common = ElementType.common([direction.type, read.type] + least)
         let gain = read.reshaped(shape).converted(to: common)
         let wide = Parameter(direction.converted(to: common))
         switch weight.stored.form {
@@ -125,8 +128,7 @@ extension WeightFile {
         }
         guard layout != .plain, weight.stored.form != .scaled, let newGain = stored.gain else {
             let plain = SafetensorsItem(name, type: type, shape: shape) {
-                let weight = try read(weight)
-                return withoutGradients { weight.value.converted(to: type) }
+                try narrowed(weight, to: type) { $0.value }
             }
             return (plain, nil, false)
         }
@@ -140,50 +142,72 @@ extension WeightFile {
         }
         let kept = units.blocks == 1 ? units : .axis(1)
         let newShape = kept == .whole ? [] : kept.normsShape(ofWeight: shape) ?? []
-        func part(_ choose: @escaping ((direction: Tensor, gain: Tensor)) -> Tensor) -> () throws -> Tensor {
-            {
-                let value = try read(weight)
-                return withoutGradients { value.pyTorchParts.map(choose) ?? value.value }
-            }
+        func part(_ type: ElementType, _ choose: @escaping ((direction: Tensor, gain: Tensor)) -> Tensor) -> () throws -> Tensor {
+            { try narrowed(weight, to: type) { value in value.pyTorchParts.map(choose) ?? value.value } }
         }
         return (
-            SafetensorsItem(stored.direction, type: type, shape: shape) { try part(\.direction)().converted(to: type) },
-            SafetensorsItem(newGain, type: gainType, shape: newShape) { try part(\.gain)().converted(to: gainType) },
+            SafetensorsItem(stored.direction, type: type, shape: shape, part(type, \.direction)),
+            SafetensorsItem(newGain, type: gainType, shape: newShape, part(gainType, \.gain)),
             units.blocks > 1 || weight.stored.form == .logNormalized
         )
     }
 
-    /// The file's own strings, with what they say of the layout and of left-out duplicates brought up to date; `changing` gives a weight's new
-    /// layout.
-    private func metadata(to layout: StateLayout, changing: (FoundWeight) -> StateLayout?) -> [String: String] {
-        guard weights.contains(where: { changing($0) != nil }) else { return file.metadata }
+    /// What is made of a weight's numbers, in the type that the file will have; an error if finite ones are no longer so.
+    private func narrowed(_ weight: FoundWeight, to type: ElementType, _ make: (Weight) -> Tensor) throws -> Tensor {
+        let value = try read(weight)
+        let made = withoutGradients { make(value).converted(to: type) }
+        guard made.isFinite().allTrue() || !value.isFinite else {
+            throw SafetensorsError(path: file.path, problem: "weight \(Safetensors.quoted(weight.stored.name)): \(tooLarge(type))")
+        }
+        return made
+    }
+
+    /// The file's own strings, with what they say of the layout and of left-out duplicates brought up to date.
+    ///
+    /// - Parameters:
+    ///   - plain: the plain tensors that become v and g, weights by their names or not.
+    ///   - changes: tells of a weight whether it goes into the new layout.
+    private func metadata(to layout: StateLayout, plain: Set<[UInt8]>, changes: (FoundWeight) -> Bool) -> [String: String] {
+        let changed = weights.filter(changes)
+        guard !changed.isEmpty || !plain.isEmpty else { return file.metadata }
         var metadata = file.metadata
         if metadata[StateKey.layout] == StateLayout.native.rawValue {
-            metadata = metadata.filter { !$0.key.hasPrefix(StateKey.factor("")) }
-            if layout != .native { metadata[StateKey.layout] = nil }
+            for weight in changed { metadata[StateKey.factor(weight.stored.name)] = nil }
+            // Without the layout's name a scaled weight is none.
+            let staysNative = weights.contains { !changes($0) && ($0.stored.form == .logNormalized || $0.stored.form == .scaled) }
+            if layout != .native && !staysNative { metadata[StateKey.layout] = nil }
         } else if metadata[StateKey.layout] != nil || layout == .native {
             metadata[StateKey.layout] = layout.rawValue
         }
         for (name, source) in ties {
-            let (found, isGain): (FoundWeight, Bool)
-            switch role(of: source) {
-            case .direction(let weight): (found, isGain) = (weight, false)
-            case .gain(let weight): (found, isGain) = (weight, true)
-            case .other: continue
-            }
-            let guesses = Self.guesses(name, isNative: false)
-            let tied = guesses.first {
-                $0.layout == found.stored.layout && $0.form == found.stored.form && (isGain ? $0.gain : $0.direction) == name
-            }
-            guard let new = changing(found), let tied else { continue }
+            guard let (tied, old, isGain) = tie(name, source, plain: plain, changes: changes) else { continue }
             metadata[name] = nil
-            let (key, value) = (StoredWeight.normalized(tied.name, new), StoredWeight.normalized(found.stored.name, new))
-            if found.units == nil || new == .plain {
+            let (key, value) = (StoredWeight.normalized(tied, layout), StoredWeight.normalized(old.name, layout))
+            if old.gain == nil || layout == .plain {
                 for (key, value) in zip(key.tensors, value.tensors) { metadata[key] = value }
             } else {
                 metadata[isGain ? key.gain ?? "" : key.direction] = isGain ? value.gain : value.direction
             }
         }
         return metadata
+    }
+
+    /// The weight's name that a tie gives to one that changes, that weight, and whether g is meant; nil where the tie stays as it is.
+    private func tie(
+        _ name: String, _ source: String, plain: Set<[UInt8]>, changes: (FoundWeight) -> Bool
+    ) -> (tied: String, old: StoredWeight, isGain: Bool)? {
+        if plain.contains(Array(source.utf8)) { return (name, .plain(source), false) }
+        let (found, isGain): (FoundWeight, Bool)
+        switch role(of: source) {
+        case .direction(let weight): (found, isGain) = (weight, false)
+        case .gain(let weight): (found, isGain) = (weight, true)
+        case .other: return nil
+        }
+        guard changes(found) else { return nil }
+        let old = found.stored
+        let tied = Self.guesses(name, isNative: old.form == .scaled).first {
+            $0.layout == old.layout && $0.form == old.form && (isGain ? $0.gain : $0.direction) == name
+        }
+        return tied.map { ($0.name, old, isGain) }
     }
 }

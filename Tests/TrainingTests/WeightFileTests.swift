@@ -164,6 +164,66 @@ private func withPaths(_ body: (String, String, String) throws -> Void) throws {
         }
     }
 
+    @Test("unfolding leaves log gains and scaled weights of a native file what they are", arguments: [StateLayout.weightNorm, .native])
+    func mixed(layout: StateLayout) throws {
+        try withPaths { path, unfolded, folded in
+            let log = "weightnorm.factor.log.weight"
+            try Safetensors.write(
+                [
+                    ("log.weight.direction", Tensor([3, 4] as [Float], shape: [1, 2])), ("log.weight.logGain", .full([1, 1], 0.5)),
+                    ("scaled.weight", .ones([1, 2])), ("scaled.weight.scale", .full([1, 1], 5)),
+                    ("plain.weight", Tensor([3, 4] as [Float], shape: [1, 2])),
+                ], metadata: ["weightnorm.layout": "native", log: "3.0"], to: path)
+            let outcome = try WeightFile(opening: path).unfold(to: layout, units: .axis(0), path: unfolded) { WeightFile.isWeight($0) }
+            #expect(outcome.changed == ["plain.weight"] && outcome.kept == ["log.weight", "scaled.weight"])
+            let file = try WeightFile(opening: unfolded)
+            #expect(file.file.metadata == ["weightnorm.layout": "native", log: "3.0"])
+            #expect(file.weights.map(\.stored.form) == [.logNormalized, .scaled, .normalized])
+            _ = try file.convert(to: .plain, path: folded)
+            let (once, values) = (try SafetensorsFile(opening: folded), try tensors(folded))
+            #expect(once.metadata.isEmpty)
+            #expect(relativeDifference(values["log.weight"]!, Tensor([0.6, 0.8] as [Float], shape: [1, 2]) * exp(1.5)) < 1e-6)
+            #expect(values["scaled.weight"]?.elements(as: Float.self) == [5, 5])
+            #expect(relativeDifference(values["plain.weight"]!, Tensor([3, 4] as [Float], shape: [1, 2])) < 1e-6)
+            // Of what changes, nothing is left.
+            _ = try WeightFile(opening: path).convert(to: .weightNorm, path: folded)
+            #expect(try SafetensorsFile(opening: folded).metadata.isEmpty)
+        }
+    }
+
+    @Test("a tie goes with a tensor that a pattern has chosen, whatever it is called")
+    func tiesOfPatterns() throws {
+        try withPaths { path, unfolded, folded in
+            let metadata = ["head.table": "embed.table"]
+            try Safetensors.write(
+                [("embed.table", Tensor([3, 4] as [Float], shape: [1, 2])), ("c.weight", .ones([1, 2]))], metadata: metadata, to: path)
+            _ = try WeightFile(opening: path).unfold(to: .weightNorm, units: .axis(0), path: unfolded) { $0 == "embed.table" }
+            #expect(
+                try SafetensorsFile(opening: unfolded).metadata
+                    == ["head.table_v": "embed.table_v", "head.table_g": "embed.table_g"])
+            _ = try WeightFile(opening: unfolded).convert(to: .plain, path: folded)
+            #expect(try SafetensorsFile(opening: folded).metadata == metadata)
+            // Of a tensor that stays, the tie does.
+            _ = try WeightFile(opening: path).unfold(to: .weightNorm, units: .axis(0), path: unfolded) { $0 == "c.weight" }
+            #expect(try SafetensorsFile(opening: unfolded).metadata == metadata)
+        }
+    }
+
+    @Test("a factor of a log gain that is none is an error", arguments: ["-3", "0", "inf", "nan", "three", ""])
+    func factors(text: String) throws {
+        try withPaths { path, out, _ in
+            try Safetensors.write(
+                [("a.weight.direction", .ones([1, 2])), ("a.weight.logGain", .ones([1, 1]))],
+                metadata: ["weightnorm.layout": "native", "weightnorm.factor.a.weight": text], to: path)
+            let error = try #require(throws: ModuleFileError.self) { try WeightFile(opening: path).convert(to: .plain, path: out) }
+            #expect(
+                error.defects.map(\.description) == [
+                    "contradictory 'a.weight': expected a factor above 0 in the file's metadata, found '\(text)'"
+                ])
+            #expect(!FileManager.default.fileExists(atPath: out))
+        }
+    }
+
     @Test("half a weight is an error that names all halves, and nothing is written")
     func halves() throws {
         try withPaths { path, out, _ in
@@ -181,6 +241,7 @@ private func withPaths(_ body: (String, String, String) throws -> Void) throws {
                     "missing 'b.parametrizations.weight.original0': expected a tensor beside 'b.parametrizations.weight.original1', found none",
                     "mistyped 'd.weight_g': expected F16, BF16, F32 or F64, found I32",
                 ])
+            #expect(!error.description.contains { $0.isNewline })
             #expect(!FileManager.default.fileExists(atPath: out))
             #expect(throws: ModuleFileError.self) { try weights.unfold(to: .weightNorm, units: .axis(0), path: out) { _ in true } }
         }
