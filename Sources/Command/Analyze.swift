@@ -53,11 +53,7 @@ struct Analyze: ParsableCommand {
         try require(examples, in: 2...10_000_000, option: "examples")
         try require(units, in: 1...1_000_000, option: "units")
         if let threads { try Runtime.setThreadCount(threads) }
-        let wanted = try norms.map { text in
-            try list(text, option: "norms", expected: "norms out of \(Normalization.allCases.map(\.rawValue).joined(separator: ", "))") {
-                Normalization(rawValue: $0)
-            }
-        }
+        let wanted = try norms.map(Command.norms)
         let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
         // By what the names stand for: through a link, the run would be taken for an earlier one's results, and removed.
         if let out, RunFolder.isSame(out, source) {

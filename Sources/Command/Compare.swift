@@ -22,7 +22,7 @@ struct Compare: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Norms to compare, separated by commas, out of: \(Normalization.allCases.map(\.rawValue).joined(separator: ", ")).",
+            "Norms to compare, separated by commas, out of: \(allNorms).",
             valueName: "list"))
     var norms = "normal,weight,batch,mean-only-batch,weight+mean-only-batch"
 
@@ -60,30 +60,18 @@ struct Compare: ParsableCommand {
     var out = "runs/compare"
 
     func run() throws {
-        let normalizations = try list(
-            norms, option: "norms", expected: "norms out of \(Normalization.allCases.map(\.rawValue).joined(separator: ", "))"
-        ) {
-            Normalization(rawValue: $0)
-        }
-        let seeds = try list(seeds, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) }
+        let normalizations = try Command.norms(norms)
+        let seeds = try Command.seeds(seeds)
         let thresholds = try list(under, option: "under", expected: "numbers above 0 and below 1") {
             Double($0).flatMap { $0 > 0 && $0 < 1 ? $0 : nil }
         }
-        try require(epochs, in: 1...100_000, option: "epochs")
-        try require(batch, in: 2...10_000, option: "batch")
-        try require(width, option: "width", expected: "a number above 0 and at most 16") { $0 > 0 && $0 <= 16 }
-        try require(dropout, option: "dropout", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 }
+        var settings = try quickSettings(epochs: epochs, batch: batch, width: width, dropout: dropout)
         if let learningRate {
             try require(learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
         }
         if let threads { try Runtime.setThreadCount(threads) }
         let device = try Device(named: device)
 
-        var settings = ClassificationSettings.quick
-        settings.setWidth(width)
-        settings.dropout = dropout
-        settings.batch = batch
-        settings.epochs = epochs
         if let learningRate { settings.setLearningRate(learningRate) }
 
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.

@@ -22,7 +22,7 @@ struct SweepCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Norms, separated by commas, out of: \(Normalization.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "list"))
+            "Norms, separated by commas, out of: \(allNorms).", valueName: "list"))
     var norms = "normal,weight,batch,weight+mean-only-batch"
 
     @Option(help: ArgumentHelp("Learning rates of the first half of a run, separated by commas.", valueName: "list"))
@@ -60,29 +60,16 @@ struct SweepCommand: ParsableCommand {
     var out = "runs/sweep"
 
     func run() throws {
-        let normalizations = try list(
-            norms, option: "norms", expected: "norms out of \(Normalization.allCases.map(\.rawValue).joined(separator: ", "))"
-        ) {
-            Normalization(rawValue: $0)
-        }
+        let normalizations = try Command.norms(norms)
         let rates = try list(rates, option: "rates", expected: "numbers above 0 and at most 1000") {
             Double($0).flatMap { $0 > 0 && $0 <= 1000 ? $0 : nil }
         }
-        let seeds = try list(seeds, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) }
+        let seeds = try Command.seeds(seeds)
         try require(images, in: 2...1_000_000_000, option: "images")
-        try require(epochs, in: 1...100_000, option: "epochs")
-        try require(batch, in: 2...10_000, option: "batch")
-        try require(width, option: "width", expected: "a number above 0 and at most 16") { $0 > 0 && $0 <= 16 }
-        try require(dropout, option: "dropout", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 }
+        let settings = try quickSettings(epochs: epochs, batch: batch, width: width, dropout: dropout)
         try require(within, option: "within", expected: "a number from 0 to 1") { $0 >= 0 && $0 <= 1 }
         if let threads { try Runtime.setThreadCount(threads) }
         let device = try Device(named: device)
-
-        var settings = ClassificationSettings.quick
-        settings.setWidth(width)
-        settings.dropout = dropout
-        settings.batch = batch
-        settings.epochs = epochs
 
         let training = try DataFolder.images(data, .training).sample(images, seed: 0)
         let test = try DataFolder.images(data, .test)

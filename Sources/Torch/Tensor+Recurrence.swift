@@ -9,7 +9,7 @@ extension Tensor {
     ) -> (outputs: Tensor, output: Tensor, cell: Tensor) {
         let found = operators.longShortTermMemory.results(
             capacity: 3, .tensor(self), .tensors([Self.layers(output), Self.layers(cell)]),
-            .tensors([inputWeight, stateWeight, inputBias, stateBias]), .boolean(true), .integer(1), .real(0), .boolean(isTraining),
+            .tensors([inputWeight, stateWeight, inputBias, stateBias]), .boolean(true), .integer(1), .real(0), .boolean(Self.isTraining),
             .boolean(false), .boolean(false))
         return (found[0], found[1].removingDimension(0), found[2].removingDimension(0))
     }
@@ -22,12 +22,12 @@ extension Tensor {
     ) -> (outputs: Tensor, last: Tensor) {
         let found = operators.gatedRecurrentUnit.results(
             capacity: 2, .tensor(self), .tensor(Self.layers(state)), .tensors([inputWeight, stateWeight, inputBias, stateBias]),
-            .boolean(true), .integer(1), .real(0), .boolean(isTraining), .boolean(false), .boolean(false))
+            .boolean(true), .integer(1), .real(0), .boolean(Self.isTraining), .boolean(false), .boolean(false))
         return (found[0], found[1].removingDimension(0))
     }
 
     /// cuDNN has no gradient of what was not computed for training. With one layer and no dropout it changes nothing else.
-    private var isTraining: Bool { true }
+    private static let isTraining = true
 
     /// `[1, batch, hidden]`, without the strides of an expanded start, which the GPU's library does not take.
     private static func layers(_ state: Tensor) -> Tensor { state.expandingDimension(0).contiguous() }

@@ -111,18 +111,8 @@ public final class RunFolder {
     /// disk, what was written of it is taken back.
     public func record(_ metrics: some Encodable) throws {
         let file = AtomicFile.join(path, Self.metricsName)
-        var line = try Self.encode(metrics, pretty: false)
-        guard line.first == UInt8(ascii: "{") else {
-            throw FileError(path: file, operation: "write", reason: "expected a record that is a JSON object, found \(type(of: metrics))")
-        }
-        line.append(Self.newline)
-        let size = try self.metrics.size(reportedAs: file)
-        let code = self.metrics.write(line)
-        guard code == 0 else {
-            // Cutting a file needs no space. Should it fail all the same, `reopen` and `records` pass over the incomplete line.
-            _ = self.metrics.truncate(to: size)
-            throw FileError(path: file, operation: "write", code: code)
-        }
+        let line = try Self.line(of: metrics, for: file)
+        try Self.append(line, to: self.metrics, at: self.metrics.size(reportedAs: file), reportedAs: file)
     }
 
     /// Appends one record to another file of lines than `metrics.jsonl`, such as `layers.jsonl`, which is made with the first.
@@ -130,11 +120,7 @@ public final class RunFolder {
     /// It has the guarantees of ``record(_:)``. A last line that a kill left incomplete is cut off before the next is written.
     public func record(_ value: some Encodable, in name: String) throws {
         let file = try path(for: name)
-        var line = try Self.encode(value, pretty: false)
-        guard line.first == UInt8(ascii: "{") else {
-            throw FileError(path: file, operation: "write", reason: "expected a record that is a JSON object, found \(type(of: value))")
-        }
-        line.append(Self.newline)
+        let line = try Self.line(of: value, for: file)
         let lines = try Descriptor(opening: file, O_RDWR | O_CREAT | O_APPEND, reportedAs: file, operation: "write")
         var size = try lines.size(reportedAs: file)
         var last = Self.newline
@@ -144,8 +130,22 @@ public final class RunFolder {
             let code = lines.truncate(to: size)
             guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
         }
+        try Self.append(line, to: lines, at: size, reportedAs: file)
+    }
+
+    private static func line(of value: some Encodable, for file: String) throws -> [UInt8] {
+        let line = try encode(value, pretty: false)
+        guard line.first == UInt8(ascii: "{") else {
+            throw FileError(path: file, operation: "write", reason: "expected a record that is a JSON object, found \(type(of: value))")
+        }
+        return line + [newline]
+    }
+
+    /// Appends a line to a file of the given size, or leaves it at that size.
+    private static func append(_ line: [UInt8], to lines: borrowing Descriptor, at size: Int, reportedAs file: String) throws {
         let code = lines.write(line)
         guard code == 0 else {
+            // Cutting a file needs no space. Should it fail all the same, `reopen` and `records` pass over the incomplete line.
             _ = lines.truncate(to: size)
             throw FileError(path: file, operation: "write", code: code)
         }

@@ -15,24 +15,15 @@ package struct AnalysisReport {
     /// The table as lines of text.
     package var text: String {
         let headings = ["norm", "λ₁/λd of C", "of D", "C/D", "drawn C/D", "|cos| of w", "drawn"]
-        let cells =
-            [headings]
-            + networks.map { network in
-                [
-                    network.norm, Self.short(middle(network) { $0.gradientCondition?.median }),
-                    Self.short(middle(network) { $0.directionCondition?.median }), Self.short(middle(network) { $0.improvement?.median }),
-                    Self.short(middle(network) { $0.improvementOfDrawn?.median }), Self.short(middle(network) { $0.cosines.first?.median }),
-                    Self.short(middle(network) { $0.drawnCosine }),
-                ]
-            }
-        let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-        var lines = cells.map { row in
-            row.enumerated().map { column, cell in
-                let space = String(repeating: " ", count: widths[column] - cell.count)
-                return column == 0 ? cell + space : space + cell
-            }.joined(separator: "  ")
+        let cells = networks.map { network in
+            [
+                network.norm, Self.short(middle(network) { $0.gradientCondition?.median }),
+                Self.short(middle(network) { $0.directionCondition?.median }), Self.short(middle(network) { $0.improvement?.median }),
+                Self.short(middle(network) { $0.improvementOfDrawn?.median }), Self.short(middle(network) { $0.cosines.first?.median }),
+                Self.short(middle(network) { $0.drawnCosine }),
+            ]
         }
-        lines.insert(String(repeating: "-", count: lines[0].count), at: 1)
+        var lines = TextTable.lines(headings, cells)
         lines.append("")
         lines.append(
             "Medians over the layers of the medians over their units. C: covariance of single images' gradients in w; D: the same in v.")

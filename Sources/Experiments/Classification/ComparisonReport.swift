@@ -69,22 +69,13 @@ package struct ComparisonReport {
 
     /// The table as lines of text.
     package var text: String {
-        let cells =
-            [headings]
-            + rows.map { row in
-                [
-                    row.norm, Self.percent(row.test), Self.percent(row.train), NumberText.fixed(row.milliseconds, decimals: 1),
-                    row.cost.map { NumberText.fixed($0, decimals: 2) + "×" } ?? "–",
-                ] + row.under.map { $0.map { NumberText.fixed($0, decimals: 2) } ?? "–" }
-            }
-        let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-        var lines = cells.map { row in
-            row.enumerated().map { column, cell in
-                let space = String(repeating: " ", count: widths[column] - cell.count)
-                return column == 0 ? cell + space : space + cell
-            }.joined(separator: "  ")
+        let cells = rows.map { row in
+            [
+                row.norm, Self.percent(row.test), Self.percent(row.train), NumberText.fixed(row.milliseconds, decimals: 1),
+                row.cost.map { NumberText.fixed($0, decimals: 2) + "×" } ?? "–",
+            ] + row.under.map { $0.map { NumberText.fixed($0, decimals: 2) } ?? "–" }
         }
-        lines.insert(String(repeating: "-", count: lines[0].count), at: 1)
+        var lines = TextTable.lines(headings, cells)
         lines.append("")
         lines.append("Test error after the last step; training error over the last twentieth of a pass, under noise and dropout.")
         lines.append(

@@ -28,20 +28,11 @@ package struct SweepReport {
     /// The table as lines of text.
     package var text: String {
         let headings = ["norm"] + summary.rates.map(NumberText.general) + ["best rate", "rates within \(within) points", "factor"]
-        let cells =
-            [headings]
-            + summary.results.map { result in
-                [result.norm] + result.errors.map(Self.percent)
-                    + [result.bestRate.map(NumberText.general) ?? "–", range(result), factor(result)]
-            }
-        let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-        var lines = cells.map { row in
-            row.enumerated().map { column, cell in
-                let space = String(repeating: " ", count: widths[column] - cell.count)
-                return column == 0 ? cell + space : space + cell
-            }.joined(separator: "  ")
+        let cells = summary.results.map { result in
+            [result.norm] + result.errors.map(Self.percent)
+                + [result.bestRate.map(NumberText.general) ?? "–", range(result), factor(result)]
         }
-        lines.insert(String(repeating: "-", count: lines[0].count), at: 1)
+        var lines = TextTable.lines(headings, cells)
         lines.append("")
         lines.append(
             "Test error after the last step at each learning rate\(seeds > 1 ? ", mean over \(seeds) seeds" : "")"
