@@ -11,13 +11,13 @@ struct Analyze: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what weight normalization does to the gradients of a run's networks.",
         discussion: """
-            Takes the gradients of single training images in the networks that weightnorm compare trained, and shows for every layer: the eigenvalues \
+            Takes the gradients of single training images in the networks that weightnorm compare or train classification made, and shows for every layer: the eigenvalues \
             and condition numbers of the gradients' covariance in w and in v, and how close w lies to the leading eigenvectors, beside what a \
             direction drawn at random gives. Networks without weight normalization show what it would do to them. Writes analysis.html to look at \
             and analysis.json into the run's folder.
             """)
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm compare.", valueName: "run"))
+    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm compare or train classification.", valueName: "run"))
     var source = "runs/compare"
 
     @Option(help: ArgumentHelp("Norms of the run to look at, separated by commas; without it all.", valueName: "list"))
@@ -53,7 +53,7 @@ struct Analyze: ParsableCommand {
         try require(examples, in: 2...10_000_000, option: "examples")
         try require(units, in: 1...1_000_000, option: "units")
         if let threads { try Runtime.setThreadCount(threads) }
-        let wanted = try norms.map(Command.norms)
+        let wanted = try norms.map { try Command.norms($0) }
         let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
         // By what the names stand for: through a link, the run would be taken for an earlier one's results, and removed.
         if let out, RunFolder.isSame(out, source) {
@@ -62,7 +62,7 @@ struct Analyze: ParsableCommand {
 
         let analysis = try RunAnalysis(at: source)
         let data = data ?? analysis.configuration.data
-        let training = try DataFolder.images(data, .training)
+        let training = try analysis.trainingImages(of: DataFolder.images(data, .training), data: data)
         let normalizations = wanted ?? analysis.normalizations
         let seed = seed ?? analysis.configuration.seeds.first ?? 0
         try analysis.check(training: training, data: data, norms: normalizations, seed: seed)
@@ -70,6 +70,7 @@ struct Analyze: ParsableCommand {
             throw ValidationError("--examples: expected at most the \(training.count) training images, found \(examples)")
         }
 
+        let whitening = analysis.whitening(of: training, say: sayAside)
         // A folder that cannot take the results is found now, before the minutes of work.
         try RunFolder.check(out ?? source, holdsRun: out == nil)
         let options = NetworkAnalysis.Options(examples: examples, units: units, layers: layers, seed: seed)
@@ -78,7 +79,7 @@ struct Analyze: ParsableCommand {
         var networks: [RunAnalysis.Network] = []
         for (index, normalization) in normalizations.enumerated() {
             networks.append(
-                try analysis.analyse(normalization, seed: seed, options, training: training) { done, note in
+                try analysis.analyse(normalization, seed: seed, options, training: training, whitening: whitening) { done, note in
                     let shown = display ?? ProgressDisplay(label: "analyze", total: examples * normalizations.count, unit: "images")
                     display = shown
                     shown.update(done: index * examples + done, note: note)

@@ -14,7 +14,8 @@ struct Compare: ParsableCommand {
             Trains the paper's convolutional network, narrowed, on real images: with plain weights, weight normalization, batch normalization, mean-only \
             batch normalization, and weight with mean-only batch normalization. All start from the same draws and see the same minibatches in the same \
             order. The results go to a folder: report.html to look at, summary.json, metrics.jsonl, layers.jsonl (how the weights of each layer \
-            change), a file for every finished network, and config.json. weightnorm analyze looks into the networks.
+            change), a file for every finished network, checkpoint.safetensors, and config.json. weightnorm analyze looks into the networks. SIGINT (Ctrl-C) \
+            and SIGTERM finish the step and save.
             """)
 
     @Option(help: ArgumentHelp(dataHelp, valueName: "name-or-folder"))
@@ -27,7 +28,7 @@ struct Compare: ParsableCommand {
     var norms = "normal,weight,batch,mean-only-batch,weight+mean-only-batch"
 
     @Option(help: ArgumentHelp("Passes over the training images.", valueName: "number"))
-    var epochs = ClassificationSettings.quick.epochs
+    var epochs = ClassificationSettings.onePass.epochs
 
     @Option(help: ArgumentHelp("Seeds, separated by commas; the whole comparison is made with each.", valueName: "list"))
     var seeds = "0"
@@ -36,10 +37,10 @@ struct Compare: ParsableCommand {
     var width = 0.1667
 
     @Option(help: ArgumentHelp("Probability of dropout after each pooling; the paper's wide network has 0.5.", valueName: "probability"))
-    var dropout = ClassificationSettings.quick.dropout
+    var dropout = ClassificationSettings.onePass.dropout
 
     @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
-    var batch = ClassificationSettings.quick.batch
+    var batch = ClassificationSettings.onePass.batch
 
     @Option(
         help: ArgumentHelp(
@@ -49,6 +50,17 @@ struct Compare: ParsableCommand {
 
     @Option(help: ArgumentHelp("Test errors for which to tell when they were first undercut, separated by commas.", valueName: "list"))
     var under = "0.25,0.2,0.15"
+
+    @Flag(
+        inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to the training images). Without either, for cifar10 by name alone.")
+    var whiten: Bool?
+
+    @Option(help: ArgumentHelp("Seconds of work between two checkpoints; 0 for one after every step.", valueName: "seconds"))
+    var checkpointEvery = 60.0
+
+    @Flag(
+        help: "Go on with the comparison in the folder from its last checkpoint, given the same options; begin it if there is none yet.")
+    var resume = false
 
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX.", valueName: "name"))
     var device = "cpu"
@@ -62,46 +74,25 @@ struct Compare: ParsableCommand {
     func run() throws {
         let normalizations = try Command.norms(norms)
         let seeds = try Command.seeds(seeds)
-        let thresholds = try list(under, option: "under", expected: "numbers above 0 and below 1") {
-            Double($0).flatMap { $0 > 0 && $0 < 1 ? $0 : nil }
-        }
-        var settings = try quickSettings(epochs: epochs, batch: batch, width: width, dropout: dropout)
-        if let learningRate {
-            try require(learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
-        }
-        if let threads { try Runtime.setThreadCount(threads) }
+        let thresholds = try Command.thresholds(under)
+        var settings = ClassificationSettings.onePass
+        try SettingsOptions(
+            epochs: epochs, batch: batch, width: width, dropout: dropout, learningRate: learningRate, whitens: whiten ?? (data == "cifar10")
+        ).apply(to: &settings)
+        try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
+        let stored = resume ? try ClassificationRun.stored(in: out, command: "compare") : nil
+        if let threads = threads ?? stored?.threads { try Runtime.setThreadCount(threads) }
         let device = try Device(named: device)
 
-        if let learningRate { settings.setLearningRate(learningRate) }
-
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.
-        let training = try DataFolder.images(data, .training)
-        let test = try DataFolder.images(data, .test)
-        try requireEqualSizes(training, test, of: data)
+        let (training, test) = try classificationImages(data, heldOut: nil)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         try comparison.check(training: training)
-        let folder = try RunFolder.start(
-            at: out,
-            config: Comparison.Configuration(data: data, training: training, comparison: comparison))
-
-        let names = normalizations.map(\.rawValue).joined(separator: ", ")
-        print("\(training.count) training and \(test.count) test images of \(data), \(training.size)")
-        print("Norms, in the order of the losses below: \(names)")
-        var display: ProgressDisplay?
-        let start = ContinuousClock.now
-        let (runs, records) = try comparison.run(training: training, test: test, into: folder) { done, total, note in
-            let shown = display ?? ProgressDisplay(label: "compare", total: total)
-            display = shown
-            shown.update(done: done, note: note)
-        }
-        display?.finish()
-        let seconds = Double((ContinuousClock.now - start).components.seconds)
-        let summary = Comparison.Summary(
-            data: data, device: device, settings: settings, thresholds: thresholds, runs: runs, seconds: seconds)
-        let report = ComparisonReport(summary, records: records, layers: try RunFolder.records(in: "layers.jsonl", at: out))
-        try folder.write(json: summary, named: "summary.json")
-        try folder.write(Array(report.page.html().utf8), named: "report.html")
-        print(report.text)
-        print("The report is \(out)/report.html")
+        let configuration = Comparison.Configuration(data: data, training: training, comparison: comparison)
+        if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }
+        try ClassificationRun(
+            configuration: configuration, comparison: comparison, training: training, test: test, out: out, resumes: stored != nil,
+            interval: checkpointEvery, label: "compare"
+        ).run()
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Datasets
 import Experiments
+import Foundation
 import WeightNorm
 
 // Checks of option values that several subcommands need: one line each, with what was expected and found.
@@ -31,9 +32,9 @@ func require(_ number: Double, option: String, expected: String, _ isValid: (Dou
     guard isValid(number) else { throw ValidationError("--\(option): expected \(expected), found \(number)") }
 }
 
-/// The norms that `--norms` names.
-func norms(_ text: String) throws -> [Normalization] {
-    try list(text, option: "norms", expected: "norms out of \(allNorms)") { Normalization(rawValue: $0) }
+/// The norms that `--norms`, or an option of another name, names.
+func norms(_ text: String, option: String = "norms") throws -> [Normalization] {
+    try list(text, option: option, expected: "norms out of \(allNorms)") { Normalization(rawValue: $0) }
 }
 
 /// All norms, for messages and help.
@@ -42,29 +43,60 @@ let allNorms = Normalization.allCases.map(\.rawValue).joined(separator: ", ")
 /// The seeds that `--seeds` names.
 func seeds(_ text: String) throws -> [UInt64] { try list(text, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) } }
 
-/// The quick settings with what the options of these names say, checked.
-func quickSettings(epochs: Int, batch: Int, width: Double, dropout: Double) throws -> ClassificationSettings {
-    try require(epochs, in: 1...100_000, option: "epochs")
-    try require(batch, in: 2...10_000, option: "batch")
-    try require(width, option: "width", expected: "a number above 0 and at most 16") { $0 > 0 && $0 <= 16 }
-    try require(dropout, option: "dropout", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 }
-    var settings = ClassificationSettings.quick
-    settings.setWidth(width)
-    settings.dropout = dropout
-    settings.batch = batch
-    settings.epochs = epochs
-    return settings
+/// The options of `compare`, `sweep` and `train` that change the settings of a classification; nil where they were not given.
+struct SettingsOptions {
+    var epochs: Int?
+    var batch: Int?
+    var width: Double?
+    var dropout: Double?
+    var learningRate: Double?
+    var whitens: Bool?
+
+    /// Changes the settings, after all values were checked.
+    func apply(to settings: inout ClassificationSettings) throws {
+        if let epochs { try require(epochs, in: 1...100_000, option: "epochs") }
+        if let batch { try require(batch, in: 2...10_000, option: "batch") }
+        if let width { try require(width, option: "width", expected: "a number above 0 and at most 16") { $0 > 0 && $0 <= 16 } }
+        if let dropout { try require(dropout, option: "dropout", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 } }
+        if let learningRate {
+            try require(learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
+        }
+        if let width { settings.setWidth(width) }
+        settings.epochs = epochs ?? settings.epochs
+        settings.batch = batch ?? settings.batch
+        settings.dropout = dropout ?? settings.dropout
+        settings.whitens = whitens ?? settings.whitens
+        if let learningRate { settings.setLearningRate(learningRate) }
+    }
 }
+
+/// The test errors that `--under` names.
+func thresholds(_ text: String) throws -> [Double] {
+    try list(text, option: "under", expected: "numbers above 0 and below 1") { Double($0).flatMap { $0 > 0 && $0 < 1 ? $0 : nil } }
+}
+
+/// Reads the images of a classification: those to train on and those to measure the error on, which `--held-out` takes from the former.
+func classificationImages(_ data: String, heldOut: Int?) throws -> (training: ImageSet, test: ImageSet) {
+    let training = try DataFolder.images(data, .training)
+    guard let heldOut else {
+        let test = try DataFolder.images(data, .test)
+        guard (test.channels, test.rows, test.columns) == (training.channels, training.rows, training.columns) else {
+            throw ValidationError("\(data): expected test images of \(training.size) as the training images, found \(test.size)")
+        }
+        return (training, test)
+    }
+    guard heldOut >= 1, heldOut < training.count else {
+        throw ValidationError("--held-out: expected a number from 1 to below the \(training.count) training images, found \(heldOut)")
+    }
+    let parts = training.holdingOut(heldOut)
+    return (parts.training, parts.heldOut)
+}
+
+/// Writes a line to standard error, where it does not mix with results.
+func sayAside(_ line: String) { FileHandle.standardError.write(Data("\(line)\n".utf8)) }
 
 /// What `--data` takes, for its help.
 let dataHelp = """
     \(DataFolder.names.joined(separator: ", ")) ('weightnorm data' gets them), or a folder with four IDX files as MNIST has them or with CIFAR-10's \
     binary version.
     """
-
-/// Throws unless the test images are of the training images' size.
-func requireEqualSizes(_ training: ImageSet, _ test: ImageSet, of data: String) throws {
-    guard (test.channels, test.rows, test.columns) == (training.channels, training.rows, training.columns) else {
-        throw ValidationError("\(data): expected test images of \(training.size) as the training images, found \(test.size)")
-    }
-}

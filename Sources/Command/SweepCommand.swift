@@ -41,14 +41,22 @@ struct SweepCommand: ParsableCommand {
     var width = 0.1667
 
     @Option(help: ArgumentHelp("Probability of dropout after each pooling; the paper's wide network has 0.5.", valueName: "probability"))
-    var dropout = ClassificationSettings.quick.dropout
+    var dropout = ClassificationSettings.onePass.dropout
 
     @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
-    var batch = ClassificationSettings.quick.batch
+    var batch = ClassificationSettings.onePass.batch
 
     @Option(
         help: ArgumentHelp("How far above a norm's best test error a rate may lie to count as good, as a part of 1.", valueName: "number"))
     var within = 0.02
+
+    @Option(
+        help: ArgumentHelp(
+            "Training images to hold out and measure the error on, in place of the test images: for tuning.", valueName: "number"))
+    var heldOut: Int?
+
+    @Flag(inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to those trained on). Without either, for cifar10 by name alone.")
+    var whiten: Bool?
 
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX.", valueName: "name"))
     var device = "cpu"
@@ -66,31 +74,35 @@ struct SweepCommand: ParsableCommand {
         }
         let seeds = try Command.seeds(seeds)
         try require(images, in: 2...1_000_000_000, option: "images")
-        let settings = try quickSettings(epochs: epochs, batch: batch, width: width, dropout: dropout)
+        var settings = ClassificationSettings.onePass
+        try SettingsOptions(epochs: epochs, batch: batch, width: width, dropout: dropout, whitens: whiten ?? (data == "cifar10"))
+            .apply(to: &settings)
         try require(within, option: "within", expected: "a number from 0 to 1") { $0 >= 0 && $0 <= 1 }
         if let threads { try Runtime.setThreadCount(threads) }
         let device = try Device(named: device)
 
-        let training = try DataFolder.images(data, .training).sample(images, seed: 0)
-        let test = try DataFolder.images(data, .test)
-        try requireEqualSizes(training, test, of: data)
+        let (all, test) = try classificationImages(data, heldOut: heldOut)
+        let training = all.sample(images, seed: 0)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: [], device: device)
         try comparison.check(training: training)
         let sweep = Sweep(comparison, rates: rates)
-        let folder = try RunFolder.start(at: out, config: Sweep.Configuration(data: data, training: training, sweep: sweep))
+        let folder = try RunFolder.start(
+            at: out, config: Sweep.Configuration(data: data, training: training, heldOut: heldOut, sweep: sweep))
 
-        print("\(training.count) training and \(test.count) test images of \(data), \(training.size)")
+        print("\(training.count) training and \(test.count) \(heldOut == nil ? "test" : "held-out") images of \(data), \(training.size)")
         print("Norms, in the order of the losses below: \(normalizations.map(\.rawValue).joined(separator: ", "))")
         var display: ProgressDisplay?
+        let resident = comparison.images(training: training, test: test, say: sayAside)
         let start = ContinuousClock.now
-        let runs = try sweep.run(training: training, test: test, into: folder) { done, total, note in
+        let runs = try sweep.run(on: resident, into: folder) { done, total, note in
             let shown = display ?? ProgressDisplay(label: "sweep", total: total)
             display = shown
             shown.update(done: done, note: note)
         }
         display?.finish()
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        let summary = Sweep.Summary(sweep: sweep, data: data, images: training.count, within: within, runs: runs, seconds: seconds)
+        let summary = Sweep.Summary(
+            sweep: sweep, data: data, images: training.count, heldOut: heldOut, within: within, runs: runs, seconds: seconds)
         let report = SweepReport(summary)
         try folder.write(json: summary, named: "summary.json")
         try folder.write(Array(report.page.html().utf8), named: "report.html")

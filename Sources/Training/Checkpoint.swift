@@ -264,6 +264,11 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
     /// What was expected and what was found.
     public let problem: String
 
+    package init(path: String, problem: String) {
+        self.path = path
+        self.problem = problem
+    }
+
     /// One line, such as `run/checkpoint.safetensors: expected …, found …`.
     public var description: String { "\(path): \(problem)".split(whereSeparator: \.isNewline).joined(separator: " ") }
 }
@@ -279,12 +284,12 @@ extension Tensor {
 }
 
 /// The cyclic redundancy check of zip and PNG (ISO 3309), which finds every damage of up to 32 bits in a row.
-enum CRC32 {
+package enum CRC32 {
     private static let table: [UInt32] = (0..<256).map { index in
         (0..<8).reduce(UInt32(index)) { rest, _ in rest & 1 == 1 ? rest >> 1 ^ 0xEDB8_8320 : rest >> 1 }
     }
 
-    static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
+    package static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
         table.withUnsafeBufferPointer { table in
             ~bytes.reduce(~UInt32(0)) { sum, byte in table[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] ^ sum >> 8 }
         }

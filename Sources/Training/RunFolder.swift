@@ -82,10 +82,13 @@ public final class RunFolder {
         }
     }
 
-    /// Goes on with the run in a folder; a last line of `metrics.jsonl` that a kill left incomplete is cut off.
+    /// Goes on with the run in a folder; a last line of `metrics.jsonl` that a kill left incomplete is cut off, and half-written files are removed.
     ///
-    /// The count is that of the records to keep, for a run that goes on from a checkpoint: the later ones will be made again.
-    public static func reopen(at path: String, keepingRecords count: Int? = nil) throws -> RunFolder {
+    /// The counts are those of the records to keep, in `metrics.jsonl` and by name in other files of lines, for a run that goes on from a checkpoint: the later
+    /// ones will be made again.
+    public static func reopen(
+        at path: String, keepingRecords count: Int? = nil, inOthers others: [String: Int] = [:]
+    ) throws -> RunFolder {
         let task = "go on with the run in"
         guard try list(path, operation: task).contains(markerName) else {
             throw FileError(path: path, operation: task, reason: "expected a run's folder, found no \(markerName) in it")
@@ -93,16 +96,30 @@ public final class RunFolder {
         let marker = try claim(path, O_RDWR | O_APPEND, operation: task)
         let names = try namesListed(in: marker, at: path)
         let metrics = try openMetrics(path)
-        let file = AtomicFile.join(path, metricsName)
-        let bytes = try metrics.contents(reportedAs: file)
+        try cut(metrics, to: count, named: metricsName, in: path, operation: task)
+        for (name, count) in others.sorted(by: { $0.key < $1.key }) {
+            let file = AtomicFile.join(path, name)
+            guard count > 0 || access(file, F_OK) == 0 else { continue }
+            let lines = try Descriptor(opening: file, O_RDWR | O_APPEND, reportedAs: file, operation: "write")
+            try cut(lines, to: count, named: name, in: path, operation: task)
+        }
+        for name in try list(path, operation: task) where AtomicFile.isTemporary(name) { try remove(name, in: path) }
+        return RunFolder(path: path, marker: marker, metrics: metrics, names: names)
+    }
+
+    /// Cuts a file of lines behind the given number of whole ones, or behind the last whole one.
+    private static func cut(
+        _ lines: borrowing Descriptor, to count: Int?, named name: String, in path: String, operation: String
+    ) throws {
+        let file = AtomicFile.join(path, name)
+        let bytes = try lines.contents(reportedAs: file)
         let ends = bytes.indices.filter { bytes[$0] == newline }.map { $0 + 1 }
         let kept = count ?? ends.count
         guard kept >= 0, kept <= ends.count else {
-            throw FileError(path: path, operation: task, reason: "expected \(kept) records in \(metricsName), found \(ends.count)")
+            throw FileError(path: path, operation: operation, reason: "expected \(kept) records in \(name), found \(ends.count)")
         }
-        let code = metrics.truncate(to: kept == 0 ? 0 : ends[kept - 1])
+        let code = lines.truncate(to: kept == 0 ? 0 : ends[kept - 1])
         guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
-        return RunFolder(path: path, marker: marker, metrics: metrics, names: names)
     }
 
     /// Appends one record to `metrics.jsonl`: a value that encodes as a JSON object, such as a struct or a `[String: Double]`.

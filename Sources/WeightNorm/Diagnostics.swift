@@ -19,11 +19,14 @@ public final class WeightObserver {
     }
 
     /// Where the units of a weight point.
-    private struct Directions {
+    package struct Directions {
         /// w/‖w‖, `[units, elements]`.
-        let vectors: Tensor
+        package let vectors: Tensor
         /// 1, or 0 for a unit of length 0, `[units]`.
-        let exist: Tensor
+        package let exist: Tensor
+
+        /// Directions that were read before.
+        package init(vectors: Tensor, exist: Tensor) { (self.vectors, self.exist) = (vectors, exist) }
     }
 
     private var entries: [Entry]
@@ -37,6 +40,17 @@ public final class WeightObserver {
         entries = module.namedWeights.map { named in
             Entry(path: named.path, weight: named.value, units: named.value.units ?? known[named.path] ?? .axis(0))
         }
+    }
+
+    /// Where the weights pointed at the last reading, with which the next compares them; empty before the first.
+    package var directions: [(path: String, directions: Directions)] {
+        entries.compactMap { entry in entry.previous.map { (entry.path, $0) } }
+    }
+
+    /// Goes on after a reading of an observer of the same module.
+    package func restore(_ directions: [(path: String, directions: Directions)]) {
+        let found = Dictionary(directions.map { ($0.path, $0.directions) }, uniquingKeysWith: { first, _ in first })
+        for index in entries.indices { entries[index].previous = found[entries[index].path] }
     }
 
     /// One reading of every weight, in the order of ``Module/namedWeights``.

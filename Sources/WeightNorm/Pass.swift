@@ -64,4 +64,9 @@ public final class InitializationReport {
 
     /// A report of nothing.
     public init() {}
+
+    /// Takes over what was found before, in a run that goes on.
+    package func restore(unitCount: Int, constantUnitCount: Int) {
+        (self.unitCount, self.constantUnitCount) = (unitCount, constantUnitCount)
+    }
 }

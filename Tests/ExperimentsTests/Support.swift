@@ -1,4 +1,5 @@
 import Datasets
+import Experiments
 import Foundation
 
 /// Runs the body with the path of a folder that is removed afterwards.
@@ -19,4 +20,9 @@ func rows(_ count: Int, seed: UInt64) -> ImageSet {
         }
     }
     return ImageSet(images: images, labels: labels, rows: 12, columns: 12)
+}
+
+/// Images as a comparison takes them, not whitened.
+func resident(_ training: ImageSet, _ test: ImageSet) -> ClassificationImages {
+    ClassificationImages(training: ResidentImages(training), test: ResidentImages(test), channels: training.channels)
 }

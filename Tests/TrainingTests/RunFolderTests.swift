@@ -147,6 +147,32 @@ private struct Config: Codable, Equatable {
         }
     }
 
+    @Test func aRunGoesOnWithFewerRecordsInItsOtherFiles() throws {
+        try withFolder { folder in
+            do {
+                let run = try RunFolder.start(at: folder, config: Config())
+                for step in 1...3 { try run.record(["step": step], in: "layers.jsonl") }
+            }
+            _ = FileManager.default.createFile(atPath: "\(folder)/.0123456789abcdef.partial", contents: Data())
+            let run = try RunFolder.reopen(at: folder, inOthers: ["layers.jsonl": 2, "none.jsonl": 0])
+            #expect(try text("\(folder)/layers.jsonl") == "{\"step\":1}\n{\"step\":2}\n")
+            try run.record(["step": 9], in: "layers.jsonl")
+            #expect(try text("\(folder)/layers.jsonl") == "{\"step\":1}\n{\"step\":2}\n{\"step\":9}\n")
+            #expect(names(folder) == [".weightnorm-run", "config.json", "layers.jsonl", "metrics.jsonl"], "what a kill left is gone")
+        }
+        try withFolder { folder in
+            do {
+                let run = try RunFolder.start(at: folder, config: Config())
+                try run.record(["step": 1], in: "layers.jsonl")
+            }
+            #expect(
+                problem { try RunFolder.reopen(at: folder, inOthers: ["layers.jsonl": 2]) }
+                    == "cannot go on with the run in \(folder): expected 2 records in layers.jsonl, found 1")
+            #expect(
+                problem { try RunFolder.reopen(at: folder, inOthers: ["other.jsonl": 1]) }?.contains("other.jsonl: No such file") == true)
+        }
+    }
+
     @Test func readingPassesOverAnIncompleteLineOnly() throws {
         try withFolder { folder in
             let file = "\(folder)/metrics.jsonl"

@@ -19,8 +19,9 @@ package struct RunAnalysis {
         } catch let error as FileError {
             throw NetworkAnalysis.Failure("expected the folder of a run of weightnorm compare: \(error)")
         }
-        guard found.command == "compare" else {
-            throw NetworkAnalysis.Failure("\(path): expected a run of weightnorm compare, found one of weightnorm \(found.command)")
+        guard ["compare", "train classification"].contains(found.command) else {
+            throw NetworkAnalysis.Failure(
+                "\(path): expected a run of weightnorm compare or train classification, found one of weightnorm \(found.command)")
         }
         configuration = found
     }
@@ -91,13 +92,29 @@ package struct RunAnalysis {
         }
     }
 
+    /// The images that the run was trained on, of all the training images of its data set.
+    ///
+    /// - Throws: ``NetworkAnalysis/Failure`` if there are too few.
+    package func trainingImages(of all: ImageSet, data: String) throws -> ImageSet {
+        guard let heldOut = configuration.heldOut else { return all }
+        guard heldOut < all.count else {
+            throw NetworkAnalysis.Failure("\(data): expected more training images than the \(heldOut) held out, found \(all.count)")
+        }
+        return all.holdingOut(heldOut).training
+    }
+
+    /// The whitening of the run's images; nil if they are not whitened.
+    package func whitening(of training: ImageSet, say: (String) -> Void) -> Whitening? {
+        configuration.settings.whitens ? WhiteningCache.whitening(of: training, say: say) : nil
+    }
+
     /// The run's norms.
-    package var normalizations: [Normalization] { configuration.norms.compactMap { Normalization(rawValue: $0) } }
+    package var normalizations: [Normalization] { configuration.normalizations }
 
     /// Loads a finished network and analyses it in float64, on single training images: the same for every norm, in an order that depends on the
     /// seed alone. Each image goes through the network as in use: no noise, no dropout, running averages for batch statistics.
     package func analyse(
-        _ normalization: Normalization, seed: UInt64, _ options: NetworkAnalysis.Options, training: ImageSet,
+        _ normalization: Normalization, seed: UInt64, _ options: NetworkAnalysis.Options, training: ImageSet, whitening: Whitening?,
         progress: (_ examples: Int, _ note: String) -> Void
     ) throws -> Network {
         let network = ClassificationNetwork(
@@ -107,7 +124,8 @@ package struct RunAnalysis {
         let images = Batches.shuffled(training, size: 1, seed: seed, epoch: 0)
         let layers = try NetworkAnalysis.analyse(network, options) { example in
             let batch = images[example]
-            return network(ClassificationTrainer.input(batch).converted(to: .float64), .inference).softmaxCrossEntropy(labels: batch.labels)
+            let input = whitening?(batch.images) ?? ResidentImages.scaled(batch.images)
+            return network(input.converted(to: .float64), .inference).softmaxCrossEntropy(labels: batch.labels)
         } progress: {
             progress($0, "\(normalization.rawValue): \($1)")
         }

@@ -2,8 +2,12 @@ package import WeightNorm
 
 /// Every hyperparameter of the paper's classification network and its training, in one place.
 ///
-/// The initial values are the paper's, for CIFAR-10 (its §5.1 and table 3); what differs in a preset is set in its function.
+/// The initial values are the paper's, for CIFAR-10 (its §5.1 and table 3); what differs in a preset is set in its definition.
 package struct ClassificationSettings: Codable, Equatable, Sendable {
+    // -- The images ----------------------------------------------------------------------------------------------------------------------
+    /// Whether the images are whitened by a map that is fitted to the training images; else (raw − 127.5)/128.
+    package var whitens = true
+
     // -- The network ---------------------------------------------------------------------------------------------------------------------
     /// Maps of the first three convolutions.
     package var firstMaps = 96
@@ -29,7 +33,7 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     package var batch = 100
     /// Passes over the training set.
     package var epochs = 200
-    /// Adam's β1 in the first half of the run; 0.5 in the second.
+    /// Adam's β1 in the first half of the run.
     package var beta1 = 0.9
     /// Adam's β1 in the second half of the run.
     package var laterBeta1 = 0.5
@@ -37,13 +41,20 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     package var beta2 = 0.999
     /// Adam's ε, inside the root.
     package var epsilon = 1e-8
-    /// The learning rate of the first half of the run, by norm; it falls linearly to zero over the second. The paper found these best on CIFAR-10.
+    /// The learning rate of the first half of the run, by norm; it falls linearly to zero over the second. The paper found these best on CIFAR-10, of
+    /// ``tunedRates``.
     package var learningRates: [String: Double] = [
         Normalization.normal.rawValue: 0.0003, Normalization.fixedGain.rawValue: 0.0003, Normalization.weight.rawValue: 0.003,
         Normalization.logWeight.rawValue: 0.003,
         Normalization.batch.rawValue: 0.003, Normalization.meanOnlyBatch.rawValue: 0.003,
         Normalization.weightAndMeanOnlyBatch.rawValue: 0.003,
     ]
+
+    // -- Arithmetic ----------------------------------------------------------------------------------------------------------------------
+    /// Whether CUDA may round the factors of products and convolutions to 10 bits of fraction (TF32).
+    package var usesTF32 = false
+    /// Whether products and convolutions are done in bfloat16, with parameters, sums and the loss in float32.
+    package var usesBfloat16 = false
 
     package init() {}
 
@@ -53,22 +64,69 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     /// The same learning rate for all norms.
     package mutating func setLearningRate(_ rate: Double) { learningRates = learningRates.mapValues { _ in rate } }
 
-    /// For two slow CPU cores: a sixth of the width, one pass over the images, little dropout (so narrow a network learns far more slowly with the
-    /// paper's 0.5), and β1 kept: with 0.5 and Adam's long memory of gradients, one unusual gradient in so short and fast a run can make a step many
-    /// times the learning rate.
-    package static let quick: ClassificationSettings = {
-        var settings = ClassificationSettings()
-        settings.setWidth(1.0 / 6)
-        settings.dropout = 0.1
-        settings.epochs = 1
-        settings.laterBeta1 = settings.beta1
-        settings.setLearningRate(0.003)
-        return settings
-    }()
+    /// The learning rates from which the paper chose for each norm, by the error on 10,000 held-out training images.
+    package static let tunedRates = [0.0003, 0.001, 0.003, 0.01]
 
     /// Scales the numbers of maps; 1 is the paper's network.
     package mutating func setWidth(_ factor: Double) {
         firstMaps = max(1, Int((96 * factor).rounded()))
         secondMaps = max(1, Int((192 * factor).rounded()))
+    }
+}
+
+extension ClassificationSettings {
+    /// Settings that a run can be started with by name.
+    package enum Preset: String, CaseIterable, Sendable {
+        /// The paper's.
+        case paper
+        /// For two CPU cores.
+        case quick
+
+        package var settings: ClassificationSettings { self == .paper ? ClassificationSettings() : .quick }
+    }
+
+    /// For two CPU cores and a quarter of an hour: a sixth of the width on all images, and little dropout (so narrow a network learns far more slowly
+    /// with the paper's 0.5). One learning rate for all norms: the paper's 0.0003 for plain weights is for 200 passes.
+    package static let quick: ClassificationSettings = {
+        var settings = ClassificationSettings()
+        settings.setWidth(1.0 / 6)
+        settings.dropout = 0.1
+        settings.epochs = 10
+        settings.setLearningRate(0.003)
+        return settings
+    }()
+
+    /// For a first look in a few minutes: as ``quick``, but one pass over images that are not whitened, and β1 kept: with 0.5 and Adam's long memory of
+    /// gradients, one unusual gradient in so short and fast a run can make a step many times the learning rate.
+    package static let onePass: ClassificationSettings = {
+        var settings = quick
+        settings.whitens = false
+        settings.epochs = 1
+        settings.laterBeta1 = settings.beta1
+        return settings
+    }()
+
+    /// In what the settings depart from others, in words such as `200 passes → 10`; learning rates of the given norms alone.
+    package func departures(from other: ClassificationSettings, norms: [String]) -> [String] {
+        var words: [String] = []
+        func note(_ name: String, _ expected: some Equatable, _ found: some Equatable) {
+            let (expected, found) = ("\(expected)", "\(found)")
+            if expected != found { words.append("\(name) \(found) in place of \(expected)") }
+        }
+        note("maps", "\(other.firstMaps) and \(other.secondMaps)", "\(firstMaps) and \(secondMaps)")
+        note("passes", other.epochs, epochs)
+        note("minibatch", other.batch, batch)
+        note("dropout", NumberText.general(other.dropout), NumberText.general(dropout))
+        note("input noise", NumberText.general(other.inputNoise), NumberText.general(inputNoise))
+        note("β1 in the second half", NumberText.general(other.laterBeta1), NumberText.general(laterBeta1))
+        if whitens != other.whitens { words.append(whitens ? "whitened images" : "images that are not whitened") }
+        for norm in norms {
+            note(
+                "learning rate of \(norm)", NumberText.general(other.learningRates[norm] ?? .nan),
+                NumberText.general(learningRates[norm] ?? .nan))
+        }
+        if usesTF32 { words.append("TF32") }
+        if usesBfloat16 { words.append("bfloat16") }
+        return words
     }
 }

@@ -1,6 +1,6 @@
 package import Datasets
 package import Torch
-import Training
+package import Training
 package import WeightNorm
 
 /// One network in training: a norm, a seed, an optimizer, and how it goes.
@@ -12,6 +12,9 @@ package final class ClassificationTrainer {
     /// What data-dependent initialization found.
     package let initialization = InitializationReport()
     package private(set) var stepCount = 0
+    /// The first step at which the loss was not finite, as far as it is known: on the CPU at once, elsewhere once ``readTraining()`` or ``currentLoss``
+    /// has asked the device. The parameters are those of before this step on the CPU.
+    package private(set) var divergedAt: Int?
     private let random: Generator
     private let optimizer: Adam
     /// The learning rate of the first half of the run.
@@ -23,6 +26,8 @@ package final class ClassificationTrainer {
     // Sums since the last reading, on the device: a step must not wait for the device only to keep count.
     private var lossSum: Tensor
     private var errorSum: Tensor
+    /// Steps up to the first whose loss is not finite, without it.
+    private var finiteSteps: Tensor
     private var imageCount = 0
     private var batchCount = 0
 
@@ -45,41 +50,53 @@ package final class ClassificationTrainer {
         beta1 = .step(settings.beta1, then: settings.laterBeta1, at: epochs / 2)
         lossSum = .zeros([], on: device)
         errorSum = .zeros([], type: .int64, on: device)
+        finiteSteps = .zeros([], type: .int64, on: device)
     }
 
     /// The number of trained numbers.
     package var parameterCount: Int { network.parameters.reduce(0) { $0 + $1.value.count } }
-
-    /// The images of a minibatch as the network takes them: (raw − 127.5)/128.
-    package static func input(_ batch: Batch) -> Tensor { (batch.images.converted(to: .float32) - 127.5) * (1 / 128.0) }
 
     /// Data-dependent initialization: a forward pass.
     package func initialize(_ input: Tensor) {
         withoutGradients { _ = network(input, .initializing(random, report: initialization)) }
     }
 
-    /// One step of the optimizer on a minibatch.
+    /// One step of the optimizer on a minibatch. On the CPU nothing is changed if the loss is not finite.
     package func step(_ input: Tensor, labels: Tensor) {
         let epoch = Double(stepCount) / Double(stepsPerEpoch)
         let logits = network(input, .training(random))
         let loss = logits.softmaxCrossEntropy(labels: labels)
-        optimizer.beta1 = beta1(epoch)
-        optimizer.minimize(loss, rate: rate(epoch))
-        stepCount += 1
         withoutGradients {
             lossSum = lossSum + loss.detached()
             errorSum = errorSum + Self.errors(logits, labels)
+            // The sum of losses is finite just as long as all of them are.
+            finiteSteps = finiteSteps + lossSum.isFinite().converted(to: .int64)
         }
         imageCount += input.shape[0]
         batchCount += 1
+        stepCount += 1
+        // Asking costs nothing where nothing has to be waited for.
+        if loss.device.isCPU, !loss.item().isFinite {
+            divergedAt = divergedAt ?? stepCount
+            return
+        }
+        optimizer.beta1 = beta1(epoch)
+        optimizer.minimize(loss, rate: rate(epoch))
     }
 
     /// Mean loss in nats and the share of wrong answers on the minibatches since the last reading, as trained: under noise and dropout.
     package func readTraining() -> (loss: Double, error: Double) {
-        let result = (lossSum.item() / Double(batchCount), errorSum.item() / Double(imageCount))
-        (lossSum, errorSum) = (lossSum.detached().zerosLike(), errorSum.zerosLike())
+        let result = (currentLoss, errorSum.item() / Double(imageCount))
+        (lossSum, errorSum, finiteSteps) = (lossSum.zerosLike(), errorSum.zerosLike(), finiteSteps.zerosLike())
         (imageCount, batchCount) = (0, 0)
         return result
+    }
+
+    /// Mean loss in nats on the minibatches since the last reading; waits for the device.
+    package var currentLoss: Double {
+        let sum = lossSum.item()
+        if !sum.isFinite { divergedAt = divergedAt ?? stepCount - batchCount + Int(finiteSteps.item()) + 1 }
+        return sum / Double(batchCount)
     }
 
     /// What the weights look like now; the effective step is that of the last step's learning rate, before the first step the first's.
@@ -88,12 +105,14 @@ package final class ClassificationTrainer {
     }
 
     /// The share of wrong answers on a set of images, without noise and dropout.
-    package func error(on set: ImageSet, device: Device) -> Double {
+    package func error(on set: ResidentImages) -> Double {
         withoutGradients {
-            var errors = Tensor.zeros([], type: .int64, on: device)
+            var errors = Tensor.zeros([], type: .int64, on: set.device)
             // On the CPU the layers' outputs should stay in the cache (500 images at a time took three times as long as 100); a GPU wants more.
-            for batch in Batches.inOrder(set, size: device.isCPU ? 100 : 1000, on: device) {
-                errors = errors + Self.errors(network(Self.input(batch), .inference), batch.labels)
+            let size = set.device.isCPU ? 100 : 1000
+            for start in stride(from: 0, to: set.count, by: size) {
+                let (inputs, labels) = set.batch(start..<min(start + size, set.count))
+                errors = errors + Self.errors(network(inputs, .inference), labels)
             }
             return errors.item() / Double(set.count)
         }
@@ -101,5 +120,63 @@ package final class ClassificationTrainer {
 
     private static func errors(_ logits: Tensor, _ labels: Tensor) -> Tensor {
         (logits.detached().indexOfMaximum(along: 1) .!= labels).sum()
+    }
+}
+
+// MARK: - Going on later
+
+extension ClassificationTrainer {
+    /// What is counted outside of tensors.
+    private struct Counts: Codable {
+        var steps: Int
+        var images: Int
+        var batches: Int
+        var units: Int
+        var constantUnits: Int
+    }
+
+    /// Adds everything on which the next step depends.
+    package func add(to checkpoint: inout Checkpoint, as name: String) throws {
+        checkpoint.add(network, as: "\(name)/network")
+        checkpoint.add(optimizer, as: "\(name)/optimizer")
+        checkpoint.add(random, as: "\(name)/random")
+        checkpoint.add(lossSum, as: "\(name)/loss")
+        checkpoint.add(errorSum, as: "\(name)/errors")
+        checkpoint.add(finiteSteps, as: "\(name)/finite")
+        for (path, directions) in observer.directions {
+            checkpoint.add(directions.vectors, as: "\(name)/directions/\(path)")
+            checkpoint.add(directions.exist, as: "\(name)/directions/\(path)/exist")
+        }
+        let counts = Counts(
+            steps: stepCount, images: imageCount, batches: batchCount, units: initialization.unitCount,
+            constantUnits: initialization.constantUnitCount)
+        try checkpoint.add(value: counts, as: "\(name)/counts")
+    }
+
+    /// Goes on from a trainer of the same settings, norm and seed that was added.
+    ///
+    /// - Throws: `CheckpointError` if it does not fit.
+    package func restore(from checkpoint: Checkpoint, as name: String) throws {
+        let device = lossSum.device
+        try checkpoint.restore(network, from: "\(name)/network")
+        try checkpoint.restore(optimizer, from: "\(name)/optimizer")
+        try checkpoint.restore(random, from: "\(name)/random")
+        lossSum = try checkpoint.tensor("\(name)/loss").moved(to: device)
+        errorSum = try checkpoint.tensor("\(name)/errors").moved(to: device)
+        finiteSteps = try checkpoint.tensor("\(name)/finite").moved(to: device)
+        var directions: [(path: String, directions: WeightObserver.Directions)] = []
+        for path in network.namedWeights.map(\.path) {
+            directions.append(
+                (
+                    path,
+                    .init(
+                        vectors: try checkpoint.tensor("\(name)/directions/\(path)").moved(to: device),
+                        exist: try checkpoint.tensor("\(name)/directions/\(path)/exist").moved(to: device))
+                ))
+        }
+        observer.restore(directions)
+        let counts: Counts = try checkpoint.value("\(name)/counts")
+        (stepCount, imageCount, batchCount) = (counts.steps, counts.images, counts.batches)
+        initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)
     }
 }

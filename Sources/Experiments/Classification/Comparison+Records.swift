@@ -20,6 +20,10 @@ extension Comparison {
         package var trainError: Double?
         /// The share of wrong answers on the test set.
         package var testError: Double?
+
+        package init(norm: String, seed: UInt64, learningRate: Double? = nil, step: Int, epoch: Double) {
+            (self.norm, self.seed, self.learningRate, self.step, self.epoch) = (norm, seed, learningRate, step, epoch)
+        }
     }
 
     /// What one weight looked like at a time, as it stands in `layers.jsonl`.
@@ -34,21 +38,40 @@ extension Comparison {
 
     /// What a comparison began with, as it stands in `config.json`.
     package struct Configuration: Codable, Equatable, Sendable {
-        package var command = "compare"
+        /// The words behind `weightnorm` that start such a run.
+        package var command: String
         package var data: String
-        /// Nil in the folders of version 0.1.0 before it wrote this.
+        /// The images that are trained on.
         package var training: ImageSummary?
+        /// Training images that are held out for the error, in place of the test images.
+        package var heldOut: Int?
         package var norms: [String]
         package var seeds: [UInt64]
+        package var thresholds: [Double]
+        package var pace: Pace
         package var device: String
+        package var threads: Int
+        package var preset: String?
         package var settings: ClassificationSettings
 
-        package init(data: String, training: ImageSet, comparison: Comparison) {
+        /// The norms, as far as they are known.
+        package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
+
+        package init(
+            command: String = "compare", data: String, training: ImageSet, heldOut: Int? = nil, preset: String? = nil,
+            comparison: Comparison
+        ) {
+            self.command = command
             self.data = data
             self.training = ImageSummary(training)
+            self.heldOut = heldOut
             norms = comparison.normalizations.map(\.rawValue)
             seeds = comparison.seeds
+            thresholds = comparison.thresholds
+            pace = comparison.pace
             device = comparison.device.description
+            threads = Runtime.threadCount
+            self.preset = preset
             settings = comparison.settings
         }
     }
@@ -79,7 +102,14 @@ extension Comparison {
 
     /// The whole result, as it stands in `summary.json`.
     package struct Summary: Codable, Equatable, Sendable {
+        /// The words behind `weightnorm` that started it.
+        package var command: String
         package var data: String
+        /// Whether the training images are CIFAR-10's, so that the paper's results can stand beside.
+        package var isCIFAR10: Bool
+        /// Training images that were held out for the error, in place of the test images.
+        package var heldOut: Int?
+        package var pace: Pace
         package var device: String
         package var threads: Int
         package var libtorch: String
@@ -91,9 +121,14 @@ extension Comparison {
         package var seconds: Double
 
         package init(
-            data: String, device: Device, settings: ClassificationSettings, thresholds: [Double], runs: [Run], seconds: Double
+            command: String = "compare", data: String, isCIFAR10: Bool = false, heldOut: Int? = nil, pace: Pace = .fine, device: Device,
+            settings: ClassificationSettings, thresholds: [Double], runs: [Run], seconds: Double
         ) {
+            self.command = command
             self.data = data
+            self.isCIFAR10 = isCIFAR10
+            self.heldOut = heldOut
+            self.pace = pace
             self.device = device.description
             threads = Runtime.threadCount
             libtorch = Runtime.libtorchVersion

@@ -13,10 +13,23 @@ package struct Comparison {
     package let seeds: [UInt64]
     package let device: Device
 
-    /// Times in a pass over the training set at which the test error is taken.
-    package static let evaluationsPerEpoch = 5
-    /// Parts of a pass over which the training error is averaged.
-    package static let readingsPerEpoch = 20
+    /// Times in a pass over the training set at which the test error is taken, and parts of a pass over which the training error is averaged.
+    package struct Pace: Codable, Equatable, Sendable {
+        package var evaluations: Int
+        package var readings: Int
+
+        /// For a short run: 5 and 20.
+        package static let fine = Pace(evaluations: 5, readings: 20)
+        /// For a run of many passes: once each, as in the paper's figure.
+        package static let everyPass = Pace(evaluations: 1, readings: 1)
+
+        package init(evaluations: Int, readings: Int) {
+            self.evaluations = evaluations
+            self.readings = readings
+        }
+    }
+
+    package var pace = Pace.fine
     /// The most readings of the weights in a run: a long run takes fewer a pass.
     static let mostWeightReadings = 200
     /// The test errors for which the first time under them is told.
@@ -25,8 +38,6 @@ package struct Comparison {
     package var goesOnAfterDivergence = false
     /// Whether readings of the weights and the finished networks are written to the folder.
     package var keepsNetworks = true
-    /// Times in a pass at which the test error is taken.
-    package var evaluations = Self.evaluationsPerEpoch
 
     package init(
         _ settings: ClassificationSettings, normalizations: [Normalization], seeds: [UInt64], thresholds: [Double], device: Device
@@ -57,148 +68,25 @@ package struct Comparison {
         }
     }
 
+    /// The images as the settings have the network see them: whitened, or their bytes scaled; the whitening is fitted to the training images alone.
+    package func images(training: ImageSet, test: ImageSet, say: (String) -> Void) -> ClassificationImages {
+        guard settings.whitens else {
+            return ClassificationImages(
+                training: ResidentImages(training, on: device), test: ResidentImages(test, on: device), channels: training.channels)
+        }
+        let whitening = WhiteningCache.whitening(of: training, say: say)
+        return ClassificationImages(
+            training: ResidentImages(training, whitenedBy: whitening, on: device),
+            test: ResidentImages(test, whitenedBy: whitening, on: device), channels: training.channels)
+    }
+
     /// Trains all, seed after seed, and records how it goes; `progress` gets each step.
     package func run(
-        training: ImageSet, test: ImageSet, into folder: RunFolder, progress: (_ done: Int, _ total: Int, _ note: String) -> Void
+        on images: ClassificationImages, into folder: RunFolder, progress: (_ done: Int, _ total: Int, _ note: String) -> Void
     ) throws -> (runs: [Run], records: [Record]) {
-        try check(training: training)
-        let stepsPerEpoch = training.count / settings.batch
-        var runs: [Run] = []
-        var records: [Record] = []
-        let total = stepsPerEpoch * settings.epochs * seeds.count
-        for (round, seed) in seeds.enumerated() {
-            let before = round * stepsPerEpoch * settings.epochs
-            try runSeed(seed, training, test, stepsPerEpoch, folder, &runs, &records) { step, note in
-                progress(before + step, total, note)
-            }
-        }
-        return (runs, records)
-    }
-
-    private func runSeed(
-        _ seed: UInt64, _ training: ImageSet, _ test: ImageSet, _ stepsPerEpoch: Int, _ folder: RunFolder, _ runs: inout [Run],
-        _ records: inout [Record], _ progress: (Int, String) -> Void
-    ) throws {
-        let trainers = normalizations.map {
-            ClassificationTrainer(
-                settings, normalization: $0, seed: seed, channels: training.channels, stepsPerEpoch: stepsPerEpoch, device: device)
-        }
-        var times = trainers.map { _ in [Double]() }
-        var history = trainers.map { _ in [Record]() }
-        // The step at which a trainer's loss was found not to be finite: it takes no further one.
-        var diverged = trainers.map { _ in Int?.none }
-        let initial = Batches.shuffled(
-            training, size: min(settings.initializationImages, training.count), seed: seed, epoch: 0, on: device)[0]
-        for trainer in trainers {
-            trainer.initialize(ClassificationTrainer.input(initial))
-            try record(trainer, step: 0, epoch: 0, folder)
-        }
-
-        let steps = stepsPerEpoch * settings.epochs
-        let readings = Milestones(steps: stepsPerEpoch, parts: Self.readingsPerEpoch)
-        let evaluations = Milestones(steps: stepsPerEpoch, parts: evaluations)
-        let weightReadings = Milestones(
-            steps: stepsPerEpoch, parts: max(1, min(Self.readingsPerEpoch, Self.mostWeightReadings / settings.epochs)))
-        let clock = ContinuousClock()
-        var note = ""
-        var step = 0
-        passes: for epoch in 0..<settings.epochs {
-            for batch in Batches.shuffled(training, size: settings.batch, seed: seed, epoch: epoch, on: device) {
-                let input = ClassificationTrainer.input(batch)
-                for turn in trainers.indices {
-                    // Each in turn goes first: the first has to bring the minibatch into the cache.
-                    let index = (turn + step) % trainers.count
-                    guard diverged[index] == nil else { continue }
-                    let time = clock.measure {
-                        trainers[index].step(input, labels: batch.labels)
-                        device.synchronize()
-                    }
-                    times[index].append(Double(time.components.seconds) * 1e3 + Double(time.components.attoseconds) * 1e-15)
-                }
-                step += 1
-                let place = (step - 1) % stepsPerEpoch + 1
-                let time = Double(step) / Double(stepsPerEpoch)
-                if readings.contains(place) || evaluations.contains(place) {
-                    for (index, trainer) in trainers.enumerated() where diverged[index] == nil {
-                        var record = Record(
-                            norm: trainer.normalization.rawValue, seed: seed, learningRate: trainer.learningRate, step: step, epoch: time)
-                        if readings.contains(place) {
-                            let (loss, error) = trainer.readTraining()
-                            if !loss.isFinite {
-                                try diverge(trainer, loss, step)
-                                diverged[index] = step
-                            }
-                            (record.trainLoss, record.trainError) = (loss, error)
-                        }
-                        if evaluations.contains(place), diverged[index] == nil {
-                            record.testError = trainer.error(on: test, device: device)
-                        }
-                        try folder.record(record)
-                        history[index].append(record)
-                    }
-                    let losses = history.compactMap { $0.last { $0.trainLoss != nil }?.trainLoss }
-                    note =
-                        "loss "
-                        + losses.map { $0 < 1000 ? NumberText.fixed($0, decimals: 2) : NumberText.general($0) }.joined(separator: " ")
-                }
-                if weightReadings.contains(place) {
-                    for (index, trainer) in trainers.enumerated() where diverged[index] == nil {
-                        try record(trainer, step: step, epoch: time, folder)
-                    }
-                }
-                progress(step, note)
-                if !diverged.contains(nil) { break passes }
-            }
-        }
-        for (index, trainer) in trainers.enumerated() {
-            var run = summary(of: trainer, steps: steps, history[index], times[index], normal: normalTimes(times))
-            if let end = diverged[index] {
-                (run.steps, run.divergedAtStep, run.testError, run.trainError, run.trainLoss) = (end, end, .nan, .nan, .nan)
-            } else if keepsNetworks {
-                try NetworkFile.write(trainer, into: folder)
-            }
-            runs.append(run)
-        }
-        records += history.joined()
-    }
-
-    private func record(_ trainer: ClassificationTrainer, step: Int, epoch: Double, _ folder: RunFolder) throws {
-        guard keepsNetworks else { return }
-        for reading in trainer.readWeights() {
-            try folder.record(
-                LayerRecord(norm: trainer.normalization.rawValue, seed: trainer.seed, step: step, epoch: epoch, reading: reading),
-                in: "layers.jsonl")
-        }
-    }
-
-    private func diverge(_ trainer: ClassificationTrainer, _ loss: Double, _ step: Int) throws {
-        guard !goesOnAfterDivergence else { return }
-        throw Failure(
-            description: "norm \(trainer.normalization.rawValue), seed \(trainer.seed): the loss is \(loss) at step \(step); "
-                + "try a smaller --learning-rate")
-    }
-
-    private func normalTimes(_ times: [[Double]]) -> [Double]? { normalizations.firstIndex(of: .normal).map { times[$0] } }
-
-    private func summary(
-        of trainer: ClassificationTrainer, steps: Int, _ history: [Record], _ times: [Double], normal: [Double]?
-    ) -> Run {
-        // The first steps pay for what libtorch sets up once.
-        let warm = min(10, times.count - 1)
-        let ratios = normal.map { zip(times, $0).dropFirst(warm).map { $0 / $1 } }
-        let tests = history.compactMap { record in record.testError.map { (record.epoch, $0) } }
-        let lastTraining = history.last { $0.trainError != nil }
-        var under: [String: Double] = [:]
-        for threshold in thresholds {
-            under[String(threshold)] = tests.first { $0.1 < threshold }?.0
-        }
-        return Run(
-            norm: trainer.normalization.rawValue, seed: trainer.seed, epochs: settings.epochs, steps: steps,
-            parameters: trainer.parameterCount,
-            learningRate: trainer.learningRate, trainError: lastTraining?.trainError ?? .nan, trainLoss: lastTraining?.trainLoss ?? .nan,
-            testError: tests.last?.1 ?? .nan, millisecondsPerStep: Self.median(Array(times.dropFirst(warm))),
-            costRelativeToNormal: ratios.map { Self.median($0) }, firstEpochUnder: under,
-            constantUnits: trainer.initialization.constantUnitCount)
+        let training = ComparisonTraining(self, images, folder)
+        try training.run(progress: progress)
+        return (training.runs, training.records)
     }
 
     /// The middle number; the mean of the two middle ones of an even count.
@@ -208,7 +96,18 @@ package struct Comparison {
         let middle = sorted.count / 2
         return sorted.count == 1 ? last : sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
     }
+}
 
+/// The images of a training on its device.
+package struct ClassificationImages {
+    package let training: ResidentImages
+    /// On which the error is measured: the test images, or held-out training images.
+    package let test: ResidentImages
+    package let channels: Int
+
+    package init(training: ResidentImages, test: ResidentImages, channels: Int) {
+        (self.training, self.test, self.channels) = (training, test, channels)
+    }
 }
 
 /// Steps of a pass at the ends of equal parts of it; the last step is always one.

@@ -1,16 +1,22 @@
-import Foundation
+package import Foundation
 import WeightNorm
 
 /// How a comparison is shown: a table for the terminal, a page for the browser.
 package struct ComparisonReport {
-    private let summary: Comparison.Summary
-    private let records: [Comparison.Record]
+    let summary: Comparison.Summary
+    let records: [Comparison.Record]
     let norms: [String]
     let seeds: [UInt64]
     let layers: [Comparison.LayerRecord]
+    /// Pictures of the first layer's filters, by norm.
+    let filters: [(norm: String, png: Data)]
 
-    package init(_ summary: Comparison.Summary, records: [Comparison.Record], layers: [Comparison.LayerRecord] = []) {
+    package init(
+        _ summary: Comparison.Summary, records: [Comparison.Record], layers: [Comparison.LayerRecord] = [],
+        filters: [(norm: String, png: Data)] = []
+    ) {
         self.layers = layers
+        self.filters = filters
         self.summary = summary
         self.records = records
         var norms: [String] = []
@@ -49,14 +55,23 @@ package struct ComparisonReport {
         }
     }
 
-    private static func percent(_ values: [Double]) -> String {
+    /// What the error is measured on, as it stands before "error".
+    private var errorName: String { summary.heldOut == nil ? "test error" : "held-out error" }
+    private var errorTitle: String { summary.heldOut == nil ? "Test error" : "Held-out error" }
+
+    /// The part of a pass over which the training error is averaged.
+    private var readingPart: String { summary.pace.readings == 1 ? "pass" : "\(Self.ordinal(summary.pace.readings)) of a pass" }
+
+    private static func ordinal(_ parts: Int) -> String { parts == 20 ? "twentieth" : "1/\(parts)" }
+
+    static func percent(_ values: [Double]) -> String {
         let mean = values.reduce(0, +) / Double(values.count) * 100
         guard values.count > 1 else { return NumberText.fixed(mean, decimals: 2) + " %" }
         return "\(NumberText.spread(mean, deviation(values) * 100, decimals: 2)) %"
     }
 
     /// The sample's standard deviation.
-    private static func deviation(_ values: [Double]) -> Double {
+    static func deviation(_ values: [Double]) -> Double {
         let mean = values.reduce(0, +) / Double(values.count)
         return (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(max(1, values.count - 1))).squareRoot()
     }
@@ -64,7 +79,7 @@ package struct ComparisonReport {
     private static func percentName(_ threshold: Double) -> String { NumberText.general(threshold * 100) + "\u{a0}%" }
 
     private var headings: [String] {
-        ["norm", "test error", "training error", "ms/step", "cost"] + summary.thresholds.map { "< \(NumberText.general($0 * 100)) %" }
+        ["norm", errorName, "training error", "ms/step", "cost"] + summary.thresholds.map { "< \(NumberText.general($0 * 100)) %" }
     }
 
     /// The table as lines of text.
@@ -77,9 +92,9 @@ package struct ComparisonReport {
         }
         var lines = TextTable.lines(headings, cells)
         lines.append("")
-        lines.append("Test error after the last step; training error over the last twentieth of a pass, under noise and dropout.")
+        lines.append("\(errorTitle) after the last step; training error over the last \(readingPart), under noise and dropout.")
         lines.append(
-            "ms/step: median; cost: median of the ratio to \"normal\" at the same step; < …: passes over the images until the test error was below it."
+            "ms/step: median; cost: median of the ratio to \"normal\" at the same step; < …: passes over the images until the \(errorName) was below it."
         )
         return lines.joined(separator: "\n")
     }
@@ -88,7 +103,7 @@ package struct ComparisonReport {
         let lowest = { (title: String) in Table.Column(title, best: .lowest) }
         return Table(
             "Results after \(summary.settings.epochs == 1 ? "one pass" : "\(summary.settings.epochs) passes") over the training images",
-            columns: [.init("Norm", isNumeric: false), lowest("Test error"), lowest("Training error"), .init("ms a step"), .init("Cost")]
+            columns: [.init("Norm", isNumeric: false), lowest(errorTitle), lowest("Training error"), .init("ms a step"), .init("Cost")]
                 + summary.thresholds.map { .init("Passes to " + Self.percentName($0)) },
             rows: rows.map { row in
                 var cells: [Table.Cell] = [.init(stringLiteral: row.norm)]
@@ -107,9 +122,9 @@ package struct ComparisonReport {
     private var explanation: Prose {
         let spread = seeds.count > 1 ? ", in percent: mean and standard deviation over \(seeds.count) seeds" : ""
         return """
-            Test error after the last step\(spread). Training error over the last twentieth of a pass, on the minibatches as trained: under \
+            \(errorTitle) after the last step\(spread). Training error over the last \(readingPart), on the minibatches as trained: under \
             noise and dropout. Cost: the median over the steps of the ratio to “normal” at the same step; the networks take their steps in \
-            turn. The last columns: passes over the images until the test error was first seen below that value.
+            turn. The last columns: passes over the images until the \(errorName) was first seen below that value.
             """
     }
 
@@ -137,31 +152,35 @@ package struct ComparisonReport {
             results.append(
                 .dots(
                     DotPlot(
-                        "Test error of every seed", axis: Axis("Test error", format: .percent),
-                        rows: rows.map { .init($0.norm, [.init("test error", values: $0.test)]) })))
+                        "\(errorTitle) of every seed", axis: Axis(errorTitle, format: .percent),
+                        rows: rows.map { .init($0.norm, [.init(errorName, values: $0.test)]) })))
         }
         return Page(
-            "Weight normalization beside its rivals",
+            norms.count == 1 && summary.command != "compare"
+                ? "Classification with the norm “\(norms[0])”" : "Weight normalization beside its rivals",
             lead: """
                 One convolutional network, trained \(norms.count == 1 ? "in one way" : "in \(norms.count) ways") on \(summary.data), from the same \
                 draws and on the same minibatches in the same order. Only the parameterisation of its weights differs.
                 """,
             sections: [
                 Page.Section("Results", results),
+                besideThePaper,
                 Page.Section(
                     "Learning curves",
                     [
                         .chart(
                             chart(
-                                "Test error",
-                                summary: "On the test images, without noise and dropout; running averages where a norm keeps them.",
+                                errorTitle,
+                                summary:
+                                    "On the \(summary.heldOut.map { "\($0) held-out training" } ?? "test") images, without noise and dropout; running averages where a norm keeps them.",
                                 \.testError)),
                         .chart(
                             chart(
-                                "Training error", summary: "On the minibatches as trained, averaged over a twentieth of a pass.",
+                                "Training error", summary: "On the minibatches as trained, averaged over a \(readingPart).",
                                 \.trainError)),
                     ]),
                 inside,
+                filterSection,
                 Page.Section(
                     "What was compared",
                     [
@@ -170,7 +189,7 @@ package struct ComparisonReport {
                     ]),
             ].filter { !$0.blocks.isEmpty },
             footer: """
-                Made by \(code: "weightnorm compare"), after Salimans & Kingma, \
+                Made by \(code: "weightnorm \(summary.command)"), after Salimans & Kingma, \
                 \(link: "Weight Normalization", to: "https://arxiv.org/abs/1602.07868") (2016), Figure 1.
                 """)
     }
@@ -179,7 +198,8 @@ package struct ComparisonReport {
         let settings = summary.settings
         let (early, late) = (NumberText.general(settings.beta1), NumberText.general(settings.laterBeta1))
         return [
-            ("Images", summary.data), ("Images seen", "\(settings.batch * (summary.runs.first?.steps ?? 0))"),
+            ("Images", summary.data + (settings.whitens ? ", whitened" : "")),
+            ("Images seen", "\(settings.batch * (summary.runs.first?.steps ?? 0))"),
             ("Minibatch", "\(settings.batch)"), ("Maps", "\(settings.firstMaps) and \(settings.secondMaps) (the paper: 96 and 192)"),
             ("Parameters", summary.runs.first.map { "\($0.parameters) (\($0.norm))" } ?? "–"),
             ("Input noise", "σ = \(NumberText.general(settings.inputNoise))"),

@@ -15,7 +15,7 @@ package struct Sweep {
         self.comparison.goesOnAfterDivergence = true
         self.comparison.keepsNetworks = false
         // The curves are not what is asked for: the test error is taken when a pass is done.
-        self.comparison.evaluations = 1
+        self.comparison.pace = Comparison.Pace(evaluations: 1, readings: Comparison.Pace.fine.readings)
         self.rates = rates.sorted()
     }
 
@@ -24,14 +24,17 @@ package struct Sweep {
         package var command = "sweep"
         package var data: String
         package var training: ImageSummary
+        /// Training images that are held out for the error, in place of the test images.
+        package var heldOut: Int?
         package var norms: [String]
         package var rates: [Double]
         package var seeds: [UInt64]
         package var device: String
         package var settings: ClassificationSettings
 
-        package init(data: String, training: ImageSet, sweep: Sweep) {
+        package init(data: String, training: ImageSet, heldOut: Int? = nil, sweep: Sweep) {
             self.data = data
+            self.heldOut = heldOut
             self.training = ImageSummary(training)
             norms = sweep.comparison.normalizations.map(\.rawValue)
             rates = sweep.rates
@@ -51,7 +54,9 @@ package struct Sweep {
         package var results: [NormResult]
         package var comparison: Comparison.Summary
 
-        package init(sweep: Sweep, data: String, images: Int, within: Double, runs: [Comparison.Run], seconds: Double) {
+        package init(
+            sweep: Sweep, data: String, images: Int, heldOut: Int? = nil, within: Double, runs: [Comparison.Run], seconds: Double
+        ) {
             self.data = data
             self.images = images
             rates = sweep.rates
@@ -60,8 +65,8 @@ package struct Sweep {
                 NormResult(norm.rawValue, rates: sweep.rates, runs: runs.filter { $0.norm == norm.rawValue }, within: within)
             }
             comparison = Comparison.Summary(
-                data: data, device: sweep.comparison.device, settings: sweep.comparison.settings, thresholds: [], runs: runs,
-                seconds: seconds)
+                command: "sweep", data: data, heldOut: heldOut, pace: sweep.comparison.pace, device: sweep.comparison.device,
+                settings: sweep.comparison.settings, thresholds: [], runs: runs, seconds: seconds)
         }
     }
 
@@ -96,29 +101,27 @@ package struct Sweep {
         }
     }
 
+    /// The best learning rate of every norm that has one, from the folder of a finished sweep.
+    ///
+    /// - Throws: `FileError` if the folder has no summary of a sweep.
+    package static func bestRates(at path: String) throws -> [String: Double] {
+        let results = try RunFolder.read(Summary.self, named: "summary.json", at: path).results
+        return Dictionary(
+            results.compactMap { result in result.bestRate.map { (result.norm, $0) } }, uniquingKeysWith: { first, _ in first })
+    }
+
     /// Trains all norms and seeds at one rate after the other; `progress` gets each step.
     package func run(
-        training: ImageSet, test: ImageSet, into folder: RunFolder, progress: (_ done: Int, _ total: Int, _ note: String) -> Void
+        on images: ClassificationImages, into folder: RunFolder, progress: (_ done: Int, _ total: Int, _ note: String) -> Void
     ) throws -> [Comparison.Run] {
         var runs: [Comparison.Run] = []
         for (index, rate) in rates.enumerated() {
             var comparison = comparison
             comparison.settings.setLearningRate(rate)
-            runs += try comparison.run(training: training, test: test, into: folder) { done, total, note in
+            runs += try comparison.run(on: images, into: folder) { done, total, note in
                 progress(index * total + done, total * rates.count, "rate \(NumberText.general(rate)), \(note)")
             }.runs
         }
         return runs
-    }
-}
-
-extension ImageSet {
-    /// Some of the images, in an order that depends on the seed alone; all of them, in their own order, if there are no more.
-    package func sample(_ count: Int, seed: UInt64) -> ImageSet {
-        guard count < self.count else { return self }
-        let chosen = permutation(count: self.count, seed: seed, epoch: 0).prefix(count).map { Int($0) }
-        return ImageSet(
-            images: chosen.flatMap { images[$0 * features..<($0 + 1) * features] }, labels: chosen.map { labels[$0] }, channels: channels,
-            rows: rows, columns: columns)
     }
 }

@@ -35,7 +35,7 @@ package struct SweepReport {
         var lines = TextTable.lines(headings, cells)
         lines.append("")
         lines.append(
-            "Test error after the last step at each learning rate\(seeds > 1 ? ", mean over \(seeds) seeds" : "")"
+            "\(errorTitle) after the last step at each learning rate\(seeds > 1 ? ", mean over \(seeds) seeds" : "")"
                 + "; diverged: the loss of \(seeds > 1 ? "at least one seed" : "the run") was not finite.")
         return lines.joined(separator: "\n")
     }
@@ -53,7 +53,7 @@ package struct SweepReport {
                 """,
             sections: [
                 Page.Section(
-                    "Test error against the learning rate",
+                    "\(errorTitle) against the learning rate",
                     [.chart(chart), .table(table), .table(errors)]),
                 Page.Section(
                     "What was done",
@@ -86,6 +86,8 @@ package struct SweepReport {
                 """)
     }
 
+    private var errorTitle: String { summary.comparison.heldOut == nil ? "Test error" : "Held-out error" }
+
     private var chart: Chart {
         let diverged = runs.filter { !$0.testError.isFinite }
         var series: [Series] = []
@@ -110,12 +112,12 @@ package struct SweepReport {
             }
         }
         return Chart(
-            "Test error",
+            errorTitle,
             summary: """
                 After the last step, without noise and dropout.\(seeds > 1 ? " Lines: means over \(seeds) seeds; dots: single seeds." : "")\
                 \(diverged.isEmpty ? "" : " Diverged runs, whose loss was not finite, stand at 100 %, beside each other.")
                 """,
-            x: Axis("Learning rate", scale: .logarithmic), y: Axis("Test error", scale: .logarithmic, format: .percent), series: series,
+            x: Axis("Learning rate", scale: .logarithmic), y: Axis(errorTitle, scale: .logarithmic, format: .percent), series: series,
             height: 360)
     }
 
@@ -123,7 +125,7 @@ package struct SweepReport {
         Table(
             "The best learning rate of each norm, and how wide the choice is",
             columns: [
-                .init("Norm", isNumeric: false), .init("Best rate"), .init("Test error there", best: .lowest),
+                .init("Norm", isNumeric: false), .init("Best rate"), .init("\(errorTitle) there", best: .lowest),
                 .init("Rates within \(within) points"), .init("Factor between them", best: .highest),
             ],
             rows: summary.results.map { result in
@@ -137,7 +139,7 @@ package struct SweepReport {
 
     private var errors: Table {
         Table(
-            "Test error at each learning rate\(seeds > 1 ? ": mean over \(seeds) seeds" : "")",
+            "\(errorTitle) at each learning rate\(seeds > 1 ? ": mean over \(seeds) seeds" : "")",
             columns: [.init("Norm", isNumeric: false)] + summary.rates.map { .init(NumberText.general($0), best: .lowest) },
             rows: summary.results.map { result in
                 [.text(result.norm)] + result.errors.map { $0.map { .number($0 * 100, decimals: 2, suffix: " %") } ?? .text("diverged") }

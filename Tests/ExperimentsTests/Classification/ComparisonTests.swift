@@ -7,7 +7,7 @@ import Training
 import WeightNorm
 
 private func settings(epochs: Int = 2) -> ClassificationSettings {
-    var settings = ClassificationSettings.quick
+    var settings = ClassificationSettings.onePass
     settings.setWidth(0.05)
     settings.batch = 20
     settings.epochs = epochs
@@ -23,7 +23,7 @@ struct ComparisonTests {
         try withFolder { path in
             let folder = try RunFolder.start(at: path, config: ["seed": 1])
             let comparison = Comparison(settings(epochs: epochs), normalizations: norms, seeds: seeds, thresholds: [0.5], device: .cpu)
-            let (runs, records) = try comparison.run(training: training, test: test, into: folder) { _, _, _ in }
+            let (runs, records) = try comparison.run(on: resident(training, test), into: folder) { _, _, _ in }
             return (runs, records, try RunFolder.records(at: path), try RunFolder.records(in: "layers.jsonl", at: path))
         }
     }
@@ -37,8 +37,8 @@ struct ComparisonTests {
             #expect(run.steps == 160 && run.epochs == 8 && run.seed == 7 && run.constantUnits == 0)
             let own = found.records.filter { $0.norm == run.norm }
             #expect(own.last?.testError == run.testError && own.last?.trainError == run.trainError)
-            #expect(own.compactMap(\.testError).count == 8 * Comparison.evaluationsPerEpoch)
-            #expect(own.compactMap(\.trainError).count == 8 * Comparison.readingsPerEpoch)
+            #expect(own.compactMap(\.testError).count == 8 * Comparison.Pace.fine.evaluations)
+            #expect(own.compactMap(\.trainError).count == 8 * Comparison.Pace.fine.readings)
             #expect(run.firstEpochUnder["0.5"] == own.first { ($0.testError ?? 1) < 0.5 }?.epoch)
             #expect(run.millisecondsPerStep > 0)
         }
@@ -78,7 +78,7 @@ struct ComparisonTests {
             try withFolder { path in
                 let comparison = Comparison(settings, normalizations: [.weight], seeds: [7], thresholds: [], device: .cpu)
                 _ = try comparison.run(
-                    training: training, test: rows(10, seed: 2), into: RunFolder.start(at: path, config: ["a": 1])
+                    on: resident(training, rows(10, seed: 2)), into: RunFolder.start(at: path, config: ["a": 1])
                 ) { _, _, _ in }
                 let layers = try RunFolder.records(Comparison.LayerRecord.self, in: "layers.jsonl", at: path)
                 #expect(layers.count == 10 * (epochs + 1))
@@ -89,7 +89,7 @@ struct ComparisonTests {
             let comparison = Comparison(settings(epochs: epochs), normalizations: norms, seeds: [7], thresholds: [], device: .cpu)
             let folder = try RunFolder.start(
                 at: path, config: Comparison.Configuration(data: "rows", training: training, comparison: comparison))
-            let (runs, _) = try comparison.run(training: training, test: test, into: folder) { _, _, _ in }
+            let (runs, _) = try comparison.run(on: resident(training, test), into: folder) { _, _, _ in }
 
             let layers = try RunFolder.records(Comparison.LayerRecord.self, in: "layers.jsonl", at: path)
             #expect(layers.count == norms.count * 10 * 6, "10 weights, at the start and after each of the 5 steps")
@@ -105,7 +105,7 @@ struct ComparisonTests {
                 let network = ClassificationNetwork(settings(), channels: 1, normalization: norm, random: Generator(seed: 99))
                 try NetworkFile.load("\(path)/\(NetworkFile.name(norm: norm.rawValue, seed: 7))", into: network)
                 let batch = Batches.inOrder(test, size: 50)[0]
-                let answers = withoutGradients { network(ClassificationTrainer.input(batch), .inference).indexOfMaximum(along: 1) }
+                let answers = withoutGradients { network(ResidentImages.scaled(batch.images), .inference).indexOfMaximum(along: 1) }
                 #expect((answers .!= batch.labels).sum().item() / 50 == run.testError, "\(norm)")
             }
             let analysis = try RunAnalysis(at: path)
@@ -113,7 +113,7 @@ struct ComparisonTests {
             try analysis.check(training: training, data: "rows", norms: norms, seed: 7)
             let options = NetworkAnalysis.Options(examples: 60, units: 3, layers: nil, seed: 7)
             for norm in norms {
-                let found = try analysis.analyse(norm, seed: 7, options, training: training) { _, _ in }
+                let found = try analysis.analyse(norm, seed: 7, options, training: training, whitening: nil) { _, _ in }
                 #expect(
                     found.layers.count == 10 && found.layers.allSatisfy { $0.improvementOfLargest.map { $0.lower >= 1 - 1e-9 } ?? true })
             }
@@ -160,7 +160,7 @@ struct ComparisonTests {
             let folder = try RunFolder.start(at: path, config: ["seed": 1])
             let comparison = Comparison(settings, normalizations: [.normal], seeds: [3], thresholds: [], device: .cpu)
             #expect {
-                try comparison.run(training: rows(200, seed: 1), test: rows(20, seed: 2), into: folder) { _, _, _ in }
+                try comparison.run(on: resident(rows(200, seed: 1), rows(20, seed: 2)), into: folder) { _, _, _ in }
             } throws: {
                 "\($0)".contains("norm normal, seed 3: the loss is") && "\($0)".contains("at step")
             }
@@ -177,7 +177,7 @@ struct ComparisonTests {
         let trainer = ClassificationTrainer(settings, normalization: normalization, seed: 0, channels: 1, stepsPerEpoch: 20, device: .cpu)
         func pass(_ epoch: Int) {
             for batch in Batches.shuffled(set, size: 20, seed: 0, epoch: epoch) {
-                trainer.step(ClassificationTrainer.input(batch), labels: batch.labels)
+                trainer.step(ResidentImages.scaled(batch.images), labels: batch.labels)
             }
             _ = trainer.readTraining()
         }
@@ -224,6 +224,78 @@ struct ComparisonTests {
         let lines = report.text.split(separator: "\n", omittingEmptySubsequences: false).prefix(2 + norms.count)
         #expect(Set(lines.map(\.count)).count == 1)
         #expect(lines.dropFirst(2).map { $0.prefix { $0 != " " } } == norms.map { Substring($0.rawValue) })
+    }
+
+    @Test(
+        "on CIFAR-10 the report has the paper's figure, table and the filters, and opens in a browser without errors",
+        .enabled(if: BrowserCheck.executable != nil, "no Chromium in PATH"), arguments: [200, 4])
+    func paperInBrowser(epochs: Int) async throws {
+        var settings = ClassificationSettings()
+        settings.epochs = epochs
+        let norms = ["weight", "batch"]
+        let records = norms.flatMap { norm in
+            (1...epochs).map { epoch in
+                var record = Comparison.Record(norm: norm, seed: 0, step: epoch, epoch: Double(epoch))
+                (record.trainError, record.testError) = (0.5 / Double(epoch), 0.6 / Double(epoch))
+                return record
+            }
+        }
+        let runs = try norms.map { norm in
+            try JSONDecoder().decode(
+                Comparison.Run.self,
+                from: Data(
+                    """
+                    {"norm":"\(norm)","seed":0,"epochs":1,"steps":1,"parameters":1,"learningRate":0.003,"trainError":0.01,"trainLoss":0.1,\
+                    "testError":0.0712,"millisecondsPerStep":1,"firstEpochUnder":{},"constantUnits":0}
+                    """.utf8))
+        }
+        let summary = Comparison.Summary(
+            command: "train classification", data: "cifar10", isCIFAR10: true, pace: .everyPass, device: .cpu, settings: settings,
+            thresholds: [0.1], runs: runs, seconds: 1)
+        let picture = FilterPicture.png(of: .normal([5, 3, 3, 3], from: Generator(seed: 1)))
+        let html = ComparisonReport(summary, records: records, filters: [("weight", picture)]).page.html()
+        #expect(html.contains(epochs == 200 ? "These are the paper" : "passes 4 in place of 200"))
+        #expect(
+            html.contains("8.46 %") && html.contains("8.05 %") && html.contains("7.12 %")
+                && html.contains("weightnorm train classification"))
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).html")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(html.utf8).write(to: file)
+        let seen = try await BrowserCheck.inspect(file, scheme: .light)
+        #expect(seen.errors.isEmpty && seen.requests.isEmpty)
+        let curves = seen.curves.filter { $0.chart.contains(": Figure 1: training error.") }
+        #expect(Set(curves.map(\.series)) == ["weight", "batch", "weight, the paper", "batch, the paper"])
+        #expect(curves.allSatisfy { $0.length > 0 && $0.isInside })
+
+        // Other images have no section of it.
+        let other = Comparison.Summary(data: "rows", device: .cpu, settings: settings, thresholds: [], runs: runs, seconds: 1)
+        #expect(!ComparisonReport(other, records: records).page.html().contains("Beside the paper"))
+    }
+
+    @Test("held-out images are drawn by the seed, once each, and the others are trained on")
+    func holdingOut() {
+        let set = ImageSet(images: (0..<50).map { UInt8($0) }, labels: (0..<50).map { UInt8($0 % 10) }, rows: 1, columns: 1)
+        let (training, heldOut) = set.holdingOut(20)
+        #expect(training.count == 30 && heldOut.count == 20)
+        #expect(Set(training.images + heldOut.images).count == 50)
+        #expect(
+            zip(heldOut.images, heldOut.labels).allSatisfy { $0 % 10 == $1 }
+                && zip(training.images, training.labels).allSatisfy { $0 % 10 == $1 })
+        #expect(set.holdingOut(20).heldOut == heldOut && set.holdingOut(20, seed: 1).heldOut != heldOut)
+    }
+
+    @Test("departures from the paper's settings are told one by one")
+    func departures() {
+        var settings = ClassificationSettings()
+        #expect(settings.departures(from: ClassificationSettings(), norms: ["weight"]) == [])
+        settings.epochs = 10
+        settings.whitens = false
+        settings.setLearningRate(0.01)
+        #expect(
+            settings.departures(from: ClassificationSettings(), norms: ["weight", "normal"]) == [
+                "passes 10 in place of 200", "images that are not whitened", "learning rate of weight 0.01 in place of 0.003",
+                "learning rate of normal 0.01 in place of 0.0003",
+            ])
     }
 
     @Test("the median of odd and even counts")

@@ -35,7 +35,7 @@ struct SweepTests {
     func agrees() throws {
         let (training, test) = (rows(200, seed: 1), rows(100, seed: 2))
         func settings(_ rate: Double) -> ClassificationSettings {
-            var settings = ClassificationSettings.quick
+            var settings = ClassificationSettings.onePass
             settings.setWidth(0.05)
             settings.batch = 20
             settings.initializationImages = 100
@@ -49,14 +49,14 @@ struct SweepTests {
             let sweep = Sweep(comparison(1), rates: [1e25, 0.003])
             let folder = try RunFolder.start(at: path, config: Sweep.Configuration(data: "rows", training: training, sweep: sweep))
             var last = (0, 0)
-            let runs = try sweep.run(training: training, test: test, into: folder) { done, total, _ in last = (done, total) }
+            let runs = try sweep.run(on: resident(training, test), into: folder) { done, total, _ in last = (done, total) }
             #expect(last.1 == 20 && last.0 <= 20)
             #expect(
                 runs.map(\.learningRate) == [0.003, 0.003, 1e25, 1e25] && runs.map(\.norm) == ["normal", "weight", "normal", "weight"])
             #expect(runs[2].testError.isNaN)
             #expect((1...10).contains(runs[2].divergedAtStep ?? 0))
             let (alone, _) = try withFolder { path in
-                try comparison(0.003).run(training: training, test: test, into: RunFolder.start(at: path, config: ["a": 1])) { _, _, _ in }
+                try comparison(0.003).run(on: resident(training, test), into: RunFolder.start(at: path, config: ["a": 1])) { _, _, _ in }
             }
             for (one, other) in zip(runs, alone) {
                 #expect(one.testError == other.testError && one.trainLoss == other.trainLoss && one.divergedAtStep == nil)
@@ -70,6 +70,7 @@ struct SweepTests {
             let summary = Sweep.Summary(sweep: sweep, data: "rows", images: 200, within: 0.02, runs: runs, seconds: 1)
             try folder.write(json: summary, named: "summary.json")
             let read = try RunFolder.read(Sweep.Summary.self, named: "summary.json", at: path)
+            #expect(try Sweep.bestRates(at: path)["normal"] == 0.003)
             #expect(read.results == summary.results && read.results[0].bestRate == 0.003 && read.results[0].errors[1] == nil)
         }
     }
@@ -80,7 +81,7 @@ struct SweepTests {
     func reportInBrowser() async throws {
         let path = NSTemporaryDirectory() + "\(UUID().uuidString).html"
         let sweep = Sweep(
-            Comparison(.quick, normalizations: [.normal, .weight], seeds: [1, 2], thresholds: [], device: .cpu), rates: [0.01, 0.1, 1])
+            Comparison(.onePass, normalizations: [.normal, .weight], seeds: [1, 2], thresholds: [], device: .cpu), rates: [0.01, 0.1, 1])
         let runs = try [("normal", 0.1), ("weight", 0.2)].flatMap { norm, error in
             try [0.01, 0.1, 1].flatMap { rate in
                 [try run(norm, rate, 1, error + rate / 9), try run(norm, rate, 2, rate == 1 ? .nan : error)]

@@ -1,0 +1,114 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Torch
+import Training
+import WeightNorm
+
+/// A comparison or a training as the commands make it: in a folder, with checkpoints, until it is finished or a signal comes.
+struct ClassificationRun {
+    let configuration: Comparison.Configuration
+    let comparison: Comparison
+    let training: ImageSet
+    let test: ImageSet
+    let out: String
+    /// Whether the folder holds this run already, to go on with.
+    let resumes: Bool
+    /// Seconds between checkpoints.
+    let interval: Double
+    /// The label of the progress display.
+    let label: String
+
+    /// The configuration of the run in a folder; nil if there is none to go on with.
+    static func stored(in out: String, command: String) throws -> Comparison.Configuration? {
+        guard FileManager.default.fileExists(atPath: "\(out)/config.json") else { return nil }
+        struct Command: Decodable {
+            let command: String
+        }
+        let found = try RunFolder.read(Command.self, named: "config.json", at: out).command
+        guard found == command else {
+            throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(found)")
+        }
+        return try RunFolder.read(named: "config.json", at: out)
+    }
+
+    /// Throws if what a run is to go on with is not what it began with; says where device or threads differ, which change roundings.
+    static func check(_ configuration: Comparison.Configuration, continues stored: Comparison.Configuration, data: String) throws {
+        func require(_ what: String, _ expected: some Equatable, _ found: some Equatable) throws {
+            let (expected, found) = ("\(expected)", "\(found)")
+            guard expected == found else { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(found)") }
+        }
+        try require("norms", stored.norms.joined(separator: ", "), configuration.norms.joined(separator: ", "))
+        try require(
+            "seeds", stored.seeds.map { "\($0)" }.joined(separator: ", "), configuration.seeds.map { "\($0)" }.joined(separator: ", "))
+        try require("held-out images", stored.heldOut ?? 0, configuration.heldOut ?? 0)
+        let departures = configuration.settings.departures(from: stored.settings, norms: stored.norms)
+        guard configuration.settings == stored.settings else {
+            let found = departures.isEmpty ? "others" : departures.joined(separator: ", ")
+            throw ValidationError("--resume: expected the run's own settings, found \(found)")
+        }
+        guard let images = stored.training, configuration.training == images else {
+            let found = configuration.training.map { "\($0)" } ?? "others"
+            throw ValidationError(
+                "\(data): expected the run's training images, \(stored.training.map { "\($0)" } ?? "none"), found \(found)")
+        }
+        for (what, before, now) in [
+            ("device", stored.device, configuration.device), ("number of threads", "\(stored.threads)", "\(configuration.threads)"),
+        ] where before != now {
+            sayAside("the \(what) was \(before) and is \(now): the numbers will differ in rounding from those of an undisturbed run")
+        }
+    }
+
+    /// Trains, and writes and prints the results. After SIGINT or SIGTERM it saves and exits with 130 or 143.
+    func run() throws {
+        // The folder before the minute that a whitening can take: a run that is killed in it can be gone on with.
+        let folder = resumes ? nil : try RunFolder.start(at: out, config: configuration)
+        let (kind, names) = (configuration.heldOut == nil ? "test" : "held-out", configuration.norms.joined(separator: ", "))
+        print("\(training.count) training and \(test.count) \(kind) images of \(configuration.data), \(training.size)")
+        print(configuration.norms.count == 1 ? "Norm: \(names)" : "Norms, in the order of the losses below: \(names)")
+        let images = comparison.images(training: training, test: test, say: sayAside)
+        let training =
+            try folder.map { ComparisonTraining(comparison, images, $0) } ?? ComparisonTraining.resume(comparison, images, at: out)
+        if resumes { print("Going on from step \(training.done) of \(training.total)") }
+
+        let interruption = Interruption()
+        let display = ProgressDisplay(label: label, total: training.total, done: training.done)
+        try training.run(checkpoints: CheckpointClock(every: interval)) {
+            interruption.received != nil
+        } progress: { done, _, note in
+            display.update(done: done, note: note)
+        }
+        display.finish()
+        if !training.isFinished, let code = interruption.exitCode {
+            let name = code == 130 ? "SIGINT" : "SIGTERM"
+            sayAside(
+                "\(name): stopped and saved at step \(training.done) of \(training.total); go on with: "
+                    + "weightnorm \(configuration.command) --resume --out \(out)")
+            throw ExitCode(code)
+        }
+        try report(training)
+    }
+
+    private func report(_ training: ComparisonTraining) throws {
+        let summary = Comparison.Summary(
+            command: configuration.command, data: configuration.data, isCIFAR10: isCIFAR10, heldOut: configuration.heldOut,
+            pace: comparison.pace, device: comparison.device, settings: comparison.settings, thresholds: comparison.thresholds,
+            runs: training.runs, seconds: training.seconds)
+        let filters = configuration.norms.compactMap { norm -> (norm: String, png: Data)? in
+            let name = FilterPicture.name(norm: norm, seed: configuration.seeds[0])
+            return FileManager.default.contents(atPath: "\(out)/\(name)").map { (norm, $0) }
+        }
+        let report = ComparisonReport(
+            summary, records: training.records, layers: try RunFolder.records(in: "layers.jsonl", at: out), filters: filters)
+        try training.folder.write(json: summary, named: "summary.json")
+        try training.folder.write(Array(report.page.html().utf8), named: "report.html")
+        print(report.text)
+        print("The report is \(out)/report.html")
+    }
+
+    private var isCIFAR10: Bool {
+        // What was held out belongs to them.
+        training.count + (configuration.heldOut ?? 0) == 50_000 && (training.channels, training.rows, training.columns) == (3, 32, 32)
+    }
+}

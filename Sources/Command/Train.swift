@@ -1,0 +1,153 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Torch
+import WeightNorm
+
+/// `weightnorm train`: the paper's experiments.
+struct Train: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run one of the paper's experiments.",
+        subcommands: [TrainClassification.self])
+}
+
+/// `weightnorm train classification`: the paper's §5.1.
+struct TrainClassification: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "classification",
+        abstract: "Train the paper's CIFAR-10 network (its §5.1, Figure 1 and table 1).",
+        discussion: """
+            Trains with one norm, or with several side by side, on whitened images, and writes to a folder: report.html to look at, with the paper's figure \
+            and table under the run's own; summary.json, metrics.jsonl, layers.jsonl, the finished networks, pictures of their first layer's filters, \
+            config.json, and checkpoint.safetensors, from which --resume goes on bit for bit (on the CPU, with the same number of threads). SIGINT \
+            (Ctrl-C) and SIGTERM finish the step and save. 'weightnorm data fetch cifar10' gets the images.
+            """)
+
+    // All optional: what is not given is the preset's, or that of the run which is gone on with.
+
+    @Option(help: ArgumentHelp("\(dataHelp) (default: cifar10)", valueName: "name-or-folder"))
+    var data: String?
+
+    @Option(help: ArgumentHelp("The norm, or several separated by commas, out of: \(allNorms). (default: weight)", valueName: "list"))
+    var norm: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            paper: 96 and 192 maps, 200 passes, the paper's learning rates. quick: 16 and 32 maps, 10 passes, little dropout, for two CPU cores. \
+            (default: quick)
+            """, valueName: "name"))
+    var preset: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Seeds, separated by commas; the training is done with each, one after the other. (default: 0)", valueName: "list"))
+    var seeds: String?
+
+    @Option(help: ArgumentHelp("Passes over the training images, in place of the preset's.", valueName: "number"))
+    var epochs: Int?
+
+    @Option(help: ArgumentHelp("Width of the network as a part of the paper's 96 and 192 maps.", valueName: "factor"))
+    var width: Double?
+
+    @Option(help: ArgumentHelp("Probability of dropout after each pooling.", valueName: "probability"))
+    var dropout: Double?
+
+    @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
+    var batch: Int?
+
+    @Option(
+        help: ArgumentHelp("Learning rate of the first half of the run, for every norm; it falls to 0 in the second.", valueName: "number"))
+    var learningRate: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "A folder of weightnorm sweep: take each norm's best learning rate from it.", valueName: "folder"))
+    var ratesFrom: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Training images to hold out and measure the error on, in place of the test images; the paper tuned on 10000.",
+            valueName: "number"))
+    var heldOut: Int?
+
+    @Flag(inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to those trained on), as both presets do.")
+    var whiten: Bool?
+
+    @Option(help: ArgumentHelp("Test errors for which to tell when they were first undercut, separated by commas.", valueName: "list"))
+    var under: String?
+
+    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
+    var device: String?
+
+    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Seconds of work between two checkpoints; 0 for one after every step.", valueName: "seconds"))
+    var checkpointEvery = 60.0
+
+    @Flag(
+        help: """
+            Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --data \
+            for the same images elsewhere, --device and --threads. Begins the run if there is none yet.
+            """)
+    var resume = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder for the results: new, empty, or of an earlier run, which is replaced unless it is resumed.", valueName: "folder"))
+    var out = "runs/classification"
+
+    func run() throws {
+        let command = "train classification"
+        try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
+        let stored = resume ? try ClassificationRun.stored(in: out, command: command) : nil
+        let normalizations = try norm.map { try Command.norms($0, option: "norm") } ?? stored?.normalizations ?? [.weight]
+        let seeds = try seeds.map(Command.seeds) ?? stored?.seeds ?? [0]
+        let thresholds = try under.map(Command.thresholds) ?? stored?.thresholds ?? [0.3, 0.25, 0.2]
+        let name = preset ?? stored?.preset ?? ClassificationSettings.Preset.quick.rawValue
+        guard let preset = ClassificationSettings.Preset(rawValue: name) else {
+            let names = ClassificationSettings.Preset.allCases.map(\.rawValue).joined(separator: " or ")
+            throw ValidationError("--preset: expected \(names), found '\(name)'")
+        }
+        if let before = stored?.preset, before != name {
+            throw ValidationError("--resume: expected the run's preset, \(before), found \(name)")
+        }
+        var settings = stored?.settings ?? preset.settings
+        try SettingsOptions(
+            epochs: epochs, batch: batch, width: width, dropout: dropout, learningRate: learningRate, whitens: whiten
+        ).apply(to: &settings)
+        if let ratesFrom { try takeRates(from: ratesFrom, for: normalizations, into: &settings) }
+        if let threads = threads ?? stored?.threads { try Runtime.setThreadCount(threads) }
+        let device = try Device(named: device ?? stored?.device ?? "cpu")
+
+        // The data and its fit before the folder: a mistake in them must not cost the results of an earlier run.
+        let data = data ?? stored?.data ?? "cifar10"
+        let heldOut = heldOut ?? stored?.heldOut
+        let (training, test) = try classificationImages(data, heldOut: heldOut)
+        var comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
+        comparison.pace = .everyPass
+        try comparison.check(training: training)
+        let configuration = Comparison.Configuration(
+            command: command, data: data, training: training, heldOut: heldOut, preset: name, comparison: comparison)
+        if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }
+        try ClassificationRun(
+            configuration: configuration, comparison: comparison, training: training, test: test, out: out, resumes: stored != nil,
+            interval: checkpointEvery, label: "train"
+        ).run()
+    }
+
+    private func takeRates(from folder: String, for norms: [Normalization], into settings: inout ClassificationSettings) throws {
+        guard learningRate == nil else { throw ValidationError("--rates-from: expected it without --learning-rate, found both") }
+        let rates = try Sweep.bestRates(at: folder)
+        for norm in norms {
+            guard let rate = rates[norm.rawValue] else {
+                let found = rates.keys.sorted().joined(separator: ", ")
+                throw ValidationError(
+                    "--rates-from: expected a best learning rate of '\(norm.rawValue)' in \(folder), found those of \(found)")
+            }
+            settings.learningRates[norm.rawValue] = rate
+        }
+    }
+}

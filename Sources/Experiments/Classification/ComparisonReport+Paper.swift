@@ -1,0 +1,101 @@
+import Foundation
+
+// The paper's Figure 1 and table, with its own values under ours, and the pictures of the first layer.
+
+extension ComparisonReport {
+    /// Empty unless the images are the paper's.
+    var besideThePaper: Page.Section {
+        guard summary.isCIFAR10 else { return Page.Section("Beside the paper", []) }
+        let departures = summary.settings.departures(from: ClassificationSettings(), norms: norms)
+        let heldOut = summary.heldOut.map { ["\($0) training images held out, on which the error is measured"] } ?? []
+        let difference: Prose =
+            (departures + heldOut).isEmpty
+            ? "These are the paper's settings."
+            : "This run departs from the paper's settings: \((departures + heldOut).joined(separator: "; "))."
+        return Page.Section("Beside the paper", [.prose(difference), .table(paperTable), .chart(figure)])
+    }
+
+    private func runs(of norm: String) -> [Comparison.Run] { summary.runs.filter { $0.norm == norm } }
+
+    /// The first pass whose training error was under 5 %, of one seed.
+    private func firstUnderFivePercent(_ norm: String, _ seed: UInt64) -> Double? {
+        records.first { $0.norm == norm && $0.seed == seed && ($0.trainError ?? 1) < 0.05 }?.epoch
+    }
+
+    private var paperTable: Table {
+        let rows: [[Table.Cell]] = norms.map { norm in
+            let paper = PaperResults.cifar10[norm]
+            let errors = runs(of: norm).map { $0.testError * 100 }
+            let mean = errors.reduce(0, +) / Double(errors.count)
+            let ours: Table.Cell =
+                errors.count > 1
+                ? .spread(mean, Self.deviation(errors), decimals: 2) : .number(mean, decimals: 2, suffix: " %")
+            let first = seeds.map { firstUnderFivePercent(norm, $0) }
+            let known = first.compactMap { $0 }
+            return [
+                .init(stringLiteral: norm), ours,
+                paper.map { .number($0.testError * 100, decimals: 2, suffix: " %") } ?? .missing,
+                known.count == first.count ? .number(known.reduce(0, +) / Double(known.count), decimals: 1) : .missing,
+                paper.map { .number($0.firstUnderFivePercent, decimals: 0).noted(1) } ?? .missing,
+            ]
+        }
+        return Table(
+            "Test errors beside the paper's",
+            columns: [
+                .init("Norm", isNumeric: false), .init(summary.heldOut == nil ? "Test error" : "Held-out error", best: .lowest),
+                .init("the paper's", best: .lowest),
+                .init("First pass under 5 % training error"), .init("the paper's"),
+            ], rows: rows, footnotes: ["Digitised from the curves of the paper's Figure 1."])
+    }
+
+    /// Whether passes can be compared one to one; else they are shown as a share of the run, after which the learning rate goes.
+    private var hasPaperLength: Bool { Double(summary.settings.epochs) == PaperResults.epochs }
+
+    private var figure: Chart {
+        let (ourScale, paperScale) = hasPaperLength ? (1.0, 1.0) : (100 / Double(summary.settings.epochs), 100 / PaperResults.epochs)
+        var series: [Series] = []
+        for (index, norm) in norms.enumerated() {
+            let own = seeds.map { seed in
+                records.filter { $0.norm == norm && $0.seed == seed }.compactMap { record in
+                    record.trainError.flatMap { $0 > 0 ? Series.Point(record.epoch * ourScale, $0) : nil }
+                }
+            }
+            series.append(Series(norm, meanOf: own, colour: .slot(index)))
+        }
+        for (index, norm) in norms.enumerated() {
+            guard let paper = PaperResults.cifar10[norm] else { continue }
+            series.append(
+                Series(
+                    "\(norm), the paper", points: paper.trainingErrors.map { Series.Point($0.epoch * paperScale, $0.error) },
+                    colour: .slot(index), style: .dashed, markers: .all))
+        }
+        let time = hasPaperLength ? "Passes over the training images" : "Share of the run's passes in percent"
+        return Chart(
+            "Figure 1: training error",
+            summary: """
+                Solid: this run, on the minibatches as trained, under noise and dropout. Dashed: the paper's values at 20, 50, 100, 150 and 199 \
+                of 200 passes, digitised from its figure.
+                """,
+            x: Axis(time, minimum: 0), y: Axis("Training error", scale: .logarithmic, format: .percent), series: series, height: 380)
+    }
+
+    /// Empty without pictures.
+    var filterSection: Page.Section {
+        let images = filters.compactMap { norm, png in
+            try? Image(
+                norm, png: png, alternative: "The filters of the first convolution, trained with the norm \(norm)",
+                scale: 8, isPixelArt: true)
+        }
+        guard !images.isEmpty else { return Page.Section("The first layer's filters", []) }
+        return Page.Section(
+            "The first layer's filters",
+            [
+                .prose(
+                    """
+                    The weights w of the first convolution after training, with the first seed. Each filter has its own scale: mid grey is zero. \
+                    They work on \(summary.settings.whitens ? "whitened images, so that they look rougher than filters of plain pixels" : "plain pixels").
+                    """),
+                .row(images.map { .image($0) }),
+            ])
+    }
+}
