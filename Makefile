@@ -51,6 +51,7 @@ test: setup lint ## check the style, build everything, run all tests
 	@$(PREPARE); swift build "$$@" --build-tests; OMP_WAIT_POLICY=passive swift test "$$@" --skip-build
 	@$(PREPARE); Scripts/smoke.sh "$$scratch/release/weightnorm"
 	@$(PREPARE); Scripts/test-data.sh "$$scratch/release/weightnorm"
+	@$(PREPARE); Scripts/test-kills.sh "$$scratch/release/weightnorm" --kills 4
 	@$(PREPARE); Scripts/documentation.sh "$$scratch/release"
 	@$(PREPARE); OMP_WAIT_POLICY=passive swift test "$$@" --package-path Benchmarks --scratch-path "Benchmarks/$$scratch"
 	@Scripts/test-example.sh

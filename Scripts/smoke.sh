@@ -5,6 +5,8 @@ command=$(realpath "${1:?the weightnorm command to try}")
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work"
+# What is kept of a whitening is no user's concern.
+export XDG_CACHE_HOME=$work/cache
 passed=0 failed=0
 ok() { echo "ok - $1"; passed=$((passed + 1)); }
 not_ok() { echo "not ok - $1"; failed=$((failed + 1)); }
@@ -117,6 +119,62 @@ for file in config.json metrics.jsonl summary.json report.html; do check "sweep/
 check "the same seed and rates give the same metrics.jsonl" cmp sweep/metrics.jsonl sweep2/metrics.jsonl
 check "sweep with several seeds" "$command" "${sweep[@]}" --norms weight --rates 0.01 --seeds 1,2 --epochs 2 --within 0.5 --out sweep3
 
+check "sweep on held-out images" "$command" "${sweep[@]}" --norms weight --rates 0.001,0.01 --held-out 50 --out sweep4
+check "…says so" grep -q "Held-out error" sweep4/report.html
+
+# -- Training runs
+check "train --help" "$command" train --help
+check "train classification --help" "$command" train classification --help
+train=(train classification --data good --epochs 3 --batch 20 --width 0.05 --threads 1)
+check "train classification" "$command" "${train[@]}" --norm weight,batch --seeds 1,2 --out trained
+cp check.log train.log
+check "…whitens" grep -q "fitting the whitening to 200 images" train.log
+check "…tells the test error" grep -qE "^weight  .* %" train.log
+for file in config.json metrics.jsonl layers.jsonl summary.json report.html checkpoint.safetensors network-batch-seed2.safetensors filters-weight-seed1.png; do
+    check "trained/$file is there" test -s "trained/$file"
+done
+"$command" "${train[@]}" --norm weight,batch --seeds 1,2 --out stopped --checkpoint-every 0 >train.log 2>&1 &
+for _ in {1..300}; do [[ -s stopped/checkpoint.safetensors ]] && break; sleep 0.02; done
+kill -TERM $!
+# A fast machine may have finished it.
+status=0; wait $! || status=$?
+check "train is stopped by SIGTERM (exit $status)" test "$status" = 143 -o "$status" = 0
+check "…goes on with nothing but --resume" "$command" train classification --resume --out stopped
+check "…and is finished when it is asked again" "$command" train classification --resume --out stopped
+grep -v Going check.log >train.log
+check "…which shows the same table" grep -qE "^weight  .* %" train.log
+for file in metrics.jsonl layers.jsonl network-batch-seed1.safetensors network-weight-seed2.safetensors; do
+    check "…with the undisturbed run's $file" cmp "trained/$file" "stopped/$file"
+done
+check "--resume begins a run that is not there" "$command" "${train[@]}" --resume --out fresh
+check "analyze a trained run, whitened" "$command" analyze trained --examples 100 --norms weight --layers output
+check "train with the rates of a sweep" "$command" "${train[@]}" --rates-from sweep4 --held-out 50 --out rated
+rate=$(sed -n 's/.*"bestRate" : \([0-9.]*\).*/\1/p' sweep4/summary.json)
+check "…takes them" grep -q "\"weight\" : $rate" rated/config.json
+check "…trains on the others" grep -q '"count" : 150' rated/config.json
+check "the paper's preset, narrow and short" "$command" train classification --data good --preset paper --epochs 2 --width 0.05 --batch 50 --norm normal,fixed-gain --out paper
+check "…has the paper's rate" grep -q '"normal" : 0.0003' paper/config.json
+check "train without whitening" "$command" "${train[@]}" --no-whiten --out plain
+check "compare goes on too" "$command" "${small[@]}" --norms weight --seeds 3 --threads 1 --resume --out fifth
+
+# A signal finishes the step and saves. The run is long enough for it.
+signal() { # NAME CODE
+    local log=signal-$1.log status=0
+    rm -rf signalled
+    "$command" train classification --data good --epochs 5000 --batch 20 --width 0.05 --threads 1 --out signalled >"$log" 2>&1 &
+    local pid=$!
+    for _ in {1..300}; do [[ -s signalled/metrics.jsonl ]] && break; sleep 0.1; done
+    kill "-$1" "$pid"
+    wait "$pid" || status=$?
+    if ((status == $2)) && grep -qE "SIG$1: stopped and saved at step [0-9]+ of 50000; go on with: weightnorm train classification --resume --out signalled" "$log" &&
+        [[ -s signalled/checkpoint.safetensors ]]; then ok "SIG$1: $(tail -n 1 "$log")"; else not_ok "SIG$1: exit $status"; sed 's/^/    /' "$log"; fi
+}
+# A job in the background of a shell without job control ignores SIGINT; with it, it does not.
+set -m
+signal INT 130
+signal TERM 143
+set +m
+
 # -- Colour: five files of 20 records, a class and 3072 bytes, and a test file.
 mkdir colour
 for file in data_batch_{1..5} test_batch; do
@@ -178,7 +236,7 @@ wrong() { # WHAT PATTERN ARGUMENTS…: of analyze
 }
 wrong "no run" "expected the folder of a run of weightnorm compare" nowhere
 wrong "a folder that is no run's" "expected the folder of a run of weightnorm compare" good
-wrong "a run of another kind" "expected a run of weightnorm compare, found one of weightnorm sweep" sweep
+wrong "a run of another kind" "expected a run of weightnorm compare or train classification, found one of weightnorm sweep" sweep
 wrong "a norm that the run lacks" "norm: expected one of the run's, weight, normal, found 'batch'" seeds --norms batch
 wrong "an unknown norm" "norms: expected .* found 'layer'" first --norms layer
 wrong "a seed that the run lacks" "seed: expected one of the run's, 0, found 5" first --seed 5
@@ -219,6 +277,51 @@ amiss "within 2" "within: expected .* found 2" --within 2
 amiss "no data" "expected cifar10, fashion-mnist, mnist, or a folder" --data nowhere
 echo text >file
 refuses "a sweep in place of a file" "file" - "${sweep[@]}" --out file
+
+untrained() { # WHAT PATTERN ARGUMENTS…: of train classification
+    local what=$1 pattern=$2
+    shift 2
+    refuses "$what" "$pattern" none "${train[@]}" "$@" --out none
+}
+untrained "an unknown preset" "preset: expected paper or quick, found 'fast'" --preset fast
+untrained "an unknown norm of a training" "norm: expected norms out of .* found 'layer'" --norm layer
+untrained "a negative interval" "checkpoint-every: expected seconds from 0 up, found -1" --checkpoint-every=-1
+untrained "all images held out" "held-out: expected a number from 1 to below the 200 training images, found 200" --held-out 200
+untrained "rates from nowhere" "cannot read nowhere/summary.json" --rates-from nowhere
+untrained "rates from a comparison" "first/summary.json" --rates-from first
+untrained "rates that the sweep lacks" "expected a best learning rate of 'batch' in sweep3, found those of weight" --rates-from sweep3 --norm batch
+untrained "rates from a sweep and by hand" "expected it without --learning-rate" --rates-from sweep3 --learning-rate 0.1
+unresumed() { # WHAT PATTERN ARGUMENTS…: of train classification --resume, whose run stays as it is
+    local what=$1 pattern=$2
+    shift 2
+    refuses "$what" "$pattern" - train classification --resume --out stopped "$@"
+    check "…and the run stays" cmp trained/metrics.jsonl stopped/metrics.jsonl
+}
+unresumed "going on with another norm" "expected the run's norms, weight, batch, found weight" --norm weight
+unresumed "going on with other seeds" "expected the run's seeds, 1, 2, found 1" --seeds 1
+unresumed "going on with more passes" "expected the run's own settings, found passes 4 in place of 3" --epochs 4
+unresumed "going on with another preset" "expected the run's preset, quick, found paper" --preset paper
+unresumed "going on with other images" "other: expected the run's training images, 200 images of 16 × 16 pixels .* found 200 images" --data other
+unresumed "going on with held-out images" "expected the run's held-out images, 0, found 50" --held-out 50
+refuses "going on with a run of another command" "expected a run of weightnorm train classification in second, found one of weightnorm compare" - train classification --resume --out second
+printf 'x' | dd of=stopped/checkpoint.safetensors bs=1 seek=1000 conv=notrunc status=none
+unresumed "a damaged checkpoint" "stopped/checkpoint.safetensors: expected a header with its checksum, found it damaged"
+cp plain.safetensors stopped/checkpoint.safetensors
+unresumed "a checkpoint of something else" "expected a checkpoint of swift-weightnorm, found another safetensors file"
+refuses "a loss that is not finite" "seed 0: the loss is (nan|inf) at step [0-9]+; mean ‖w‖ of a unit by layer: features.1.weight [0-9].*; the last good checkpoint is of step [0-9]+: diverging/checkpoint.safetensors" - "${train[@]}" --learning-rate 1000 --epochs 50 --norm normal --checkpoint-every 0 --out diverging
+# A disk that is full when a checkpoint is to be written: a file may grow to what the other files need, not to a checkpoint's size.
+cp -r signalled filling
+rm -f filling/layers.jsonl.old
+before=$(cksum <filling/checkpoint.safetensors)
+limit=$((($(stat -c %s filling/layers.jsonl) + 400000) / 1024))
+if (($(stat -c %s filling/checkpoint.safetensors) / 1024 < limit)); then limit=$(($(stat -c %s filling/checkpoint.safetensors) / 1024 - 1)); fi
+status=0
+message=$(trap '' XFSZ; ulimit -f "$limit"; "$command" train classification --resume --out filling --checkpoint-every 0 2>&1 >/dev/null) || status=$?
+if ((status != 0 && status < 128)) && [[ "$(tail -n 1 <<<"$message")" == "weightnorm: error: "*"File too large"* && "$(cksum <filling/checkpoint.safetensors)" == "$before" ]]; then
+    ok "a full disk keeps the last checkpoint: $(tail -n 1 <<<"$message")"
+else
+    not_ok "a full disk at a checkpoint: exit $status, '$message'"
+fi
 
 damaged() { # WHAT PATTERN: `broken` holds the data
     refuses "$1" "$2" none compare --data broken --out none --epochs 1

@@ -23,10 +23,7 @@ struct ClassificationRun {
     /// The configuration of the run in a folder; nil if there is none to go on with.
     static func stored(in out: String, command: String) throws -> Comparison.Configuration? {
         guard FileManager.default.fileExists(atPath: "\(out)/config.json") else { return nil }
-        struct Command: Decodable {
-            let command: String
-        }
-        let found = try RunFolder.read(Command.self, named: "config.json", at: out).command
+        let found = try Comparison.Configuration.command(at: out)
         guard found == command else {
             throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(found)")
         }
@@ -71,6 +68,8 @@ struct ClassificationRun {
         let training =
             try folder.map { ComparisonTraining(comparison, images, $0) } ?? ComparisonTraining.resume(comparison, images, at: out)
         if resumes { print("Going on from step \(training.done) of \(training.total)") }
+        // To a file, too, before the long work: what a killed run has said is not lost.
+        fflush(nil)
 
         let interruption = Interruption()
         let display = ProgressDisplay(label: label, total: training.total, done: training.done)

@@ -13,17 +13,17 @@ package struct RunAnalysis {
     /// - Throws: ``NetworkAnalysis/Failure`` if the folder is no comparison's.
     package init(at path: String) throws {
         self.path = path
-        let found: Comparison.Configuration
+        let command: String
         do {
-            found = try RunFolder.read(named: "config.json", at: path)
+            command = try Comparison.Configuration.command(at: path)
         } catch let error as FileError {
-            throw NetworkAnalysis.Failure("expected the folder of a run of weightnorm compare: \(error)")
+            throw NetworkAnalysis.Failure("expected the folder of a run of weightnorm compare or train classification: \(error)")
         }
-        guard ["compare", "train classification"].contains(found.command) else {
+        guard ["compare", "train classification"].contains(command) else {
             throw NetworkAnalysis.Failure(
-                "\(path): expected a run of weightnorm compare or train classification, found one of weightnorm \(found.command)")
+                "\(path): expected a run of weightnorm compare or train classification, found one of weightnorm \(command)")
         }
-        configuration = found
+        configuration = try RunFolder.read(named: "config.json", at: path)
     }
 
     /// What was found in one network.

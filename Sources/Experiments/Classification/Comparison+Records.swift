@@ -1,5 +1,6 @@
 package import Datasets
 package import Torch
+import Training
 package import WeightNorm
 
 // What a comparison writes to its folder.
@@ -53,6 +54,14 @@ extension Comparison {
         package var threads: Int
         package var preset: String?
         package var settings: ClassificationSettings
+
+        /// The words behind `weightnorm` that started the run in a folder, whatever else its `config.json` holds.
+        package static func command(at path: String) throws -> String {
+            struct Command: Decodable {
+                let command: String
+            }
+            return try RunFolder.read(Command.self, named: "config.json", at: path).command
+        }
 
         /// The norms, as far as they are known.
         package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }

@@ -1,4 +1,5 @@
 import Foundation
+import WeightNorm
 
 // The paper's Figure 1 and table, with its own values under ours, and the pictures of the first layer.
 
@@ -22,20 +23,27 @@ extension ComparisonReport {
         records.first { $0.norm == norm && $0.seed == seed && ($0.trainError ?? 1) < 0.05 }?.epoch
     }
 
+    /// The run's norms, then the paper's others.
+    private var allNorms: [String] {
+        norms + Normalization.allCases.map(\.rawValue).filter { PaperResults.cifar10[$0] != nil && !norms.contains($0) }
+    }
+
     private var paperTable: Table {
-        let rows: [[Table.Cell]] = norms.map { norm in
+        let rows: [[Table.Cell]] = allNorms.map { norm in
             let paper = PaperResults.cifar10[norm]
             let errors = runs(of: norm).map { $0.testError * 100 }
             let mean = errors.reduce(0, +) / Double(errors.count)
             let ours: Table.Cell =
-                errors.count > 1
-                ? .spread(mean, Self.deviation(errors), decimals: 2) : .number(mean, decimals: 2, suffix: " %")
+                errors.isEmpty
+                ? .missing
+                : errors.count > 1
+                    ? .spread(mean, Self.deviation(errors), decimals: 2) : .number(mean, decimals: 2, suffix: " %")
             let first = seeds.map { firstUnderFivePercent(norm, $0) }
             let known = first.compactMap { $0 }
             return [
                 .init(stringLiteral: norm), ours,
                 paper.map { .number($0.testError * 100, decimals: 2, suffix: " %") } ?? .missing,
-                known.count == first.count ? .number(known.reduce(0, +) / Double(known.count), decimals: 1) : .missing,
+                !errors.isEmpty && known.count == first.count ? .number(known.reduce(0, +) / Double(known.count), decimals: 1) : .missing,
                 paper.map { .number($0.firstUnderFivePercent, decimals: 0).noted(1) } ?? .missing,
             ]
         }
@@ -62,7 +70,7 @@ extension ComparisonReport {
             }
             series.append(Series(norm, meanOf: own, colour: .slot(index)))
         }
-        for (index, norm) in norms.enumerated() {
+        for (index, norm) in allNorms.enumerated() {
             guard let paper = PaperResults.cifar10[norm] else { continue }
             series.append(
                 Series(

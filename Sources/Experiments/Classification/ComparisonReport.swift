@@ -158,9 +158,11 @@ package struct ComparisonReport {
         return Page(
             norms.count == 1 && summary.command != "compare"
                 ? "Classification with the norm “\(norms[0])”" : "Weight normalization beside its rivals",
-            lead: """
-                One convolutional network, trained \(norms.count == 1 ? "in one way" : "in \(norms.count) ways") on \(summary.data), from the same \
-                draws and on the same minibatches in the same order. Only the parameterisation of its weights differs.
+            lead: norms.count == 1
+                ? "One convolutional network, trained on \(summary.data) in one parameterisation of its weights."
+                : """
+                One convolutional network, trained in \(norms.count) ways on \(summary.data), from the same draws and on the same minibatches in the \
+                same order. Only the parameterisation of its weights differs.
                 """,
             sections: [
                 Page.Section("Results", results),

@@ -264,7 +264,7 @@ struct ComparisonTests {
         let seen = try await BrowserCheck.inspect(file, scheme: .light)
         #expect(seen.errors.isEmpty && seen.requests.isEmpty)
         let curves = seen.curves.filter { $0.chart.contains(": Figure 1: training error.") }
-        #expect(Set(curves.map(\.series)) == ["weight", "batch", "weight, the paper", "batch, the paper"])
+        #expect(Set(curves.map(\.series)) == Set(norms + PaperResults.cifar10.keys.map { "\($0), the paper" }))
         #expect(curves.allSatisfy { $0.length > 0 && $0.isInside })
 
         // Other images have no section of it.
