@@ -35,7 +35,7 @@ public final class Affine<Map: LinearMap>: Layer {
     public convenience init(
         map: Map, normalization: Normalization, bias: Bool = true, deviation: Double = 0.05, type: ElementType = .float32, random: Generator
     ) {
-        let initial = Tensor.normal(map.weightShape, type: type, from: random) * deviation
+        let initial = map.initialWeight(.normal(map.weightShape, type: type, from: random) * deviation)
         let normalizer = normalization.normalizer(features: map.outputs, axis: map.featureAxis, type: type, device: random.device)
         self.init(
             map: map, weight: normalization.weightForm.weight(initial, units: map.units),

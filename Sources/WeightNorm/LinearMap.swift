@@ -10,8 +10,15 @@ public protocol LinearMap {
     var outputs: Int { get }
     /// The axis of the result that holds the units.
     var featureAxis: Int { get }
+    /// The weight that a layer starts with, made of independent draws of the weight's shape.
+    func initialWeight(_ draws: Tensor) -> Tensor
     /// The map's result, plus the bias `[outputs]` if there is one.
     func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor
+}
+
+extension LinearMap {
+    /// The draws themselves.
+    public func initialWeight(_ draws: Tensor) -> Tensor { draws }
 }
 
 /// y = w·x for x of `[…, inputs]` and w of `[outputs, inputs]`.
