@@ -39,6 +39,9 @@ public struct ResidentImages: Sendable {
         return (picked.type == .uint8 ? Self.scaled(picked) : picked, labels.selecting(indices, along: 0))
     }
 
+    /// The pixels at the given indices as they lie on the device, bytes (`.uint8`) or whitened: `[batch, channels, rows, columns]`.
+    public func pixels(_ indices: Tensor) -> Tensor { pixels.selecting(indices, along: 0) }
+
     /// The images of a range of the set's own order.
     public func batch(_ range: Range<Int>) -> (inputs: Tensor, labels: Tensor) {
         trap(unless: range.lowerBound >= 0 && range.upperBound <= count, "images: expected a range within \(count), found \(range)")

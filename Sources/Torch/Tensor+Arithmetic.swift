@@ -43,6 +43,8 @@ extension Tensor {
     public func reciprocalSquareRoot() -> Tensor { operators.reciprocalSquareRoot(.tensor(self)) }
     /// exp x.
     public func exponential() -> Tensor { operators.exponential(.tensor(self)) }
+    /// eˣ − 1, exact for small x.
+    public func exponentialMinusOne() -> Tensor { operators.exponentialMinusOne(.tensor(self)) }
     /// The natural logarithm.
     public func logarithm() -> Tensor { operators.logarithm(.tensor(self)) }
     /// log(1 + x), exact near zero.
@@ -53,6 +55,8 @@ extension Tensor {
     public func sign() -> Tensor { operators.sign(.tensor(self)) }
     /// 1/(1 + exp −x).
     public func sigmoid() -> Tensor { operators.sigmoid(.tensor(self)) }
+    /// log of ``sigmoid()``, without overflow.
+    public func logSigmoid() -> Tensor { operators.logSigmoid(.tensor(self)) }
     /// tanh x.
     public func hyperbolicTangent() -> Tensor { operators.hyperbolicTangent(.tensor(self)) }
     /// cos x, in radians.

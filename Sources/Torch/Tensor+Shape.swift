@@ -31,9 +31,9 @@ extension Tensor {
         operators.select(.tensor(self), .integer(dimension), .integer(index))
     }
 
-    /// The part in a range of a dimension, which stays.
-    public func sliced(_ range: Range<Int>, along dimension: Int) -> Tensor {
-        operators.slice(.tensor(self), .integer(dimension), .integer(range.lowerBound), .integer(range.upperBound), .integer(1))
+    /// The part in a range of a dimension, which stays; of every `step` elements the first.
+    public func sliced(_ range: Range<Int>, along dimension: Int, step: Int = 1) -> Tensor {
+        operators.slice(.tensor(self), .integer(dimension), .integer(range.lowerBound), .integer(range.upperBound), .integer(step))
     }
 
     /// Tensors joined along a dimension that they have.

@@ -1,0 +1,56 @@
+package import Torch
+package import WeightNorm
+
+/// A model of images with latent variables z: p(x, z), and a posterior q(z | x) that approximates its own.
+package protocol GenerativeModel: Module {
+    /// The terms of the bound for images `[batch, channels, rows, columns]` and one draw of z from q, which comes from the generator.
+    ///
+    /// The pass says what layers do; the draws of z are made in every phase.
+    func terms(of images: Tensor, _ pass: Pass, random: Generator) -> BoundTerms
+
+    /// Draws of z from the prior, and what p(x | z) expects for them: `[count, channels, rows, columns]` in [0, 1].
+    func samples(_ count: Int, random: Generator) -> Tensor
+
+    /// Draws of z from q for images, and what p(x | z) expects for them, in [0, 1].
+    func reconstructions(of images: Tensor, random: Generator) -> Tensor
+}
+
+/// The parts of the evidence lower bound log p(x) ≥ E_q[log p(x | z) − log q(z | x) + log p(z)] for one draw of z, in nats.
+package struct BoundTerms {
+    /// log p(x | z), `[batch]`.
+    package let likelihood: Tensor
+    /// log q(z | x) − log p(z) of the draw, `[batch]`.
+    package let divergence: Tensor
+    /// What training subtracts in place of the divergence's mean, one number: an estimate of less variance, or one with free bits.
+    package let penalty: Tensor
+
+    package init(likelihood: Tensor, divergence: Tensor, penalty: Tensor? = nil) {
+        self.likelihood = likelihood
+        self.divergence = divergence
+        self.penalty = penalty ?? divergence.mean()
+    }
+
+    /// log p(x | z) − log q(z | x) + log p(z), `[batch]`: its mean is the bound, and the mean of its exponential p(x).
+    package var logWeight: Tensor { likelihood - divergence }
+
+    /// What training makes small: the negative bound, with ``penalty`` for the divergence.
+    package var loss: Tensor { penalty - likelihood.mean() }
+}
+
+extension GenerativeModel {
+    /// The bound of every image, `[batch]`, with one draw of z each.
+    package func bound(of images: Tensor, random: Generator) -> Tensor { terms(of: images, .inference, random: random).logWeight }
+
+    /// log (1/K Σ p(x, z_k)/q(z_k | x)) of every image, `[batch]`: an estimate of log p(x) that is never above it on average, and closer with more draws
+    /// (Burda, Grosse & Salakhutdinov, 2016).
+    package func importanceWeighted(_ images: Tensor, draws: Int, random: Generator) -> Tensor {
+        let weights = (0..<draws).map { _ in bound(of: images, random: random) }
+        return Tensor.stacked(weights, along: 0).logSumExp(over: [0]) - log(Double(draws))
+    }
+}
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif

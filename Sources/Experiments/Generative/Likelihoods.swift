@@ -1,0 +1,76 @@
+package import Torch
+
+// Densities and probabilities in nats, summed over everything but the batch.
+
+extension Tensor {
+    /// Σ over all axes but the first.
+    package func summedPerImage() -> Tensor { flattened(from: 1).sum(over: [1]) }
+}
+
+/// The normal distribution with diagonal covariance, of mean μ and log σ, elements of `[batch, …]`.
+package struct DiagonalNormal {
+    package let mean: Tensor
+    package let logDeviation: Tensor
+
+    package init(mean: Tensor, logDeviation: Tensor) {
+        self.mean = mean
+        self.logDeviation = logDeviation
+    }
+
+    /// μ + σ·ε.
+    package func sample(random: Generator) -> Tensor {
+        mean + logDeviation.exponential() * Tensor.normal(mean.shape, type: mean.type, from: random)
+    }
+
+    /// log N(z; μ, σ²), element by element.
+    package func logDensity(_ value: Tensor) -> Tensor {
+        let scaled = (value - mean) * (-logDeviation).exponential()
+        return (scaled.squared() * -0.5) - logDeviation - Self.halfLogTwoPi
+    }
+
+    /// KL(N(μ, σ²) ‖ N(0, 1)), element by element.
+    package var divergenceFromStandard: Tensor {
+        (mean.squared() + (logDeviation * 2).exponential() - 1) * 0.5 - logDeviation
+    }
+
+    /// log N(z; 0, 1), element by element.
+    package static func standardLogDensity(_ value: Tensor) -> Tensor { value.squared() * -0.5 - halfLogTwoPi }
+
+    private static let halfLogTwoPi = 0.918938533204672741780329736406
+}
+
+/// The Bernoulli distribution of pixels, by logits.
+package enum BernoulliPixels {
+    /// log p(x) of images in [0, 1], `[batch]`.
+    package static func logProbability(of images: Tensor, logits: Tensor) -> Tensor {
+        -logits.sigmoidCrossEntropy(targets: images, reduction: .none).summedPerImage()
+    }
+}
+
+/// The logistic distribution of mean μ and scale s, cut into the 256 values of a pixel (Kingma et al., *Improved Variational Inference with Inverse
+/// Autoregressive Flow*, 2016, with open ends at the first and last value, as van den Oord et al. and Salimans et al., 2017, have it).
+///
+/// Value k stands for the interval [k/256 − ½, (k + 1)/256 − ½), the first one's beginning at −∞ and the last one's ending at ∞, so that the 256 probabilities add up
+/// to 1 whatever μ and s are.
+package enum DiscretizedLogistic {
+    /// The centre of a value's interval: (k + ½)/256 − ½.
+    package static func centred(_ values: Tensor) -> Tensor { (values + 0.5) * (1 / 256.0) - 0.5 }
+
+    /// log P(k), element by element: values from 0 to 255 in a floating-point type, μ in the units of the intervals, log s.
+    ///
+    /// With a and b the interval's ends, divided by the scale: σ(b) − σ(a) = σ(b)·σ(−a)·(1 − exp(a − b)), each factor of which is exact in its logarithm, however small
+    /// or large the scale is.
+    package static func logProbability(of values: Tensor, mean: Tensor, logScale: Tensor) -> Tensor {
+        let inverse = (-logScale).exponential()
+        let lower = (values * (1 / 256.0) - 0.5 - mean) * inverse
+        let width = inverse * (1 / 256.0)
+        let belowEnd = (lower + width).logSigmoid()
+        let aboveStart = (-lower).logSigmoid()
+        // log(1 − exp(−width)).
+        let inside = (-(-width).exponentialMinusOne()).logarithm()
+        let isFirst = values .<= 0
+        let isLast = values .>= 255
+        return belowEnd.replacing(where: isLast, with: 0) + aboveStart.replacing(where: isFirst, with: 0)
+            + (inside + lower.zerosLike()).replacing(where: isFirst .| isLast, with: 0)
+    }
+}

@@ -1,0 +1,178 @@
+package import Datasets
+package import Torch
+package import Training
+package import WeightNorm
+
+/// One variational autoencoder in training: a norm, a seed, an optimizer, averages, and how it goes.
+package final class VAETrainer {
+    package let settings: VAESettings
+    package let normalization: Normalization
+    package let seed: UInt64
+    package let model: any GenerativeModel
+    /// What data-dependent initialization found.
+    package let initialization = InitializationReport()
+    package private(set) var stepCount = 0
+    /// The first step at which the loss was not finite, as far as it is known; see ``ClassificationTrainer/divergedAt``.
+    package private(set) var divergedAt: Int?
+    private let random: Generator
+    private let optimizer: Adamax
+    private var average: ExponentialAverage
+    private var lossSum: Tensor
+    private var finiteSteps: Tensor
+    private var batchCount = 0
+
+    /// A model with drawn weights. Weights, binarisation and draws of z depend on the seed alone, so that all norms of a seed start from the same draws.
+    package init(
+        _ settings: VAESettings, normalization: Normalization, seed: UInt64, rows: Int, columns: Int, device: Device
+    ) {
+        self.settings = settings
+        self.normalization = normalization
+        self.seed = seed
+        random = Generator(seed: seed, device: device)
+        model =
+            settings.pixels == .levels
+            ? LadderVAE(settings, rows: rows, columns: columns, normalization: normalization, random: random) as any GenerativeModel
+            : ConvolutionalVAE(settings, rows: rows, columns: columns, normalization: normalization, random: random)
+        let parameters = model.parameters
+        optimizer = Adamax(
+            parameters, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon, correctsBias: false)
+        average = ExponentialAverage(parameters, rate: settings.averageRate)
+        lossSum = .zeros([], on: device)
+        finiteSteps = .zeros([], type: .int64, on: device)
+    }
+
+    /// The number of trained numbers.
+    package var parameterCount: Int { optimizer.parameters.reduce(0) { $0 + $1.value.count } }
+
+    /// Pixels of `[batch, channels, rows, columns]`, bytes, as the model takes them.
+    private func images(_ pixels: Tensor) -> Tensor {
+        let levels = pixels.converted(to: .float32)
+        guard settings.pixels == .dynamic else { return settings.pixels == .levels ? levels : levels * (1 / 255.0) }
+        return (Tensor.uniform(levels.shape, from: random) .< levels * (1 / 255.0)).converted(to: .float32)
+    }
+
+    /// Data-dependent initialization: a forward pass; the averages begin behind it.
+    package func initialize(_ pixels: Tensor) {
+        withoutGradients {
+            let pass = Pass.initializing(random, targetDeviation: settings.targetDeviation, report: initialization)
+            _ = model.terms(of: images(pixels), pass, random: random)
+        }
+        average = ExponentialAverage(optimizer.parameters, rate: settings.averageRate)
+    }
+
+    /// One step of the optimizer on a minibatch. On the CPU nothing is changed if the loss is not finite.
+    package func step(_ pixels: Tensor) {
+        let loss = model.terms(of: images(pixels), .training(random), random: random).loss
+        withoutGradients {
+            lossSum = lossSum + loss.detached()
+            finiteSteps = finiteSteps + lossSum.isFinite().converted(to: .int64)
+        }
+        batchCount += 1
+        stepCount += 1
+        if loss.device.isCPU, !loss.item().isFinite {
+            divergedAt = divergedAt ?? stepCount
+            return
+        }
+        optimizer.minimize(loss, rate: settings.learningRate)
+        average.update()
+    }
+
+    /// The mean loss in nats on the minibatches since the last reading; waits for the device.
+    package var currentLoss: Double {
+        let sum = lossSum.item()
+        if !sum.isFinite { divergedAt = divergedAt ?? stepCount - batchCount + Int(finiteSteps.item()) + 1 }
+        return sum / Double(batchCount)
+    }
+
+    /// ``currentLoss``, which begins anew.
+    package func readLoss() -> Double {
+        let loss = currentLoss
+        (lossSum, finiteSteps, batchCount) = (lossSum.zerosLike(), finiteSteps.zerosLike(), 0)
+        return loss
+    }
+
+    /// The mean bound in nats over test images, which must be binary already where the model's are, with the averaged parameters.
+    ///
+    /// The draws of z depend on the seed alone. With several draws it is the importance-weighted estimate of log p(x).
+    package func bound(on set: ResidentImages, draws: Int = 1) -> Double {
+        let random = Generator(seed: seed &+ 1, device: set.device)
+        return average.withAverages {
+            withoutGradients {
+                var sum = Tensor.zeros([], type: .float64, on: set.device)
+                let size = set.device.isCPU ? 100 : 1000
+                for start in stride(from: 0, to: set.count, by: size) {
+                    let range = Tensor.range(start..<min(start + size, set.count), on: set.device)
+                    let images = scaled(set.pixels(range))
+                    let bounds =
+                        draws == 1
+                        ? model.bound(of: images, random: random) : model.importanceWeighted(images, draws: draws, random: random)
+                    sum = sum + bounds.converted(to: .float64).sum()
+                }
+                return sum.item() / Double(set.count)
+            }
+        }
+    }
+
+    /// Pixels as the model takes them, without drawing: levels from 0 to 255, or grey as 0 to 1.
+    private func scaled(_ pixels: Tensor) -> Tensor {
+        pixels.converted(to: .float32) * (settings.pixels == .levels ? 1 : 1 / 255.0)
+    }
+
+    /// Draws from the model with the averaged parameters, `[count, channels, rows, columns]` in [0, 1]: the same for the same seed.
+    package func samples(_ count: Int, seed: UInt64) -> Tensor {
+        let random = Generator(seed: seed, device: lossSum.device)
+        return average.withAverages { withoutGradients { model.samples(count, random: random) } }
+    }
+
+    /// Test images as the model gives them back, with the averaged parameters; the same draws for the same seed.
+    package func reconstructions(of pixels: Tensor, seed: UInt64) -> Tensor {
+        let random = Generator(seed: seed, device: lossSum.device)
+        return average.withAverages { withoutGradients { model.reconstructions(of: scaled(pixels), random: random) } }
+    }
+}
+
+// MARK: - Going on later
+
+extension VAETrainer {
+    /// What is counted outside of tensors.
+    private struct Counts: Codable {
+        var steps: Int
+        var batches: Int
+        var units: Int
+        var constantUnits: Int
+    }
+
+    /// Adds everything on which the next step depends.
+    package func add(to checkpoint: inout Checkpoint, as name: String) throws {
+        checkpoint.add(model, as: "\(name)/network")
+        checkpoint.add(optimizer, as: "\(name)/optimizer")
+        checkpoint.add(random, as: "\(name)/random")
+        for (index, value) in average.values.enumerated() { checkpoint.add(value, as: "\(name)/average/\(index)") }
+        checkpoint.add(lossSum, as: "\(name)/loss")
+        checkpoint.add(finiteSteps, as: "\(name)/finite")
+        let counts = Counts(
+            steps: stepCount, batches: batchCount, units: initialization.unitCount, constantUnits: initialization.constantUnitCount)
+        try checkpoint.add(value: counts, as: "\(name)/counts")
+    }
+
+    /// Goes on from a trainer of the same settings, norm and seed that was added.
+    ///
+    /// - Throws: `CheckpointError` if it does not fit.
+    package func restore(from checkpoint: Checkpoint, as name: String) throws {
+        let device = lossSum.device
+        try checkpoint.restore(model, from: "\(name)/network")
+        try checkpoint.restore(optimizer, from: "\(name)/optimizer")
+        try checkpoint.restore(random, from: "\(name)/random")
+        average.restore(try average.values.indices.map { try checkpoint.tensor("\(name)/average/\($0)").moved(to: device) })
+        lossSum = try checkpoint.tensor("\(name)/loss").moved(to: device)
+        finiteSteps = try checkpoint.tensor("\(name)/finite").moved(to: device)
+        let counts: Counts = try checkpoint.value("\(name)/counts")
+        (stepCount, batchCount) = (counts.steps, counts.batches)
+        initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)
+    }
+
+    /// Writes the model with its averaged parameters, as it is used.
+    package func write(to path: String, metadata: [String: String]) throws {
+        try average.withAverages { try model.write(to: path, layout: .native, metadata: metadata) }
+    }
+}

@@ -1,0 +1,46 @@
+public import Torch
+
+/// The exponential moving average of parameters over the steps of a training: average ← average + rate·(θ − average).
+///
+/// Networks are often better at the average of the last parameters than at the last ones (Polyak & Juditsky, 1992). A rate of 0.001 averages over about the
+/// last thousand steps. Call ``update()`` after every step of the optimizer, and evaluate in ``withAverages(_:)``.
+public final class ExponentialAverage {
+    /// The parameters.
+    public let parameters: [Parameter]
+    /// The share of the new value, from above 0 to 1.
+    public let rate: Double
+    private let averages: TensorList
+
+    /// An average that starts at the parameters' present values; for a network with data-dependent initialization, make it after that.
+    public init(_ parameters: [Parameter], rate: Double) {
+        trap(unless: rate > 0 && rate <= 1, "exponential average: expected a rate from above 0 to 1, found \(rate)")
+        self.parameters = parameters
+        self.rate = rate
+        averages = TensorList(parameters.map { $0.snapshot() })
+    }
+
+    /// Takes the parameters' present values into the average.
+    public func update() {
+        guard !parameters.isEmpty else { return }
+        withoutGradients { averages.move(towards: TensorList(parameters.map { $0.value.detached() }), by: rate) }
+    }
+
+    /// Runs the closure with the averages in the parameters' place, and puts the parameters back, bit for bit.
+    public func withAverages<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        let current = parameters.map { $0.snapshot() }
+        for (parameter, average) in zip(parameters, averages.tensors) { parameter.assign(average) }
+        defer { for (parameter, value) in zip(parameters, current) { parameter.assign(value) } }
+        return try body()
+    }
+
+    /// Copies of the averages, in the parameters' order, for a checkpoint.
+    public var values: [Tensor] { averages.tensors.map { tensor in withoutGradients { tensor.copied() } } }
+
+    /// Goes on from averages that were read before. Traps unless they have the parameters' shapes.
+    public func restore(_ values: [Tensor]) {
+        trap(
+            unless: values.map(\.shape) == averages.tensors.map(\.shape),
+            "exponential average: expected tensors of the parameters' shapes, found others")
+        withoutGradients { averages.assign(TensorList(values)) }
+    }
+}
