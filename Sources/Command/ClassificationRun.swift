@@ -20,16 +20,6 @@ struct ClassificationRun {
     /// The label of the progress display.
     let label: String
 
-    /// The configuration of the run in a folder; nil if there is none to go on with.
-    static func stored(in out: String, command: String) throws -> Comparison.Configuration? {
-        guard FileManager.default.fileExists(atPath: "\(out)/config.json") else { return nil }
-        let found = try Comparison.Configuration.command(at: out)
-        guard found == command else {
-            throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(found)")
-        }
-        return try RunFolder.read(named: "config.json", at: out)
-    }
-
     /// Throws if what a run is to go on with is not what it began with; says where device or threads differ, which change roundings.
     static func check(_ configuration: Comparison.Configuration, continues stored: Comparison.Configuration, data: String) throws {
         func require(_ what: String, _ expected: some Equatable, _ found: some Equatable) throws {
@@ -50,11 +40,9 @@ struct ClassificationRun {
             throw ValidationError(
                 "\(data): expected the run's training images, \(stored.training.map { "\($0)" } ?? "none"), found \(found)")
         }
-        for (what, before, now) in [
+        sayWhatRoundsOtherwise([
             ("device", stored.device, configuration.device), ("number of threads", "\(stored.threads)", "\(configuration.threads)"),
-        ] where before != now {
-            sayAside("the \(what) was \(before) and is \(now): the numbers will differ in rounding from those of an undisturbed run")
-        }
+        ])
     }
 
     /// Trains, and writes and prints the results. After SIGINT or SIGTERM it saves and exits with 130 or 143.
@@ -79,12 +67,8 @@ struct ClassificationRun {
             display.update(done: done, note: note)
         }
         display.finish()
-        if !training.isFinished, let code = interruption.exitCode {
-            let name = code == 130 ? "SIGINT" : "SIGTERM"
-            sayAside(
-                "\(name): stopped and saved at step \(training.done) of \(training.total); go on with: "
-                    + "weightnorm \(configuration.command) --resume --out \(out)")
-            throw ExitCode(code)
+        if !training.isFinished {
+            try endStoppedRun(after: interruption, at: training.done, of: training.total, command: configuration.command, out: out)
         }
         try report(training)
     }

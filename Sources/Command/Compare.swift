@@ -80,7 +80,7 @@ struct Compare: ParsableCommand {
             epochs: epochs, batch: batch, width: width, dropout: dropout, learningRate: learningRate, whitens: whiten ?? (data == "cifar10")
         ).apply(to: &settings)
         try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
-        let stored = resume ? try ClassificationRun.stored(in: out, command: "compare") : nil
+        let stored: Comparison.Configuration? = try resume ? storedConfiguration(in: out, command: "compare") : nil
         if let threads = threads ?? stored?.threads { try Runtime.setThreadCount(threads) }
         let device = try Device(named: device)
 

@@ -80,9 +80,7 @@ func classificationImages(_ data: String, heldOut: Int?) throws -> (training: Im
     let training = try DataFolder.images(data, .training)
     guard let heldOut else {
         let test = try DataFolder.images(data, .test)
-        guard (test.channels, test.rows, test.columns) == (training.channels, training.rows, training.columns) else {
-            throw ValidationError("\(data): expected test images of \(training.size) as the training images, found \(test.size)")
-        }
+        try requireEqualSizes(training, test, of: data)
         return (training, test)
     }
     guard heldOut >= 1, heldOut < training.count else {
@@ -90,6 +88,13 @@ func classificationImages(_ data: String, heldOut: Int?) throws -> (training: Im
     }
     let parts = training.holdingOut(heldOut)
     return (parts.training, parts.heldOut)
+}
+
+/// Throws unless the test images are of the training images' size.
+func requireEqualSizes(_ training: ImageSet, _ test: ImageSet, of data: String) throws {
+    guard (test.channels, test.rows, test.columns) == (training.channels, training.rows, training.columns) else {
+        throw ValidationError("\(data): expected test images of \(training.size) as the training images, found \(test.size)")
+    }
 }
 
 /// Writes a line to standard error, where it does not mix with results.

@@ -9,7 +9,7 @@ import WeightNorm
 struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run one of the paper's experiments.",
-        subcommands: [TrainClassification.self])
+        subcommands: [TrainClassification.self, TrainVAE.self])
 }
 
 /// `weightnorm train classification`: the paper's §5.1.
@@ -102,7 +102,7 @@ struct TrainClassification: ParsableCommand {
     func run() throws {
         let command = "train classification"
         try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
-        let stored = resume ? try ClassificationRun.stored(in: out, command: command) : nil
+        let stored: Comparison.Configuration? = try resume ? storedConfiguration(in: out, command: command) : nil
         let normalizations = try norm.map { try Command.norms($0, option: "norm") } ?? stored?.normalizations ?? [.weight]
         let seeds = try seeds.map(Command.seeds) ?? stored?.seeds ?? [0]
         let thresholds = try under.map(Command.thresholds) ?? stored?.thresholds ?? [0.3, 0.25, 0.2]

@@ -19,7 +19,8 @@ package struct ConvolutionalVAE: GenerativeModel {
     ) {
         let maps = settings.maps
         func convolution(_ inputs: Int, _ outputs: Int, stride: Int = 1) -> Convolution {
-            Convolution(inputs, to: outputs, kernel: 3, stride: stride, padding: 1, normalization: normalization, type: type, random: random)
+            Convolution(
+                inputs, to: outputs, kernel: 3, stride: stride, padding: 1, normalization: normalization, type: type, random: random)
         }
         func dense(_ inputs: Int, _ outputs: Int) -> Dense {
             Dense(inputs, to: outputs, normalization: normalization, type: type, random: random)

@@ -123,10 +123,12 @@ struct LadderLayer: Module {
 
     /// `changesScale` halves the image on the way up and doubles it on the way down.
     init(
-        maps: Int, latents: Int, changesScale: Bool, isTop: Bool, hasFlow: Bool, normalization: Normalization, type: ElementType, random: Generator
+        maps: Int, latents: Int, changesScale: Bool, isTop: Bool, hasFlow: Bool, normalization: Normalization, type: ElementType,
+        random: Generator
     ) {
         func convolution(_ inputs: Int, _ outputs: Int, stride: Int = 1) -> Convolution {
-            Convolution(inputs, to: outputs, kernel: 3, stride: stride, padding: 1, normalization: normalization, type: type, random: random)
+            Convolution(
+                inputs, to: outputs, kernel: 3, stride: stride, padding: 1, normalization: normalization, type: type, random: random)
         }
         self.maps = maps
         self.latents = latents
@@ -140,7 +142,8 @@ struct LadderLayer: Module {
             ? TransposedConvolution(
                 maps + latents, to: maps, kernel: [3, 3], stride: [2, 2], padding: [1, 1], outputPadding: [1, 1],
                 normalization: normalization, type: type, random: random) : nil
-        flow = hasFlow ? ConvolutionalFlowStep(channels: latents, hidden: maps, normalization: normalization, type: type, random: random) : nil
+        flow =
+            hasFlow ? ConvolutionalFlowStep(channels: latents, hidden: maps, normalization: normalization, type: type, random: random) : nil
     }
 
     func goUp(_ input: Tensor, _ pass: Pass) -> Upward {

@@ -28,16 +28,21 @@ private struct LinearGaussian: GenerativeModel {
 }
 
 struct VAEModelTests {
-    @Test("the bound of a model with a tractable posterior is the exact likelihood, for every draw, and so is the importance-weighted estimate")
+    @Test(
+        "the bound of a model with a tractable posterior is the exact likelihood, for every draw, and so is the importance-weighted estimate"
+    )
     func tractable() {
         let images = Tensor.normal([5, 1, 2, 3], type: .float64, from: Generator(seed: 1)) * 2
-        let exact = DiagonalNormal(mean: images.zerosLike(), logDeviation: images.zerosLike() + 0.5 * log(2.0)).logDensity(images).summedPerImage()
+        let exact = DiagonalNormal(mean: images.zerosLike(), logDeviation: images.zerosLike() + 0.5 * log(2.0)).logDensity(images)
+            .summedPerImage()
         let random = Generator(seed: 2)
         #expect((LinearGaussian().bound(of: images, random: random) - exact).magnitude().maximum().item() < 1e-12)
         #expect((LinearGaussian().importanceWeighted(images, draws: 7, random: random) - exact).magnitude().maximum().item() < 1e-12)
     }
 
-    @Test("with every parameter at zero but the last bias, z says nothing, and the bound is the pixels' likelihood itself", arguments: [0, 1, 3])
+    @Test(
+        "with every parameter at zero but the last bias, z says nothing, and the bound is the pixels' likelihood itself",
+        arguments: [0, 1, 3])
     func independent(flowSteps: Int) {
         let model = ConvolutionalVAE(
             settings { $0.flowSteps = flowSteps }, rows: 8, columns: 8, normalization: .weight, type: .float64, random: Generator(seed: 1))
@@ -51,7 +56,9 @@ struct VAEModelTests {
         #expect(abs(terms.penalty.item()) < 1e-10)
 
         let ladder = LadderVAE(
-            settings { $0.pixels = .levels; $0.flowSteps = flowSteps }, rows: 16, columns: 16, normalization: .weight, type: .float64,
+            settings {
+                $0.pixels = .levels; $0.flowSteps = flowSteps
+            }, rows: 16, columns: 16, normalization: .weight, type: .float64,
             random: Generator(seed: 1))
         for parameter in ladder.parameters { parameter.assign(parameter.value.zerosLike()) }
         let photographs = Tensor.integers(in: 0..<256, [3, 3, 16, 16], from: Generator(seed: 5)).converted(to: .float64)
@@ -67,7 +74,8 @@ struct VAEModelTests {
     func divergence() {
         let random = Generator(seed: 8)
         let normal = DiagonalNormal(
-            mean: Tensor([0.3, -1.2], shape: [1, 2]).expanded([100_000, 2]), logDeviation: Tensor([-0.7, 0.2], shape: [1, 2]).expanded([100_000, 2]))
+            mean: Tensor([0.3, -1.2], shape: [1, 2]).expanded([100_000, 2]),
+            logDeviation: Tensor([-0.7, 0.2], shape: [1, 2]).expanded([100_000, 2]))
         let draws = normal.sample(random: random)
         let sampled = (normal.logDensity(draws) - DiagonalNormal.standardLogDensity(draws)).mean(over: [0]).elements(as: Double.self)
         let exact = normal.divergenceFromStandard.mean(over: [0]).elements(as: Double.self)
@@ -136,7 +144,8 @@ struct VAEModelTests {
     func denseFlow(isReversed: Bool) {
         for normalization in [Normalization.normal, .weight] {
             let step = DenseFlowStep(
-                size: 5, hidden: 9, context: 3, isReversed: isReversed, normalization: normalization, type: .float64, random: Generator(seed: 1))
+                size: 5, hidden: 9, context: 3, isReversed: isReversed, normalization: normalization, type: .float64,
+                random: Generator(seed: 1))
             stir(step)
             let latent = Tensor.normal([1, 5], type: .float64, from: Generator(seed: 2))
             let context = Tensor.normal([1, 3], type: .float64, from: Generator(seed: 3))
@@ -151,7 +160,9 @@ struct VAEModelTests {
                 }
             }
             // It is a flow of the context: another context gives another result.
-            #expect((step(latent, context: context * 2, .inference).latent - step(latent, context: context, .inference).latent).norm().item() > 1e-3)
+            #expect(
+                (step(latent, context: context * 2, .inference).latent - step(latent, context: context, .inference).latent).norm().item()
+                    > 1e-3)
         }
     }
 
@@ -178,7 +189,10 @@ struct VAEModelTests {
     @Test("the ladder reconstructs and samples images of the right shape in [0, 1], and every parameter gets a gradient")
     func ladder() {
         let random = Generator(seed: 1)
-        let model = LadderVAE(settings { $0.pixels = .levels; $0.flowSteps = 1 }, rows: 16, columns: 16, normalization: .weight, random: random)
+        let model = LadderVAE(
+            settings {
+                $0.pixels = .levels; $0.flowSteps = 1
+            }, rows: 16, columns: 16, normalization: .weight, random: random)
         let images = Tensor.integers(in: 0..<256, [20, 3, 16, 16], from: random).converted(to: .float32)
         let report = InitializationReport()
         withoutGradients { _ = model.terms(of: images, .initializing(random, targetDeviation: 0.1, report: report), random: random) }
@@ -189,7 +203,8 @@ struct VAEModelTests {
         // The top state starts at zero, so that what hangs on it alone has no gradient in the first step.
         let parameters = model.namedParameters
         for size in [0.01, 0.003] {
-            let slopes = gradients(of: model.terms(of: images, .training(random), random: random).loss, withRespectTo: parameters.map(\.value))
+            let slopes = gradients(
+                of: model.terms(of: images, .training(random), random: random).loss, withRespectTo: parameters.map(\.value))
             for (parameter, slope) in zip(parameters, slopes) { parameter.value.assign(parameter.value.value - slope.sign() * size) }
         }
         let slopes = gradients(of: model.terms(of: images, .training(random), random: random).loss, withRespectTo: parameters.map(\.value))

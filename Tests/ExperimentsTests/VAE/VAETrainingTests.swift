@@ -1,0 +1,173 @@
+import Datasets
+import Experiments
+import Foundation
+import Testing
+import Torch
+import Training
+import WeightNorm
+
+private func experiment(_ pixels: VAESettings.Pixels = .dynamic, rate: Double = 0.002) -> VAEExperiment {
+    var settings = VAESettings()
+    (settings.maps, settings.blocks, settings.hidden, settings.latents) = ([2, 3, 4], 1, 12, 5)
+    (settings.ladderMaps, settings.depth) = (4, [1, 1])
+    (settings.batch, settings.epochs, settings.initializationImages, settings.averageRate) = (20, 2, 40, 0.05)
+    settings.pixels = pixels
+    settings.learningRate = rate
+    return VAEExperiment(settings, normalizations: [.normal, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
+}
+
+private func images(_ experiment: VAEExperiment) -> VAEImages {
+    func colour(_ set: ImageSet) -> ImageSet {
+        ImageSet(
+            images: (0..<set.count).flatMap { image in (0..<3).flatMap { _ in set.images[image * 144..<image * 144 + 144] } },
+            labels: set.labels, channels: 3, rows: 12, columns: 12)
+    }
+    let (training, test) = (rows(100, seed: 1), rows(40, seed: 2))
+    return experiment.settings.pixels == .levels
+        ? VAEImages(training: colour(training), test: colour(test), experiment.settings, on: .cpu)
+        : VAEImages(training: training, test: test, experiment.settings, on: .cpu)
+}
+
+private func files(at path: String) throws -> [String: Data] {
+    var found: [String: Data] = [:]
+    for name in try FileManager.default.contentsOfDirectory(atPath: path)
+    where name != "checkpoint.safetensors" && name != ".weightnorm-run" {
+        found[name] = FileManager.default.contents(atPath: "\(path)/\(name)")
+    }
+    return found
+}
+
+private struct Killed: Error {}
+
+@Suite(.serialized)
+struct VAETrainingTests {
+    @Test(
+        "a training that is stopped and killed ends as one that is not: the same numbers and pictures",
+        arguments: [VAESettings.Pixels.dynamic, .levels])
+    func resumes(pixels: VAESettings.Pixels) throws {
+        try withFolder { path in
+            let experiment = experiment(pixels)
+            let images = images(experiment)
+            let whole = VAETraining(experiment, images, try RunFolder.start(at: path + "/whole", config: ["a": 1]))
+            try whole.run { _, _, _ in }
+            var holder: VAETraining? = VAETraining(experiment, images, try RunFolder.start(at: path + "/stopped", config: ["a": 1]))
+            for place in [0, 3, 10, 12] {
+                if place == 3 {
+                    #expect(throws: Killed.self) {
+                        try holder?.run(checkpoints: CheckpointClock(every: 0)) { done, _, _ in if done > place { throw Killed() } }
+                    }
+                } else {
+                    try holder?.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { holder?.done ?? 0 >= place }) { _, _, _ in }
+                    #expect(holder?.done == place)
+                }
+                holder = nil
+                holder = try VAETraining.resume(experiment, images, at: path + "/stopped")
+            }
+            try holder?.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
+            #expect(holder?.records == whole.records && whole.records.count == 8)
+            for (one, other) in zip(holder?.runs ?? [], whole.runs) {
+                #expect(one.testBound == other.testBound && one.logLikelihood == other.logLikelihood && one.norm == other.norm)
+            }
+            let (expected, found) = (try files(at: path + "/whole"), try files(at: path + "/stopped"))
+            #expect(expected.count == 2 + 3 * 4 && found == expected)
+            // What stands in the records is a bound: the estimate of more draws is above it.
+            for run in whole.runs { #expect((run.logLikelihood ?? -.infinity) > run.testBound && run.testBound.isFinite) }
+        }
+    }
+
+    @Test("training raises the bound, for both norms and both kinds of pixels")
+    func learns() throws {
+        for pixels in [VAESettings.Pixels.fixed, .levels] {
+            let experiment = experiment(pixels, rate: 0.01)
+            let images = images(experiment)
+            for normalization in experiment.normalizations {
+                let trainer = VAETrainer(experiment.settings, normalization: normalization, seed: 1, rows: 12, columns: 12, device: .cpu)
+                let all = images.training.pixels(.range(0..<100))
+                trainer.initialize(all)
+                trainer.step(all)
+                let first = trainer.readLoss()
+                for _ in 0..<40 { trainer.step(all) }
+                _ = trainer.readLoss()
+                trainer.step(all)
+                #expect(trainer.readLoss() < first - 5, "\(pixels), \(normalization)")
+            }
+        }
+    }
+
+    @Test("a loss that is not finite stops the run and names step, norms and checkpoint")
+    func notFinite() throws {
+        try withFolder { path in
+            let experiment = experiment(rate: 1e25)
+            let training = VAETraining(experiment, images(experiment), try RunFolder.start(at: path, config: ["a": 1]))
+            #expect {
+                try training.run(checkpoints: CheckpointClock(every: 0)) { _, _, _ in }
+            } throws: {
+                let message = "\($0)"
+                return message.contains(#/norm (normal|weight), seed 3: the loss is not finite at step \d/#)
+                    && message.contains("encoder.0.weight")
+                    && message.contains("the last good checkpoint is of step ")
+            }
+        }
+    }
+
+    @Test("images are made binary with the grey level as probability, the same for the same seed")
+    func binarised() {
+        let grey = ImageSet(images: [UInt8](repeating: 64, count: 20_000) + [0, 255], labels: [0, 1], rows: 1, columns: 10_001)
+        let binary = grey.binarised(seed: 5)
+        #expect(Set(binary.images) == [0, 255] && binary == grey.binarised(seed: 5) && binary != grey.binarised(seed: 6))
+        let share = Double(binary.images.dropLast(2).count { $0 == 255 }) / 20_000
+        #expect(abs(share - 64 / 255) < 0.015)
+        #expect(binary.images.suffix(2) == [0, 255])
+    }
+
+    @Test("images that do not fit the model are refused with numbers")
+    func doesNotFit() {
+        #expect {
+            try experiment().check(
+                training: ImageSet(
+                    images: [UInt8](repeating: 0, count: 20 * 30), labels: [UInt8](repeating: 0, count: 20), rows: 5, columns: 6))
+        } throws: {
+            "\($0)".contains("expected grey ones whose sides are multiples of 4, found 5 × 6 pixels")
+        }
+        #expect { try experiment(.levels).check(training: rows(100, seed: 1)) } throws: { "\($0)".contains("expected colour ones") }
+        #expect { try experiment().check(training: rows(10, seed: 1)) } throws: {
+            "\($0)".contains("at most the 10 training images, found 20")
+        }
+    }
+
+    @Test(
+        "the report has the paper's curves under the run's and the pictures",
+        .enabled(if: BrowserCheck.executable != nil, "no Chromium in PATH"), arguments: ["mnist", "cifar10"])
+    func report(data: String) async throws {
+        let experiment = experiment(data == "mnist" ? .dynamic : .levels)
+        let runs = experiment.normalizations.flatMap { norm in
+            experiment.seeds.map { seed in
+                VAEExperiment.Run(
+                    norm: norm.rawValue, seed: seed, steps: 1, parameters: 7, trainBound: -90, testBound: -95 - Double(seed),
+                    logLikelihood: -93,
+                    importanceDraws: 3, millisecondsPerStep: 1, constantUnits: 0)
+            }
+        }
+        let records = runs.flatMap { run in
+            (1...300).map { epoch in
+                VAEExperiment.Record(
+                    norm: run.norm, seed: run.seed, step: epoch, epoch: Double(epoch), trainBound: -80 - 100 / Double(epoch),
+                    testBound: -85 - 100 / Double(epoch))
+            }
+        }
+        let summary = VAEExperiment.Summary(data: data, dimensions: 784, experiment: experiment, runs: runs, seconds: 1)
+        let picture = VAEPictures.grid(.uniform([5, 1, 4, 4], from: Generator(seed: 1)), across: 3)
+        let report = VAEReport(summary, records: records, pictures: [("weight", picture, picture)])
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).html")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(report.page.html().utf8).write(to: file)
+        let seen = try await BrowserCheck.inspect(file, scheme: .dark)
+        #expect(seen.errors.isEmpty && seen.requests.isEmpty)
+        #expect(Set(seen.curves.map(\.series)) == ["normal", "weight", "normal, the paper", "weight, the paper"])
+        #expect(seen.curves.allSatisfy { $0.length > 0 && $0.isInside })
+        #expect(report.text.contains("−98.50 ± 0.71"))
+        // 9148 nats of a density are 3.70 bits per dimension, 9277 are 3.64.
+        #expect(PaperBounds.points("normal", isPhotograph: true).last.map { abs($0.value - 3.70) < 0.005 } == true)
+        #expect(PaperBounds.points("weight", isPhotograph: true).last.map { abs($0.value - 3.64) < 0.005 } == true)
+    }
+}
