@@ -29,16 +29,22 @@ package final class VAETrainer {
         self.normalization = normalization
         self.seed = seed
         random = Generator(seed: seed, device: device)
-        model =
-            settings.pixels == .levels
-            ? LadderVAE(settings, rows: rows, columns: columns, normalization: normalization, random: random) as any GenerativeModel
-            : ConvolutionalVAE(settings, rows: rows, columns: columns, normalization: normalization, random: random)
+        model = Self.model(settings, rows: rows, columns: columns, normalization: normalization, random: random)
         let parameters = model.parameters
         optimizer = Adamax(
             parameters, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon, correctsBias: false)
         average = ExponentialAverage(parameters, rate: settings.averageRate)
         lossSum = .zeros([], on: device)
         finiteSteps = .zeros([], type: .int64, on: device)
+    }
+
+    /// The model that the settings describe.
+    package static func model(
+        _ settings: VAESettings, rows: Int, columns: Int, normalization: Normalization, random: Generator
+    ) -> any GenerativeModel {
+        settings.pixels == .levels
+            ? LadderVAE(settings, rows: rows, columns: columns, normalization: normalization, random: random)
+            : ConvolutionalVAE(settings, rows: rows, columns: columns, normalization: normalization, random: random)
     }
 
     /// The number of trained numbers.

@@ -1,0 +1,47 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Training
+import WeightNorm
+
+/// `weightnorm sample`: pictures from a finished generative model.
+struct Sample: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Draw images from a finished run of weightnorm train vae.",
+        discussion: "Writes one PNG file with what the model expects for draws of z from the prior. The same seed gives the same file.")
+
+    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm train vae.", valueName: "run"))
+    var source = "runs/vae"
+
+    @Option(help: ArgumentHelp("Norm of the run to draw from; without it the first.", valueName: "name"))
+    var norm: String?
+
+    @Option(help: ArgumentHelp("Seed of the run to draw from; without it the first.", valueName: "number"))
+    var seed: UInt64?
+
+    @Option(help: ArgumentHelp("Images to draw.", valueName: "number"))
+    var count = 100
+
+    @Option(help: ArgumentHelp("Images in a line.", valueName: "number"))
+    var across = 10
+
+    @Option(help: ArgumentHelp("Seed of the draws.", valueName: "number"))
+    var draws: UInt64 = 0
+
+    @Option(help: ArgumentHelp("The PNG file.", valueName: "file"))
+    var out = "samples.png"
+
+    func run() throws {
+        try require(count, in: 1...10_000, option: "count")
+        try require(across, in: 1...1000, option: "across")
+        let norm = try norm.map { name in
+            guard let norm = Normalization(rawValue: name) else {
+                throw ValidationError("--norm: expected a norm out of \(allNorms), found '\(name)'")
+            }
+            return norm
+        }
+        let sampler = try VAESampler(at: source, norm: norm, seed: seed)
+        try AtomicFile.write(sampler.picture(count: count, across: across, seed: draws), to: out)
+        print("\(count) images are in \(out)")
+    }
+}
