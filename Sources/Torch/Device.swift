@@ -75,6 +75,15 @@ public enum Runtime {
         if let message = ctorch_set_thread_count(Int32(count)) { throw TorchError(takeMessage(message)) }
     }
 
+    /// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32 (8 bits of exponent, 10 of fraction, sums in float32): faster on
+    /// the GPUs that have it, with a relative error of about 1e-3 a factor. For the whole process; false at first. The CPU knows no TF32.
+    public static var allowsTF32: Bool {
+        get { ctorch_tf32_allowed() }
+        set {
+            if let message = ctorch_tf32_allow(newValue) { fatalError("TF32: \(takeMessage(message))") }
+        }
+    }
+
     /// Tensors that Swift holds at this moment, in the whole process: it stays level over the steps of a training run that leaks nothing.
     public static var liveTensorCount: Int { Int(ctorch_tensor_live_count()) }
 }

@@ -80,6 +80,20 @@ CTorchMessage ctorch_gradients(
 /// Sets the calling thread's grad mode and returns the one before.
 bool ctorch_gradient_mode_set(bool enabled);
 
+// -- Autocast --------------------------------------------------------------------------------------------------------------------------------------
+
+/// The calling thread's autocast for one type of device.
+typedef struct {
+    int32_t device;
+    int32_t type;
+    bool enabled;
+    bool caches;
+} CTorchAutocast;
+
+/// Makes libtorch's autocast run in the type on devices of this kind; in float32 it is switched off. `before` is what `ctorch_autocast_restore` takes.
+CTorchMessage ctorch_autocast_set(int32_t device, int32_t type, CTorchAutocast *before);
+CTorchMessage ctorch_autocast_restore(CTorchAutocast before);
+
 // -- Random generators -----------------------------------------------------------------------------------------------------------------------------
 
 CTorchMessage ctorch_generator_create(int32_t device, uint64_t seed, CTorchGenerator *result);
@@ -95,6 +109,10 @@ CTorchMessage ctorch_set_thread_count(int32_t count);
 /// before the first gradient: libtorch settles then, for the whole process, whether there is CUDA.
 CTorchMessage ctorch_cuda_load(int32_t *device_count);
 CTorchMessage ctorch_device_synchronize(int32_t device);
+/// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32; both of them, or false.
+bool ctorch_tf32_allowed(void);
+/// Allows or forbids it for both. Until it is called it is forbidden, from the moment that CUDA is loaded: libtorch itself starts with convolutions in TF32.
+CTorchMessage ctorch_tf32_allow(bool value);
 /// "2.15.0": of the headers that this was compiled against.
 const char *ctorch_version(void);
 /// The vector instructions that the CPU kernels use ("AVX2", "AVX512", "DEFAULT", …).
