@@ -52,6 +52,7 @@ public struct Device: Hashable, Sendable, CustomStringConvertible {
 
     /// Waits until everything asked of the device is done; returns at once for the CPU.
     public func synchronize() {
+        if !isCPU && StepPhase.isRecording { return StepPhase.refuse("it waits for the device") }
         if let message = ctorch_device_synchronize(code) { fatalError("synchronize \(self): \(takeMessage(message))") }
     }
 }
