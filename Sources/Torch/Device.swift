@@ -76,8 +76,10 @@ public enum Runtime {
         if let message = ctorch_set_thread_count(Int32(count)) { throw TorchError(takeMessage(message)) }
     }
 
-    /// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32 (8 bits of exponent, 10 of fraction, sums in float32): faster on
-    /// the GPUs that have it, with a relative error of about 1e-3 a factor. For the whole process; false at first. The CPU knows no TF32.
+    /// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32, for the whole process; false at first.
+    ///
+    /// TF32 has 8 bits of exponent and 10 of fraction, so that a factor's relative error is up to 2⁻¹¹; sums are float32. It is much faster on the GPUs that
+    /// have it. The CPU has none.
     public static var allowsTF32: Bool {
         get { ctorch_tf32_allowed() }
         set {

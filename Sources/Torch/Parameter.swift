@@ -31,6 +31,8 @@ public final class Buffer {
     private var current: Tensor
     // A recorded step knows the place in memory and not this object.
     private var keepsPlace = false
+    // Read by a step that may not be done yet: another thread must not get its memory before the work that follows the step is asked for.
+    private var former: Tensor?
 
     /// A buffer that starts at the given value.
     public init(_ initial: Tensor) { current = initial.detached() }
@@ -55,6 +57,7 @@ public final class Buffer {
             "assign to a buffer: expected \(current.type)\(current.shape), found \(replacement.type)\(replacement.shape)")
         keepPlaceInStep()
         guard keepsPlace else { return current = replacement.detached() }
+        if !StepPhase.isStep { former = nil }
         withoutGradients {
             operators.copyInPlace.perform(.tensor(current), .tensor(replacement), .boolean(!current.device.isCPU))
         }
@@ -63,7 +66,10 @@ public final class Buffer {
     private func keepPlaceInStep() {
         guard !keepsPlace, StepPhase.isStep else { return }
         // A place of its own, for someone may hold the tensor. While a step is recorded there is none to be had that outlives the recording.
-        if StepPhase.isWarmingUp { current = withoutGradients { current.copied() } }
+        if StepPhase.isWarmingUp {
+            former = current
+            current = withoutGradients { current.copied() }
+        }
         keepsPlace = true
     }
 }

@@ -21,8 +21,9 @@ internal import CTorch
 ///
 /// What the closure must keep to, so that a replay does what a run does:
 ///
-/// - What it reads lies in parameters and buffers on the device; new numbers get there by assigning, before the run. A number of Swift's that goes into an
-///   operator is recorded as it was: what can change belongs into the key.
+/// - What it reads lies in parameters and buffers on the device; new numbers get there by assigning, before the run. Other tensors that it reads, such as a
+///   data set of which it selects a minibatch, are recorded as they are, and somebody must hold them as long as the graph. A number of Swift's that goes
+///   into an operator is recorded as it was: what can change belongs into the key.
 /// - What it changes are parameters, buffers and an optimizer's own tensors, by ``Parameter/assign(_:)``, ``Buffer/assign(_:)`` and `apply(gradients:)`. A
 ///   variable that is set to a new tensor holds, after a replay, whatever the recording's memory has there.
 /// - It does not wait for the device: no `item()`, no `elements()`, no tensor made from Swift's numbers.

@@ -3,7 +3,7 @@ public import Torch
 /// An optimizer whose step comes in two halves: the numbers that change from step to step, and work for the device alone, which can be recorded.
 ///
 /// `prepare(rate: r)` and then `apply(gradients: g)` are `step(gradients: g, rate: r)` to rounding, and may take turns with it. Only the second half goes
-/// into a ``Torch/StepGraph``: what the first half sets lies in tensors, where a replay finds the new numbers.
+/// into a `StepGraph`: what the first half sets lies in tensors, where a replay finds the new numbers.
 ///
 /// ```swift
 /// optimizer.prepare(rate: rate(epoch))  // on the host, before every step

@@ -81,6 +81,35 @@ struct MixedPrecisionTests {
         #expect((variance.squareRoot() - 1).magnitude().maximum().item() < 0.01)
     }
 
+    @Test("recurrent layers run in it too, with float32 gradients", arguments: [true, false])
+    func recurrent(peepholes: Bool) {
+        let random = Generator(seed: 8)
+        let sequence = Tensor.normal([6, 4, 3], from: random)
+        let lstm = LSTM(3, hidden: 5, peepholes: peepholes, deviation: 0.5, random: random)
+        let gru = GRU(3, hidden: 5, deviation: 0.5, random: random)
+        let outputs: [(name: String, parameters: [Parameter], output: () -> Tensor)] = [
+            ("LSTM", lstm.parameters, { lstm(sequence, .inference).outputs }),
+            (
+                "LSTM, step by step", lstm.parameters,
+                {
+                    let bound = lstm.bound()
+                    return bound.step(sequence.selected(0, along: 0), from: bound.start(batch: 4)).output
+                }
+            ),
+            ("GRU", gru.parameters, { gru(sequence, .inference).outputs }),
+        ]
+        for (name, parameters, output) in outputs {
+            func run(_ type: ElementType) -> (Tensor, [Tensor]) {
+                let found = withAutocast(type, on: device, output).converted(to: .float32)
+                return (found.detached(), gradients(of: found.squared().sum(), withRespectTo: parameters))
+            }
+            let (exact, found) = (run(.float32), run(.bfloat16))
+            #expect(distance(found.0, exact.0) < 0.02, "\(name)")
+            let flat = { (tensors: [Tensor]) in Tensor.concatenated(tensors.map { $0.flattened() }) }
+            #expect(found.1.allSatisfy { $0.type == .float32 } && distance(flat(found.1), flat(exact.1)) < 0.05, "\(name)")
+        }
+    }
+
     @Test("training in bfloat16 goes down as training in float32 does", arguments: [Normalization.weight, .batch, .weightAndMeanOnlyBatch])
     func training(normalization: Normalization) {
         func losses(_ type: ElementType) -> (first: Double, last: Double) {
