@@ -34,6 +34,33 @@ CTorchMessage ctorch_set_thread_count(int32_t count) {
     return guarded([&] { at::set_num_threads(count); });
 }
 
+namespace {
+
+std::atomic<bool> tf32_allowed{false};
+
+void apply_tf32() {
+    // The setters of the older interface keep the settings of both in step, without a warning from 2.11 to 2.15. After the newer one's setters, the
+    // older one's readers, which libtorch itself still has in use, throw.
+    at::globalContext().setAllowTF32CuBLAS(tf32_allowed);
+    at::globalContext().setAllowTF32CuDNN(tf32_allowed);
+}
+
+}  // namespace
+
+bool ctorch_tf32_allowed(void) {
+    auto is_tf32 = [](at::Float32Op op) {
+        return at::globalContext().float32Precision(at::Float32Backend::CUDA, op) == at::Float32Precision::TF32;
+    };
+    return is_tf32(at::Float32Op::MATMUL) && is_tf32(at::Float32Op::CONV);
+}
+
+CTorchMessage ctorch_tf32_allow(bool value) {
+    return guarded([&] {
+        tf32_allowed = value;
+        apply_tf32();
+    });
+}
+
 CTorchMessage ctorch_cuda_load(int32_t *device_count) {
     return guarded([&] {
         // libtorch remembers the answer to its first question for CUDA, so that the library must be loaded before anything asks. A backward
@@ -49,6 +76,7 @@ CTorchMessage ctorch_cuda_load(int32_t *device_count) {
             TORCH_CHECK(dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL), "cannot load libtorch's CUDA half: ", dlerror());
             TORCH_CHECK(
                 at::hasCUDA(), path, " was loaded, but libtorch had already settled that there is no CUDA: ask for the device before the first gradient");
+            apply_tf32();
             loaded = true;
         }
         *device_count = static_cast<int32_t>(at::detail::getCUDAHooks().deviceCount());

@@ -4,6 +4,10 @@
 
 using namespace ctorch;
 
+namespace {
+constexpr size_t largest_page_locked = 16 << 20;
+}
+
 void ctorch_message_free(CTorchMessage message) {
     // The text for "no memory" is not on the heap.
     if (message && std::strcmp(message, "out of memory") != 0) free(message);
@@ -39,12 +43,15 @@ uint64_t ctorch_tensor_address(CTorchTensor tensor) { return reinterpret_cast<ui
 CTorchMessage ctorch_tensor_from_bytes(
     const void *bytes, size_t byte_count, const int64_t *sizes, int64_t rank, int32_t type, int32_t device_code, CTorchTensor *result) {
     return guarded([&] {
-        auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(type));
+        auto target = device(device_code);
+        // To another device from page-locked memory, so that the host need not wait: libtorch keeps that memory until the copy is done, and for the next one,
+        // which is why what is large, such as a data set, does not go this way.
+        bool goes_on = !target.is_cpu() && byte_count <= largest_page_locked;
+        auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(type)).pinned_memory(goes_on);
         auto host = at::empty(at::IntArrayRef(sizes, static_cast<size_t>(rank)), options);
         TORCH_CHECK(host.nbytes() == byte_count, "expected ", host.nbytes(), " bytes for shape ", host.sizes(), ", found ", byte_count);
         if (byte_count) std::memcpy(host.mutable_data_ptr(), bytes, byte_count);
-        auto target = device(device_code);
-        *result = own(target.is_cpu() ? host : host.to(target));
+        *result = own(target.is_cpu() ? host : host.to(target, /*non_blocking=*/goes_on));
     });
 }
 

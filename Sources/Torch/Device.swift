@@ -52,6 +52,7 @@ public struct Device: Hashable, Sendable, CustomStringConvertible {
 
     /// Waits until everything asked of the device is done; returns at once for the CPU.
     public func synchronize() {
+        if !isCPU && StepPhase.isRecording { return StepPhase.refuse("it waits for the device") }
         if let message = ctorch_device_synchronize(code) { fatalError("synchronize \(self): \(takeMessage(message))") }
     }
 }
@@ -73,6 +74,17 @@ public enum Runtime {
     public static func setThreadCount(_ count: Int) throws {
         guard (1...1024).contains(count) else { throw TorchError("number of threads: expected 1 to 1024, found \(count)") }
         if let message = ctorch_set_thread_count(Int32(count)) { throw TorchError(takeMessage(message)) }
+    }
+
+    /// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32, for the whole process; false at first.
+    ///
+    /// TF32 has 8 bits of exponent and 10 of fraction, so that a factor's relative error is up to 2⁻¹¹; sums are float32. It is much faster on the GPUs that
+    /// have it. The CPU has none.
+    public static var allowsTF32: Bool {
+        get { ctorch_tf32_allowed() }
+        set {
+            if let message = ctorch_tf32_allow(newValue) { fatalError("TF32: \(takeMessage(message))") }
+        }
     }
 
     /// Tensors that Swift holds at this moment, in the whole process: it stays level over the steps of a training run that leaks nothing.

@@ -4,7 +4,7 @@ internal import CTorch
 ///
 /// Two generators of one seed and device give the same numbers; nothing else in the process draws from them.
 public final class Generator {
-    private let handle: CTorchGenerator
+    let handle: CTorchGenerator
 
     /// The device on which the numbers are made.
     public let device: Device

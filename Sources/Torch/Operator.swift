@@ -42,10 +42,10 @@ package struct Operator: @unchecked Sendable {
 
     /// Calls an operator for its effect on its first argument.
     func perform(_ arguments: Argument...) {
-        call(arguments, capacity: 1) { _ in }
+        call(arguments, capacity: 1, isInPlace: true) { _ in }
     }
 
-    private func call(_ arguments: [Argument], capacity: Int, _ take: ([Tensor?]) -> Void) {
+    private func call(_ arguments: [Argument], capacity: Int, isInPlace: Bool = false, _ take: ([Tensor?]) -> Void) {
         guard let handle else { fatalError("\(name): \(failure ?? "not found")") }
         let words = arguments.reduce(0) { $0 + $1.listCount }
         let message: CTorchMessage? = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: max(words, 1)) { lists in
@@ -68,7 +68,10 @@ package struct Operator: @unchecked Sendable {
         withExtendedLifetime(arguments) {}
         if let message {
             let shapes = arguments.compactMap(\.summary).joined(separator: ", ")
-            fatalError("\(name)(\(shapes)): \(takeMessage(message))")
+            let failure = "\(name)(\(shapes)): \(takeMessage(message))"
+            // Some operators wait for the device, which no recording can hold. What changes its arguments is not done at all.
+            let survives = StepPhase.survives(failure) { if !isInPlace { call(arguments, capacity: capacity, isInPlace: true, take) } }
+            if !survives { fatalError(failure) }
         }
     }
 }

@@ -122,10 +122,13 @@ package struct OperatorTable: Sendable {
     let symmetricEigen = Operator("linalg_eigh", "(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)")
 
     // Networks
-    let convolution = Operator(
-        "convolution",
-        "(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, "
-            + "bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor")
+    // Not `convolution`, which does all of it: the CPU's autocast does not know that one.
+    let convolution1d = Operator("conv1d", convolutionSchema(1))
+    let convolution2d = Operator("conv2d", convolutionSchema(2))
+    let convolution3d = Operator("conv3d", convolutionSchema(3))
+    let transposedConvolution1d = Operator("conv_transpose1d", transposedConvolutionSchema(1))
+    let transposedConvolution2d = Operator("conv_transpose2d.input", transposedConvolutionSchema(2))
+    let transposedConvolution3d = Operator("conv_transpose3d.input", transposedConvolutionSchema(3))
     let maxPool2d = Operator(
         "max_pool2d",
         "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
@@ -174,12 +177,15 @@ package struct OperatorTable: Sendable {
 
     // In place: for Parameter, Buffer and the optimizers alone
     let copyInPlace = Operator("copy_", "(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)")
+    let fillInPlace = Operator("fill_.Scalar", "(Tensor(a!) self, Scalar value) -> Tensor(a!)")
     let bernoulliInPlace = Operator("bernoulli_.float", "(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)")
     let eachAddScaledInPlace = Operator("_foreach_add_.List", "(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()")
     let eachAddScaled = Operator("_foreach_add.List", "(Tensor[] self, Tensor[] other, *, Scalar alpha=1) -> Tensor[]")
     let eachAddScalarInPlace = Operator("_foreach_add_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")
     let eachMultiplyScalarInPlace = Operator("_foreach_mul_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")
     let eachMultiplyScalar = Operator("_foreach_mul.Scalar", "(Tensor[] self, Scalar scalar) -> Tensor[]")
+    let eachMultiplyTensor = Operator("_foreach_mul.Tensor", "(Tensor[] self, Tensor other) -> Tensor[]")
+    let eachMultiplyTensorInPlace = Operator("_foreach_mul_.Tensor", "(Tensor(a!)[] self, Tensor other) -> ()")
     let eachAddProductInPlace = Operator(
         "_foreach_addcmul_.Scalar",
         "(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> ()")
@@ -190,12 +196,8 @@ package struct OperatorTable: Sendable {
     let eachAbsolute = Operator("_foreach_abs", "(Tensor[] self) -> Tensor[]")
     let eachMaximumInPlace = Operator("_foreach_maximum_.List", "(Tensor(a!)[] self, Tensor[] other) -> ()")
     let eachInterpolateInPlace = Operator("_foreach_lerp_.Scalar", "(Tensor(a!)[] self, Tensor[] tensors1, Scalar weight) -> ()")
-    let fusedAdamInPlace = Operator(
-        "_fused_adam_",
-        "(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] exp_avgs, Tensor(d!)[] exp_avg_sqs, "
-            + "Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr, float beta1, float beta2, "
-            + "float weight_decay, float eps, bool amsgrad, bool maximize, Tensor? grad_scale=None, "
-            + "Tensor? found_inf=None) -> ()")
+    let fusedAdamInPlace = Operator("_fused_adam_", fusedAdamSchema(rate: "float"))
+    let fusedAdamWithRateTensorInPlace = Operator("_fused_adam_.tensor_lr", fusedAdamSchema(rate: "Tensor"))
 
     /// Each operator with its name here, for the test.
     package var entries: [(name: String, operator: Operator)] {
@@ -205,3 +207,24 @@ package struct OperatorTable: Sendable {
 
 /// The arguments by which every creating operator says where its result shall lie.
 private let placement = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
+
+private func convolutionSchema(_ dimensions: Int) -> String {
+    let size = "SymInt[\(dimensions)]"
+    return "(Tensor input, Tensor weight, Tensor? bias=None, \(size) stride=\(ones(dimensions)), \(size) padding=\(zeros(dimensions)), "
+        + "\(size) dilation=\(ones(dimensions)), SymInt groups=1) -> Tensor"
+}
+
+private func transposedConvolutionSchema(_ dimensions: Int) -> String {
+    let size = "SymInt[\(dimensions)]"
+    return "(Tensor input, Tensor weight, Tensor? bias=None, \(size) stride=\(ones(dimensions)), \(size) padding=\(zeros(dimensions)), "
+        + "\(size) output_padding=\(zeros(dimensions)), SymInt groups=1, \(size) dilation=\(ones(dimensions))) -> Tensor"
+}
+
+private func zeros(_ count: Int) -> [Int] { Array(repeating: 0, count: count) }
+private func ones(_ count: Int) -> [Int] { Array(repeating: 1, count: count) }
+
+private func fusedAdamSchema(rate: String) -> String {
+    "(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] exp_avgs, Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs, "
+        + "Tensor[] state_steps, *, \(rate) lr, float beta1, float beta2, float weight_decay, float eps, bool amsgrad, bool maximize, "
+        + "Tensor? grad_scale=None, Tensor? found_inf=None) -> ()"
+}

@@ -26,20 +26,50 @@ public final class Parameter {
     }
 }
 
-/// A tensor that belongs to a module and is saved with it, but is not trained: running averages, fixed gains.
+/// A tensor that belongs to a module and is saved with it, but is not trained: running averages, fixed gains. Also what a ``StepGraph`` reads and changes.
 public final class Buffer {
-    /// The current value, never recorded for gradients.
-    public private(set) var value: Tensor
+    private var current: Tensor
+    // A recorded step knows the place in memory and not this object.
+    private var keepsPlace = false
+    // Read by a step that may not be done yet: another thread must not get its memory before the work that follows the step is asked for.
+    private var former: Tensor?
 
     /// A buffer that starts at the given value.
-    public init(_ initial: Tensor) { value = initial.detached() }
+    public init(_ initial: Tensor) { current = initial.detached() }
 
-    /// Replaces the value. Traps unless shape and type are the same.
+    /// The current value, never recorded for gradients.
+    ///
+    /// It stays as it is when the buffer is assigned, unless the buffer was read or assigned in a step of a ``StepGraph`` on CUDA: from then on it is live, as
+    /// ``Parameter/value`` is. Take ``snapshot()`` for a value that stays in any case.
+    public var value: Tensor {
+        keepPlaceInStep()
+        return current
+    }
+
+    /// A copy of the current value that does not change.
+    public func snapshot() -> Tensor { withoutGradients { current.copied() } }
+
+    /// Replaces the value; does not wait for the device. Traps unless shape and type are the same.
     public func assign(_ replacement: Tensor) {
         trap(
             unless:
-                replacement.shape == value.shape && replacement.type == value.type,
-            "assign to a buffer: expected \(value.type)\(value.shape), found \(replacement.type)\(replacement.shape)")
-        value = replacement.detached()
+                replacement.shape == current.shape && replacement.type == current.type,
+            "assign to a buffer: expected \(current.type)\(current.shape), found \(replacement.type)\(replacement.shape)")
+        keepPlaceInStep()
+        guard keepsPlace else { return current = replacement.detached() }
+        if !StepPhase.isStep { former = nil }
+        withoutGradients {
+            operators.copyInPlace.perform(.tensor(current), .tensor(replacement), .boolean(!current.device.isCPU))
+        }
+    }
+
+    private func keepPlaceInStep() {
+        guard !keepsPlace, StepPhase.isStep else { return }
+        // A place of its own, for someone may hold the tensor. While a step is recorded there is none to be had that outlives the recording.
+        if StepPhase.isWarmingUp {
+            former = current
+            current = withoutGradients { current.copied() }
+        }
+        keepsPlace = true
     }
 }

@@ -35,10 +35,26 @@ extension Tensor {
         with weight: Tensor, bias: Tensor? = nil, stride: [Int], padding: [Int], dilation: [Int], groups: Int = 1,
         transposed: Bool = false, outputPadding: [Int]? = nil
     ) -> Tensor {
-        operators.convolution(
-            .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding), .integers(dilation),
-            .boolean(transposed), .integers(outputPadding ?? stride.map { _ in 0 }), .integer(groups))
+        let operators = transposed ? Self.transposedConvolutions : Self.convolutions
+        trap(
+            unless: operators.indices.contains(stride.count - 1) && rank == stride.count + 2,
+            "convolution over \(stride.count) dimensions: expected a tensor of 1 to 3 dimensions besides batch and channels, as many as the "
+                + "stride has, found shape \(shape)")
+        let `operator` = operators[stride.count - 1]
+        guard transposed else {
+            return `operator`(
+                .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding), .integers(dilation),
+                .integer(groups))
+        }
+        return `operator`(
+            .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding),
+            .integers(outputPadding ?? stride.map { _ in 0 }), .integer(groups), .integers(dilation))
     }
+
+    private static let convolutions = [operators.convolution1d, operators.convolution2d, operators.convolution3d]
+    private static let transposedConvolutions = [
+        operators.transposedConvolution1d, operators.transposedConvolution2d, operators.transposedConvolution3d,
+    ]
 
     /// The largest element of each window of `[batch, channels, height, width]`; windows do not overlap unless a stride says so.
     public func maxPooled2d(_ size: Int, stride: Int? = nil) -> Tensor {
@@ -73,9 +89,12 @@ extension Tensor {
     public func logSoftmax(along dimension: Int) -> Tensor { operators.logSoftmax(.tensor(self), .integer(dimension), .none) }
 
     /// −log softmax(x)[label], in nats: x of `[batch, classes]`, labels of `[batch]` (`.int64`).
+    ///
+    /// Computed and given in float32 for 16-bit logits.
     public func softmaxCrossEntropy(labels: Tensor, reduction: LossReduction = .mean) -> Tensor {
         operators.negativeLogLikelihood(
-            .tensor(logSoftmax(along: 1)), .tensor(labels), .none, .integer(reduction.rawValue), .integer(-100))
+            .tensor(converted(to: type.accumulator).logSoftmax(along: 1)), .tensor(labels), .none, .integer(reduction.rawValue),
+            .integer(-100))
     }
 
     /// −y log σ(x) − (1 − y) log(1 − σ(x)), in nats, element by element of logits x and targets y in [0, 1].

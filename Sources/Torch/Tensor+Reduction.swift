@@ -14,6 +14,12 @@ extension Tensor {
         return operators.mean(.tensor(self), list(dimensions), .boolean(keeping), .none)
     }
 
+    /// The mean over the given dimensions, in the type in which it is accumulated: float32 for 16-bit elements.
+    package func accumulatedMean(over dimensions: [Int]) -> Tensor {
+        if dimensions.isEmpty { return converted(to: type.accumulator) }
+        return operators.mean(.tensor(self), list(dimensions), .boolean(false), .optional(type.accumulator))
+    }
+
     /// The variance. The correction is subtracted from the number of elements in the divisor: 0 gives the population's variance, as the
     /// paper uses everywhere.
     public func variance(over dimensions: [Int]? = nil, correction: Int = 0, keeping: Bool = false) -> Tensor {

@@ -3,7 +3,8 @@ internal import CTorch
 /// A multi-dimensional array of numbers on a device.
 ///
 /// A tensor is a value that does not change: every operation gives a new one (which may share storage, since nobody can tell). The only things that change
-/// are ``Parameter`` and ``Buffer``; ``Parameter/value`` is the one tensor whose numbers follow the training.
+/// are ``Parameter`` and ``Buffer``; ``Parameter/value`` is the one tensor whose numbers follow the training, beside the ``Buffer/value`` of a buffer in a
+/// ``StepGraph``.
 ///
 /// Mistakes in shape and type trap with the operator's name and the shapes, as an array index out of range does.
 public struct Tensor: Sendable {
@@ -94,6 +95,9 @@ extension Tensor {
     /// Traps if there are more or fewer bytes than the shape needs.
     public init(bytes: UnsafeRawBufferPointer, shape: [Int], type: ElementType, on device: Device = .cpu) {
         trap(unless: shape.allSatisfy { $0 >= 0 }, "shape of a tensor: expected lengths of at least 0, found \(shape)")
+        if !device.isCPU && StepPhase.isRecording {
+            StepPhase.refuse("it makes a tensor \(type)\(shape) from numbers of the host, which a replay would not read again")
+        }
         var result: CTorchTensor?
         let message = shape.map { Int64($0) }.withUnsafeBufferPointer {
             ctorch_tensor_from_bytes(
@@ -119,6 +123,11 @@ extension Tensor {
     ///
     /// Traps if the buffer is not of exactly the tensor's size.
     public func copyBytes(to buffer: UnsafeMutableRawBufferPointer) {
+        if !device.isCPU && StepPhase.isRecording {
+            StepPhase.refuse("it reads the elements of a tensor \(type)\(shape)")
+            buffer.initializeMemory(as: UInt8.self, repeating: 0)
+            return
+        }
         let message = withExtendedLifetime(reference) { ctorch_tensor_to_bytes(reference.handle, buffer.baseAddress, buffer.count) }
         if let message { fatalError("bytes of a tensor: \(takeMessage(message))") }
     }

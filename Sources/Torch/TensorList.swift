@@ -19,6 +19,11 @@ package struct TensorList {
         }
     }
 
+    /// Every element of every tensor ← number.
+    package func fill(with number: Double) {
+        for tensor in tensors { operators.fillInPlace.perform(.tensor(tensor), .real(number)) }
+    }
+
     private var all: Argument { .tensors(tensors) }
 
     /// self ← self + factor·other.
@@ -40,6 +45,14 @@ package struct TensorList {
     /// factor·self, anew.
     package func multiplied(by factor: Double) -> TensorList {
         TensorList(operators.eachMultiplyScalar.results(capacity: tensors.count, all, .real(factor)))
+    }
+
+    /// self ← factor·self, with the factor in a tensor of no dimension, which the device reads.
+    package func multiply(by factor: Tensor) { operators.eachMultiplyTensorInPlace.perform(all, .tensor(factor)) }
+
+    /// factor·self, anew, with the factor in a tensor of no dimension, which the device reads.
+    package func multiplied(by factor: Tensor) -> TensorList {
+        TensorList(operators.eachMultiplyTensor.results(capacity: tensors.count, all, .tensor(factor)))
     }
 
     /// self ← self + factor·left·right, element by element.
@@ -77,5 +90,16 @@ package struct TensorList {
         operators.fusedAdamInPlace.perform(
             all, gradients.all, firstMoments.all, secondMoments.all, .tensors([]), steps.all, .real(rate), .real(beta1), .real(beta2),
             .real(weightDecay), .real(epsilon), .boolean(false), .boolean(false), .none, .none)
+    }
+
+    /// The same with the rate in a tensor of no dimension, which the device reads: on CUDA it must be float32.
+    package func fusedAdam(
+        gradients: TensorList, firstMoments: TensorList, secondMoments: TensorList, steps: TensorList, rate: Tensor, beta1: Double,
+        beta2: Double, epsilon: Double
+    ) {
+        steps.add(1)
+        operators.fusedAdamWithRateTensorInPlace.perform(
+            all, gradients.all, firstMoments.all, secondMoments.all, .tensors([]), steps.all, .tensor(rate), .real(beta1), .real(beta2),
+            .real(0), .real(epsilon), .boolean(false), .boolean(false), .none, .none)
     }
 }

@@ -38,7 +38,8 @@ public final class SGD: Optimizer {
     public let parameters: [Parameter]
     /// The share of the step before that is kept, from 0 to below 1.
     public let momentum: Double
-    private let velocity: TensorList?
+    let velocity: TensorList?
+    let prepared: DeviceNumbers
 
     /// Descent for the given parameters.
     public init(_ parameters: [Parameter], momentum: Double = 0) {
@@ -46,6 +47,7 @@ public final class SGD: Optimizer {
         self.parameters = parameters
         self.momentum = momentum
         velocity = momentum > 0 ? TensorList(zerosLike: parameters.map(\.value)) : nil
+        prepared = DeviceNumbers(for: parameters)
     }
 
     /// One step.
@@ -94,11 +96,12 @@ public final class Adam: Optimizer {
     /// Where ε stands.
     public let epsilonPlace: EpsilonPlace
     /// Steps made so far.
-    public private(set) var stepCount = 0
-    private let firstMoments: TensorList
-    private let secondMoments: TensorList
+    public internal(set) var stepCount = 0
+    let firstMoments: TensorList
+    let secondMoments: TensorList
     /// The fused operator's own count of steps, one tensor per parameter.
-    private let steps: TensorList
+    let steps: TensorList
+    let prepared: DeviceNumbers
 
     /// Adam for the given parameters. β1, β2 and ε are the paper's; ε stands beside the root unless asked, as in PyTorch.
     public init(
@@ -116,6 +119,7 @@ public final class Adam: Optimizer {
         firstMoments = TensorList(zerosLike: values)
         secondMoments = TensorList(zerosLike: values)
         steps = TensorList(epsilonPlace == .besideRoot ? values.map { .zeros([], on: $0.device) } : [])
+        prepared = DeviceNumbers(for: parameters, isFused: epsilonPlace == .besideRoot)
     }
 
     private static func require(_ beta: Double, _ name: String) {
@@ -179,9 +183,10 @@ public final class Adamax: Optimizer {
     /// Whether m is divided by 1 − β1ᵗ.
     public let correctsBias: Bool
     /// Steps made so far.
-    public private(set) var stepCount = 0
-    private let firstMoments: TensorList
-    private let infinityNorms: TensorList
+    public internal(set) var stepCount = 0
+    let firstMoments: TensorList
+    let infinityNorms: TensorList
+    let prepared: DeviceNumbers
 
     /// Adamax for the given parameters.
     public init(
@@ -196,6 +201,7 @@ public final class Adamax: Optimizer {
         self.correctsBias = correctsBias
         firstMoments = TensorList(zerosLike: parameters.map(\.value))
         infinityNorms = TensorList(zerosLike: parameters.map(\.value))
+        prepared = DeviceNumbers(for: parameters)
     }
 
     /// One step.
@@ -229,7 +235,7 @@ public final class Adamax: Optimizer {
 }
 
 /// A number to a whole power, by squaring: no floating-point library differs in it.
-private func power(_ base: Double, _ exponent: Int) -> Double {
+func power(_ base: Double, _ exponent: Int) -> Double {
     var (result, square, rest) = (1.0, base, exponent)
     while rest > 0 {
         if rest & 1 == 1 { result *= square }

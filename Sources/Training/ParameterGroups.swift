@@ -98,25 +98,38 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
     /// All groups' parameters, one group after the other.
     public let parameters: [Parameter]
     private let decayed: [[Int]]
+    /// What decoupled decay leaves of the parameters, a number for each group.
+    private let kept: [DeviceNumbers]
 
     /// An optimizer made for every group: `GroupedOptimizer(network.parameterGroups(rules)) { Adam($0, beta1: 0.5) }`.
     public init(_ groups: [ParameterGroup], _ make: ([Parameter]) -> Base) {
         self.groups = groups
         optimizers = groups.map { make($0.parameters.map(\.value)) }
         parameters = groups.flatMap { $0.parameters.map(\.value) }
+        kept = groups.map { DeviceNumbers(for: $0.parameters.map(\.value)) }
         decayed = groups.map { group in group.parameters.indices.filter { group.decaying.contains(group.parameters[$0].path) } }
     }
 
     /// One step of all groups; `rate` is multiplied by each group's factor.
     public func step(gradients: [Tensor], rate: Double) {
+        stepEachGroup(gradients) { index, values, strength in
+            values.multiply(by: 1 - rate * groups[index].rule.rateFactor * strength)
+        } step: { index, own in
+            optimizers[index].step(gradients: own, rate: rate * groups[index].rule.rateFactor)
+        }
+    }
+
+    private func stepEachGroup(
+        _ gradients: [Tensor], shrink: (_ group: Int, _ values: TensorList, _ strength: Double) -> Void,
+        step: (_ group: Int, _ gradients: [Tensor]) -> Void
+    ) {
         trap(
             unless: gradients.count == parameters.count,
             "optimizer step: expected \(parameters.count) gradients, found \(gradients.count)")
         var next = 0
-        for ((group, optimizer), decayed) in zip(zip(groups, optimizers), decayed) {
+        for (index, (group, decayed)) in zip(groups, decayed).enumerated() {
             var own = Array(gradients[next..<(next + group.parameters.count)])
             next += own.count
-            let rate = rate * group.rule.rateFactor
             let values = TensorList(decayed.map { group.parameters[$0].value.value })
             if !decayed.isEmpty {
                 withoutGradients {
@@ -124,13 +137,12 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
                     case .none: break
                     case .penalty(let strength):
                         let sums = TensorList(decayed.map { own[$0] }).adding(values, times: strength)
-                        for (index, sum) in zip(decayed, sums.tensors) { own[index] = sum }
-                    case .decoupled(let strength):
-                        values.multiply(by: 1 - rate * strength)
+                        for (place, sum) in zip(decayed, sums.tensors) { own[place] = sum }
+                    case .decoupled(let strength): shrink(index, values, strength)
                     }
                 }
             }
-            optimizer.step(gradients: own, rate: rate)
+            step(index, own)
         }
     }
 
@@ -167,4 +179,27 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
             }
         }
     }
+}
+
+extension GroupedOptimizer: RecordableOptimizer where Base: RecordableOptimizer {
+    /// Prepares a step of all groups; `rate` is multiplied by each group's factor.
+    public func prepare(rate: Double) {
+        for ((group, optimizer), kept) in zip(zip(groups, optimizers), kept) {
+            let rate = rate * group.rule.rateFactor
+            if case .decoupled(let strength) = group.rule.weightDecay { kept.set([1 - rate * strength]) }
+            optimizer.prepare(rate: rate)
+        }
+    }
+
+    /// One step of all groups with what was prepared.
+    public func apply(gradients: [Tensor]) {
+        stepEachGroup(gradients) { index, values, _ in
+            values.multiply(by: kept[index][0])
+        } step: { index, own in
+            optimizers[index].apply(gradients: own)
+        }
+    }
+
+    /// All groups' keys.
+    public var recordingKey: [Double] { optimizers.flatMap(\.recordingKey) }
 }

@@ -64,15 +64,15 @@ public final class MeanOnlyBatchNorm: Normalizer {
         let shape = (0..<input.rank).map { $0 == feature ? -1 : 1 }
         let mean: Tensor
         if pass.phase == .inference {
-            mean = runningMean.value.converted(to: input.type)
+            mean = runningMean.value
         } else if let statistics = statisticsInParts(of: input, feature, pass) {
-            mean = statistics.mean.converted(to: input.type)
+            mean = statistics.mean
         } else {
-            mean = input.mean(over: (0..<input.rank).filter { $0 != feature })
+            mean = input.accumulatedMean(over: (0..<input.rank).filter { $0 != feature })
             if pass.phase == .training { runningMean.average(mean) }
         }
-        // b − μ first: one pass over the large tensor.
-        return input + (bias.value - mean).reshaped(shape)
+        // b − μ first: one pass over the large tensor. In the input's type, which mixed precision makes another than the bias's.
+        return input + (bias.value - mean).converted(to: input.type).reshaped(shape)
     }
 }
 

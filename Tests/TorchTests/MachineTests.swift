@@ -54,6 +54,19 @@ struct MachineTests {
         }
     }
 
+    @Test("TF32 is forbidden until it is allowed")
+    func tf32() async {
+        // In a process of its own: the setting is the whole process's.
+        await #expect(processExitsWith: .success) {
+            guard !Runtime.allowsTF32 else { exit(1) }
+            Runtime.allowsTF32 = true
+            guard Runtime.allowsTF32 else { exit(2) }
+            let product = Tensor.ones([2, 2]).matrixProduct(.ones([2, 2]))
+            Runtime.allowsTF32 = false
+            guard !Runtime.allowsTF32, product.sum().item() == 8 else { exit(3) }
+        }
+    }
+
     @Test("the version is one that is supported")
     func version() throws {
         let parts = Runtime.libtorchVersion.split(separator: ".").compactMap { Int($0) }

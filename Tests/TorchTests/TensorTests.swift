@@ -112,6 +112,27 @@ struct TensorTests {
         #expect(abs((y * z).sum().item() - (x * back).sum().item()) < 1e-10)
     }
 
+    @Test(
+        "convolutions by dimension are bit for bit libtorch's general one, gradients too", arguments: [[9], [9, 8], [7, 6, 5]],
+        [false, true])
+    func generalConvolution(input: [Int], transposed: Bool) {
+        let general = Operator("convolution", "")
+        let random = Generator(seed: 2)
+        let ones = input.map { _ in 1 }
+        let parameters = [[4, 6] + input, (transposed ? [6, 4] : [8, 3]) + input.map { _ in 3 }, [8]].map {
+            Parameter(.normal($0, from: random))
+        }
+        let values = parameters.map(\.value)
+        let found = values[0].convolved(
+            with: values[1], bias: values[2], stride: ones.map { 2 * $0 }, padding: ones, dilation: ones, groups: 2, transposed: transposed)
+        let expected = general(
+            .tensor(values[0]), .tensor(values[1]), .tensor(values[2]), .integers(ones.map { 2 * $0 }), .integers(ones), .integers(ones),
+            .boolean(transposed), .integers(ones.map { 0 * $0 }), .integer(2))
+        #expect(found.elements(as: Float.self) == expected.elements(as: Float.self))
+        let slopes = [found, expected].map { gradients(of: $0.squared().sum(), withRespectTo: parameters) }
+        for (left, right) in zip(slopes[0], slopes[1]) { #expect(left.elements(as: Float.self) == right.elements(as: Float.self)) }
+    }
+
     @Test("losses against their formulas")
     func losses() {
         let logits = Tensor([0.5, -1, 2, 0, 3, 1], shape: [2, 3])

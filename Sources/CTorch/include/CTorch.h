@@ -80,12 +80,60 @@ CTorchMessage ctorch_gradients(
 /// Sets the calling thread's grad mode and returns the one before.
 bool ctorch_gradient_mode_set(bool enabled);
 
+// -- Autocast --------------------------------------------------------------------------------------------------------------------------------------
+
+/// The calling thread's autocast for one type of device.
+typedef struct {
+    int32_t device;
+    int32_t type;
+    bool enabled;
+    bool caches;
+} CTorchAutocast;
+
+/// Makes libtorch's autocast run in the type on devices of this kind; in float32 it is switched off. `before` is what `ctorch_autocast_restore` takes.
+CTorchMessage ctorch_autocast_set(int32_t device, int32_t type, CTorchAutocast *before);
+CTorchMessage ctorch_autocast_restore(CTorchAutocast before);
+
 // -- Random generators -----------------------------------------------------------------------------------------------------------------------------
 
 CTorchMessage ctorch_generator_create(int32_t device, uint64_t seed, CTorchGenerator *result);
 void ctorch_generator_free(CTorchGenerator generator);
 CTorchMessage ctorch_generator_state(CTorchGenerator generator, CTorchTensor *result);
 CTorchMessage ctorch_generator_set_state(CTorchGenerator generator, CTorchTensor state);
+
+// -- CUDA graphs -----------------------------------------------------------------------------------------------------------------------------------
+
+/// Where steps run, on a stream of their own, and are recorded.
+typedef struct CTorchGraphEntry *CTorchGraph;
+/// What a step asked of its device, to be replayed.
+typedef struct CTorchRecordingEntry *CTorchRecording;
+
+/// What the calling thread is doing.
+enum {
+    CTORCH_PLAIN = 0,
+    CTORCH_WARMING_UP = 1,  // running a step on its stream; also while a recording is paused
+    CTORCH_RECORDING = 2,   // recording a step: nothing is done on the device
+};
+
+/// Says what is missing where steps cannot be recorded; libtorch's CUDA half must have been loaded.
+CTorchMessage ctorch_graph_check(void);
+/// The generators are all from which steps draw; they are kept.
+CTorchMessage ctorch_graph_create(int32_t device, const CTorchGenerator *generators, int32_t count, CTorchGraph *result);
+void ctorch_graph_free(CTorchGraph graph);
+/// From here to `ctorch_graph_leave` the calling thread's work goes to the graph's stream, behind what was asked before; if it is to be recorded, into a recording.
+CTorchMessage ctorch_graph_enter(CTorchGraph graph, bool records);
+/// Goes back to the stream before, behind the graph's. Gives what was recorded, or NULL; a recording that failed or was refused is a message.
+CTorchMessage ctorch_graph_leave(CTorchGraph graph, CTorchRecording *result);
+/// Asks the device for all that was recorded, on the calling thread's stream.
+CTorchMessage ctorch_recording_replay(CTorchRecording recording);
+/// Waits for the device first.
+CTorchMessage ctorch_recording_free(CTorchRecording recording);
+int32_t ctorch_graph_phase(void);
+/// Makes the step in progress end with the message; what was said first counts.
+void ctorch_graph_refuse(const char *reason);
+/// The same, and ends the recording at once: what follows is done, until `ctorch_graph_resume` begins another recording, which will be thrown away.
+CTorchMessage ctorch_graph_pause(const char *reason);
+CTorchMessage ctorch_graph_resume(void);
 
 // -- The machine -----------------------------------------------------------------------------------------------------------------------------------
 
@@ -95,6 +143,10 @@ CTorchMessage ctorch_set_thread_count(int32_t count);
 /// before the first gradient: libtorch settles then, for the whole process, whether there is CUDA.
 CTorchMessage ctorch_cuda_load(int32_t *device_count);
 CTorchMessage ctorch_device_synchronize(int32_t device);
+/// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32; both of them, or false.
+bool ctorch_tf32_allowed(void);
+/// Allows or forbids it for both. Until it is called it is forbidden, from the moment that CUDA is loaded: libtorch itself starts with convolutions in TF32.
+CTorchMessage ctorch_tf32_allow(bool value);
 /// "2.15.0": of the headers that this was compiled against.
 const char *ctorch_version(void);
 /// The vector instructions that the CPU kernels use ("AVX2", "AVX512", "DEFAULT", …).
