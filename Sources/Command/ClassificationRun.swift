@@ -67,6 +67,7 @@ struct ClassificationRun {
             display.update(done: done, note: note)
         }
         display.finish()
+        for problem in Set(training.graphFallbacks) { sayAside("steps were not replayed from a recording: \(problem)") }
         if !training.isFinished {
             try endStoppedRun(after: interruption, at: training.done, of: training.total, command: configuration.command, out: out)
         }

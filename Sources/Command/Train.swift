@@ -81,6 +81,12 @@ struct TrainClassification: ParsableCommand {
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
     var device: String?
 
+    @Flag(help: "Let CUDA round the factors of products and convolutions to TF32: faster, 10 bits of fraction.")
+    var tf32 = false
+
+    @Flag(help: "Do products and convolutions in bfloat16; parameters, sums and the loss stay float32.")
+    var bfloat16 = false
+
     @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
     var threads: Int?
 
@@ -118,9 +124,13 @@ struct TrainClassification: ParsableCommand {
         try SettingsOptions(
             epochs: epochs, batch: batch, width: width, dropout: dropout, learningRate: learningRate, whitens: whiten
         ).apply(to: &settings)
+        if tf32 { settings.usesTF32 = true }
+        if bfloat16 { settings.usesBfloat16 = true }
         if let ratesFrom { try takeRates(from: ratesFrom, for: normalizations, into: &settings) }
         if let threads = threads ?? stored?.threads { try Runtime.setThreadCount(threads) }
         let device = try Device(named: device ?? stored?.device ?? "cpu")
+        guard !settings.usesTF32 || !device.isCPU else { throw ValidationError("--tf32: expected it with --device cuda, found cpu") }
+        if settings.usesTF32 { Runtime.allowsTF32 = true }
 
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier run.
         let data = data ?? stored?.data ?? "cifar10"

@@ -24,10 +24,14 @@ package final class ClassificationTrainer {
     private let stepsPerEpoch: Int
     private let observer: WeightObserver
     // Sums since the last reading, on the device: a step must not wait for the device only to keep count.
-    private var lossSum: Tensor
-    private var errorSum: Tensor
+    private let lossSum: Buffer
+    private let errorSum: Buffer
     /// Steps up to the first whose loss is not finite, without it.
-    private var finiteSteps: Tensor
+    private let finiteSteps: Buffer
+    /// On CUDA the whole step is recorded once and then replayed.
+    private let graph: StepGraph
+    /// The indices of a minibatch, in the same place for every step.
+    private var minibatch: Buffer?
     private var imageCount = 0
     private var batchCount = 0
 
@@ -48,10 +52,14 @@ package final class ClassificationTrainer {
         learningRate = settings.learningRate(normalization)
         rate = .constantThenLinear(learningRate, epochs: epochs)
         beta1 = .step(settings.beta1, then: settings.laterBeta1, at: epochs / 2)
-        lossSum = .zeros([], on: device)
-        errorSum = .zeros([], type: .int64, on: device)
-        finiteSteps = .zeros([], type: .int64, on: device)
+        lossSum = Buffer(.zeros([], on: device))
+        errorSum = Buffer(.zeros([], type: .int64, on: device))
+        finiteSteps = Buffer(.zeros([], type: .int64, on: device))
+        graph = StepGraph(on: device, generators: [random])
     }
+
+    /// Why steps on CUDA are not replayed from a recording; nil if they are.
+    package var graphFallback: TorchError? { graph.fallback }
 
     /// The number of trained numbers.
     package var parameterCount: Int { network.parameters.reduce(0) { $0 + $1.value.count } }
@@ -61,41 +69,63 @@ package final class ClassificationTrainer {
         withoutGradients { _ = network(input, .initializing(random, report: initialization)) }
     }
 
-    /// One step of the optimizer on a minibatch. On the CPU nothing is changed if the loss is not finite.
-    package func step(_ input: Tensor, labels: Tensor) {
+    /// One step of the optimizer on the images at the given indices, `.int64` of `[batch]` on their device, always equally many.
+    ///
+    /// On the CPU nothing is changed if the loss is not finite.
+    package func step(_ indices: Tensor, of images: ResidentImages) {
         let epoch = Double(stepCount) / Double(stepsPerEpoch)
-        let logits = network(input, .training(random))
-        let loss = logits.softmaxCrossEntropy(labels: labels)
-        withoutGradients {
-            lossSum = lossSum + loss.detached()
-            errorSum = errorSum + Self.errors(logits, labels)
-            // The sum of losses is finite just as long as all of them are.
-            finiteSteps = finiteSteps + lossSum.isFinite().converted(to: .int64)
-        }
-        imageCount += input.shape[0]
+        optimizer.beta1 = beta1(epoch)
+        imageCount += indices.shape[0]
         batchCount += 1
         stepCount += 1
-        // Asking costs nothing where nothing has to be waited for.
-        if loss.device.isCPU, !loss.item().isFinite {
-            divergedAt = divergedAt ?? stepCount
-            return
+        guard !images.device.isCPU else {
+            let (inputs, labels) = images.batch(indices)
+            let loss = loss(inputs, labels: labels)
+            // Asking costs nothing where nothing has to be waited for.
+            if !loss.item().isFinite {
+                divergedAt = divergedAt ?? stepCount
+                return
+            }
+            return optimizer.minimize(loss, rate: rate(epoch))
         }
-        optimizer.beta1 = beta1(epoch)
-        optimizer.minimize(loss, rate: rate(epoch))
+        let place = minibatch ?? Buffer(indices.copied())
+        minibatch = place
+        place.assign(indices)
+        optimizer.prepare(rate: rate(epoch))
+        graph.run(key: optimizer.recordingKey) {
+            let (inputs, labels) = images.batch(place.value)
+            let loss = loss(inputs, labels: labels)
+            optimizer.apply(gradients: gradients(of: loss, withRespectTo: optimizer.parameters))
+        }
+    }
+
+    /// The mean loss of a minibatch, which is added to the sums.
+    private func loss(_ inputs: Tensor, labels: Tensor) -> Tensor {
+        let (logits, loss) = withAutocast(settings.usesBfloat16 ? .bfloat16 : .float32, on: inputs.device) {
+            let logits = network(inputs, .training(random))
+            return (logits, logits.softmaxCrossEntropy(labels: labels))
+        }
+        withoutGradients {
+            lossSum.assign(lossSum.value + loss.detached())
+            errorSum.assign(errorSum.value + Self.errors(logits, labels))
+            // The sum of losses is finite just as long as all of them are.
+            finiteSteps.assign(finiteSteps.value + lossSum.value.isFinite().converted(to: .int64))
+        }
+        return loss
     }
 
     /// Mean loss in nats and the share of wrong answers on the minibatches since the last reading, as trained: under noise and dropout.
     package func readTraining() -> (loss: Double, error: Double) {
-        let result = (currentLoss, errorSum.item() / Double(imageCount))
-        (lossSum, errorSum, finiteSteps) = (lossSum.zerosLike(), errorSum.zerosLike(), finiteSteps.zerosLike())
+        let result = (currentLoss, errorSum.value.item() / Double(imageCount))
+        for sum in [lossSum, errorSum, finiteSteps] { sum.assign(sum.value.zerosLike()) }
         (imageCount, batchCount) = (0, 0)
         return result
     }
 
     /// Mean loss in nats on the minibatches since the last reading; waits for the device.
     package var currentLoss: Double {
-        let sum = lossSum.item()
-        if !sum.isFinite { divergedAt = divergedAt ?? stepCount - batchCount + Int(finiteSteps.item()) + 1 }
+        let sum = lossSum.value.item()
+        if !sum.isFinite { divergedAt = divergedAt ?? stepCount - batchCount + Int(finiteSteps.value.item()) + 1 }
         return sum / Double(batchCount)
     }
 
@@ -140,9 +170,9 @@ extension ClassificationTrainer {
         checkpoint.add(network, as: "\(name)/network")
         checkpoint.add(optimizer, as: "\(name)/optimizer")
         checkpoint.add(random, as: "\(name)/random")
-        checkpoint.add(lossSum, as: "\(name)/loss")
-        checkpoint.add(errorSum, as: "\(name)/errors")
-        checkpoint.add(finiteSteps, as: "\(name)/finite")
+        checkpoint.add(lossSum.value, as: "\(name)/loss")
+        checkpoint.add(errorSum.value, as: "\(name)/errors")
+        checkpoint.add(finiteSteps.value, as: "\(name)/finite")
         for (path, directions) in observer.directions {
             checkpoint.add(directions.vectors, as: "\(name)/directions/\(path)")
             checkpoint.add(directions.exist, as: "\(name)/directions/\(path)/exist")
@@ -157,13 +187,18 @@ extension ClassificationTrainer {
     ///
     /// - Throws: `CheckpointError` if it does not fit.
     package func restore(from checkpoint: Checkpoint, as name: String) throws {
-        let device = lossSum.device
+        let device = random.device
         try checkpoint.restore(network, from: "\(name)/network")
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")
         try checkpoint.restore(random, from: "\(name)/random")
-        lossSum = try checkpoint.tensor("\(name)/loss").moved(to: device)
-        errorSum = try checkpoint.tensor("\(name)/errors").moved(to: device)
-        finiteSteps = try checkpoint.tensor("\(name)/finite").moved(to: device)
+        for (sum, part) in [(lossSum, "loss"), (errorSum, "errors"), (finiteSteps, "finite")] {
+            let value = try checkpoint.tensor("\(name)/\(part)")
+            guard value.shape.isEmpty, value.type == sum.value.type else {
+                throw CheckpointError(
+                    path: name, problem: "'\(part)': expected one number of \(sum.value.type), found \(value.type)\(value.shape)")
+            }
+            sum.assign(value.moved(to: device))
+        }
         var directions: [(path: String, directions: WeightObserver.Directions)] = []
         for path in network.namedWeights.map(\.path) {
             directions.append(

@@ -74,6 +74,9 @@ package final class ComparisonTraining {
         if checkpoints != nil, isFinite() { try save() }
     }
 
+    /// Why steps on CUDA were not replayed from recordings; empty on the CPU and where they were.
+    package private(set) var graphFallbacks: [String] = []
+
     /// New networks for a seed.
     static func contestants(of comparison: Comparison, round: Int, _ images: ClassificationImages) -> [Contestant] {
         comparison.normalizations.map {
@@ -132,14 +135,13 @@ package final class ComparisonTraining {
     private func makeStep(_ indices: Tensor) throws {
         if window.steps == 0 { window.start = .now }
         window.steps += 1
-        let (inputs, labels) = images.training.batch(indices)
         let clock = ContinuousClock()
         for turn in contestants.indices {
-            // Each in turn goes first: the first has to bring the minibatch into the cache.
+            // Each in turn goes first: the first has to bring the images into the cache.
             let contestant = contestants[(turn + step) % contestants.count]
             guard contestant.divergedAt == nil else { continue }
             let time = clock.measure {
-                contestant.trainer.step(inputs, labels: labels)
+                contestant.trainer.step(indices, of: images.training)
                 if timesEachStep { comparison.device.synchronize() }
             }
             if timesEachStep { contestant.times.append(time / .milliseconds(1)) }
@@ -220,6 +222,7 @@ package final class ComparisonTraining {
     }
 
     private func finishRound() throws {
+        graphFallbacks += contestants.compactMap { $0.trainer.graphFallback.map { "\($0)" } }
         let normal = comparison.normalizations.firstIndex(of: .normal).map { contestants[$0].times }
         for contestant in contestants {
             var run = summary(of: contestant, normal: normal)

@@ -1,5 +1,5 @@
 package import Foundation
-package import Torch
+import Torch
 import Training
 package import WeightNorm
 
@@ -31,7 +31,7 @@ package struct VAESampler {
             let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
             throw VAEExperiment.Failure(description: "seed: expected one of the run's, \(seeds), found \(number)")
         }
-        model = VAETrainer.model(
+        model = VAETrainer.makeModel(
             configuration.settings, rows: configuration.rows, columns: configuration.columns, normalization: normalization,
             random: Generator(seed: 0))
         let file = "\(path)/\(NetworkFile.name(norm: name, seed: number))"

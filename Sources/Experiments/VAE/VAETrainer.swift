@@ -29,7 +29,7 @@ package final class VAETrainer {
         self.normalization = normalization
         self.seed = seed
         random = Generator(seed: seed, device: device)
-        model = Self.model(settings, rows: rows, columns: columns, normalization: normalization, random: random)
+        model = Self.makeModel(settings, rows: rows, columns: columns, normalization: normalization, random: random)
         let parameters = model.parameters
         optimizer = Adamax(
             parameters, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon, correctsBias: false)
@@ -39,7 +39,7 @@ package final class VAETrainer {
     }
 
     /// The model that the settings describe.
-    package static func model(
+    package static func makeModel(
         _ settings: VAESettings, rows: Int, columns: Int, normalization: Normalization, random: Generator
     ) -> any GenerativeModel {
         settings.pixels == .levels

@@ -171,14 +171,13 @@ struct ComparisonTests {
         "memory does not grow over 500 steps: neither handles nor resident size",
         arguments: [Normalization.weight, .batch, .weightAndMeanOnlyBatch])
     func memory(normalization: Normalization) throws {
-        let set = rows(400, seed: 1)
+        let set = ResidentImages(rows(400, seed: 1))
         var settings = settings()
         settings.epochs = 26
         let trainer = ClassificationTrainer(settings, normalization: normalization, seed: 0, channels: 1, stepsPerEpoch: 20, device: .cpu)
         func pass(_ epoch: Int) {
-            for batch in Batches.shuffled(set, size: 20, seed: 0, epoch: epoch) {
-                trainer.step(ResidentImages.scaled(batch.images), labels: batch.labels)
-            }
+            let order = set.order(size: 20, seed: 0, epoch: epoch)
+            for index in 0..<20 { trainer.step(order.selected(index, along: 0), of: set) }
             _ = trainer.readTraining()
         }
         (0..<3).forEach(pass)
