@@ -7,13 +7,13 @@ usage() {
 Usage: Scripts/race.sh [--rounds N] [--steps N] [--norm NORM] [--batch N] [--full]
 
 Builds the package in Benchmarks, sets up PyTorch and JAX in virtual environments of their own (in the cache folder, the first time), and lets all
-programs make steps of the workload cnn by turns. Prints a table in Markdown; the ratio is to this library's time.
+programs make steps of the workload cnn by turns. Prints a table in Markdown; the ratio is to this library's time with channels last.
 
   --rounds N   turns of each program; 7
   --steps N    steps in a turn, of which the median counts; 1
   --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch; weight. JAX has the first two alone.
   --batch N    images in a minibatch; 50
-  --full       PyTorch with torch.compile too (minutes to compile)
+  --full       this library without kept memory, PyTorch with it, and PyTorch with torch.compile too (which needs a C++ compiler)
 EOF
 }
 
@@ -48,6 +48,8 @@ echo "race.sh: building Benchmarks" >&2
 swift build -c release --package-path Benchmarks --explicit-target-dependency-import-check error "$@" >&2
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/swift-weightnorm/peers
+# Pinned, so that a race can be repeated; PyTorch is the libtorch that this library downloads. A folder for each version, so that none is taken for another.
+torch_version=2.15.0 jax_version=0.10.2
 peer() { # peer NAME PACKAGE…: the Python of a virtual environment with the packages
     local place=$cache/$1
     shift
@@ -56,20 +58,24 @@ peer() { # peer NAME PACKAGE…: the Python of a virtual environment with the pa
         rm -rf "$place.part"
         mkdir -p "$cache"
         python3 -m venv "$place.part" >&2
-        "$place.part/bin/python" -m pip install --quiet "$@" numpy >&2
+        "$place.part/bin/python" -m pip install --quiet "$@" numpy==2.4.6 >&2
         # An environment's scripts name its place, but its Python finds itself.
         mv "$place.part" "$place"
     fi
     # The race splits commands as a shell does.
     printf '%q\n' "$place/bin/python"
 }
-torch=$(peer torch torch)
-jax=$(peer jax jax optax)
+torch=$(peer "torch-$torch_version" "torch==$torch_version")
+jax=$(peer "jax-$jax_version" "jax==$jax_version" "jaxlib==$jax_version" optax==0.2.8)
 
 entrant="Benchmarks/.build/release/entrant cnn --norm $norm --batch $batch"
-commands=("$entrant" "$entrant --layout channels-last")
+# The first is what the others are compared with.
+commands=("$entrant --layout channels-last" "$entrant")
 modes=(eager channels_last)
-[[ -z $full ]] || modes+=(compile)
+if [[ -n $full ]]; then
+    commands+=("$entrant --layout channels-last --no-keep-memory")
+    modes+=("channels_last --keep-memory" compile)
+fi
 for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py cnn --norm $norm --batch $batch --mode $mode"); done
 case "$norm" in
 normal | weight) commands+=("$jax Benchmarks/peers/jax_peer.py cnn --norm $norm --batch $batch") ;;

@@ -1,8 +1,9 @@
 """The race workloads in PyTorch, as its documentation would have them written.
 
-    python pytorch_peer.py cnn [--norm weight] [--mode eager|channels_last|compile] [--batch 50] [--device cpu]
+    python pytorch_peer.py cnn [--norm weight] [--mode eager|channels_last|compile] [--batch 50] [--device cpu] [--keep-memory]
 """
 import argparse
+import ctypes
 
 import torch
 from torch import nn
@@ -77,6 +78,13 @@ def cnn(arguments):
     return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
 
 
+def keep_freed_memory():
+    """Lets glibc keep what is freed, instead of giving it back to the system in every step: the nearest to this library's Runtime.keepFreedMemory()."""
+    mmap_max, trim_threshold, arena_max = -4, -1, -8  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX of malloc.h
+    mallopt = ctypes.CDLL(None).mallopt
+    assert mallopt(mmap_max, 0) and mallopt(trim_threshold, -1) and mallopt(arena_max, 1)
+
+
 def main():
     from protocol import serve
 
@@ -86,7 +94,10 @@ def main():
     parser.add_argument("--mode", choices=["eager", "channels_last", "compile"], default="eager")
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--keep-memory", action="store_true", help="let glibc keep what is freed")
     arguments = parser.parse_args()
+    if arguments.keep_memory:
+        keep_freed_memory()
     optimizer, loss_function = {"cnn": cnn}[arguments.work](arguments)
 
     def step():
@@ -96,7 +107,8 @@ def main():
         optimizer.step()
         return loss.item()
 
-    serve(f"pytorch-{torch.__version__}-{arguments.mode}", arguments, torch.get_num_threads(), step)
+    kept = "-keep-memory" if arguments.keep_memory else ""
+    serve(f"pytorch-{torch.__version__}-{arguments.mode}{kept}", arguments, torch.get_num_threads(), step)
 
 
 if __name__ == "__main__":

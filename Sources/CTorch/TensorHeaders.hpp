@@ -1,4 +1,4 @@
-// What Tensor.cpp and Machine.cpp need beyond Guard.hpp.
+// What Tensor.cpp, Machine.cpp and others need beyond Guard.hpp.
 #pragma once
 #pragma clang system_header
 #include <ATen/CPUGeneratorImpl.h>
@@ -8,6 +8,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/core/impl/alloc_cpu.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/headeronly/version.h>

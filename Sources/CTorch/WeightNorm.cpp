@@ -3,6 +3,9 @@
 // one gain each. ‖v‖ = 0 is taken as 1, so that w = 0 and the gradients are finite. Sums are accumulated in double.
 #include "Guard.hpp"
 #include "WeightNormHeaders.hpp"
+#include "ElementTypes.hpp"
+
+using namespace ctorch;
 
 namespace {
 
@@ -77,24 +80,6 @@ Layout checked(const at::Tensor &v, const at::Tensor &g, int64_t blocks, int64_t
 
 /// Rows a thread takes at least: as much work as other element-wise operators take.
 int64_t grain(const Layout &layout) { return std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, layout.outer * layout.inner)); }
-
-// The typed accessors of some versions of libtorch have names that clang mangles otherwise than the compiler that built it.
-template <typename T>
-const T *data(const at::Tensor &tensor) { return static_cast<const T *>(tensor.const_data_ptr()); }
-
-template <typename T>
-T *mutable_data(const at::Tensor &tensor) { return static_cast<T *>(tensor.mutable_data_ptr()); }
-
-template <typename Body>
-void with_type(at::ScalarType type, Body &&body) {
-    switch (type) {
-        case at::kFloat: return body(float());
-        case at::kDouble: return body(double());
-        case at::kHalf: return body(at::Half());
-        case at::kBFloat16: return body(at::BFloat16());
-        default: TORCH_CHECK(false, "expected a floating-point type, found ", type);
-    }
-}
 
 at::Tensor normalize_cpu(const at::Tensor &v, const at::Tensor &g, int64_t blocks, int64_t outer, int64_t units, int64_t inner) {
     auto layout = checked(v, g, blocks, outer, units, inner);

@@ -52,7 +52,7 @@ struct Analyze: ParsableCommand {
     func run() throws {
         try require(examples, in: 2...10_000_000, option: "examples")
         try require(units, in: 1...1_000_000, option: "units")
-        if let threads { try Runtime.setThreadCount(threads) }
+        try prepareProcessor(threads: threads)
         let wanted = try norms.map { try Command.norms($0) }
         let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
         // By what the names stand for: through a link, the run would be taken for an earlier one's results, and removed.

@@ -81,7 +81,7 @@ struct Compare: ParsableCommand {
         ).apply(to: &settings)
         try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
         let stored: Comparison.Configuration? = try resume ? storedConfiguration(in: out, command: "compare") : nil
-        if let threads = threads ?? stored?.threads { try Runtime.setThreadCount(threads) }
+        try prepareProcessor(threads: threads ?? stored?.threads)
         let device = try Device(named: device)
 
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.

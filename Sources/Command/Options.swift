@@ -2,6 +2,7 @@ import ArgumentParser
 import Datasets
 import Experiments
 import Foundation
+import Torch
 import WeightNorm
 
 // Checks of option values that several subcommands need: one line each, with what was expected and found.
@@ -30,6 +31,12 @@ func require(_ number: Int, in range: ClosedRange<Int>, option: String) throws {
 /// Throws unless the number is as expected.
 func require(_ number: Double, option: String, expected: String, _ isValid: (Double) -> Bool) throws {
     guard isValid(number) else { throw ValidationError("--\(option): expected \(expected), found \(number)") }
+}
+
+/// Sets the number of threads, and lets the process keep freed memory, as training does well to.
+func prepareProcessor(threads: Int?) throws {
+    if let threads { try Runtime.setThreadCount(threads) }
+    Runtime.keepFreedMemory()
 }
 
 /// The norms that `--norms`, or an option of another name, names.

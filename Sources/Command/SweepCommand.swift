@@ -78,7 +78,7 @@ struct SweepCommand: ParsableCommand {
         try SettingsOptions(epochs: epochs, batch: batch, width: width, dropout: dropout, whitens: whiten ?? (data == "cifar10"))
             .apply(to: &settings)
         try require(within, option: "within", expected: "a number from 0 to 1") { $0 >= 0 && $0 <= 1 }
-        if let threads { try Runtime.setThreadCount(threads) }
+        try prepareProcessor(threads: threads)
         let device = try Device(named: device)
 
         let (all, test) = try classificationImages(data, heldOut: heldOut)

@@ -102,7 +102,7 @@ struct TrainVAE: ParsableCommand {
         var settings = stored?.settings ?? VAESettings.preset(preset, isPhotograph: all.channels == 3)
         try apply(to: &settings)
         if let importanceDraws { try require(importanceDraws, in: 1...100_000, option: "importance-draws") }
-        if let threads = threads ?? stored?.threads { try Runtime.setThreadCount(threads) }
+        try prepareProcessor(threads: threads ?? stored?.threads)
         let device = try Device(named: device ?? stored?.device ?? "cpu")
         let experiment = VAEExperiment(
             settings, normalizations: normalizations, seeds: seeds, importanceDraws: importanceDraws ?? stored?.importanceDraws,

@@ -87,6 +87,16 @@ public enum Runtime {
         }
     }
 
+    /// From now on keeps the memory of freed tensors on the CPU for the next tensors, for the rest of the process's life.
+    ///
+    /// Otherwise the C library gives large blocks back to the system. A training step frees all its activations, and the next step gets them anew, page by
+    /// page, each zeroed by the system first: that costs 7 % of the time of a step of the paper's network (`Docs/performance.md`). A program that trains on
+    /// the CPU does well to call this first.
+    ///
+    /// The price is memory: what tensors have needed once stays with the process, and of sizes that vary up to half as much again. That is why it is a
+    /// program's choice. Tensors on CUDA devices have such a cache in any case.
+    public static func keepFreedMemory() { ctorch_keep_freed_memory() }
+
     /// Tensors that Swift holds at this moment, in the whole process: it stays level over the steps of a training run that leaks nothing.
     public static var liveTensorCount: Int { Int(ctorch_tensor_live_count()) }
 }

@@ -174,11 +174,12 @@ package struct OperatorTable: Sendable {
     // Our own, registered by CTorch
     let normalizeWeight = Operator(
         "normalize", "(Tensor v, Tensor g, int blocks, int outer, int units, int inner) -> Tensor", namespace: "weightnorm")
+    let bernoulliInPlace = Operator(
+        "bernoulli_", "(Tensor(a!) self, float p, float value, Generator? generator) -> Tensor(a!)", namespace: "weightnorm")
 
     // In place: for Parameter, Buffer and the optimizers alone
     let copyInPlace = Operator("copy_", "(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)")
     let fillInPlace = Operator("fill_.Scalar", "(Tensor(a!) self, Scalar value) -> Tensor(a!)")
-    let bernoulliInPlace = Operator("bernoulli_.float", "(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)")
     let eachAddScaledInPlace = Operator("_foreach_add_.List", "(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()")
     let eachAddScaled = Operator("_foreach_add.List", "(Tensor[] self, Tensor[] other, *, Scalar alpha=1) -> Tensor[]")
     let eachAddScalarInPlace = Operator("_foreach_add_.Scalar", "(Tensor(a!)[] self, Scalar scalar) -> ()")

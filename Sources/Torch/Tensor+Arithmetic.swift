@@ -8,6 +8,9 @@ extension Tensor {
     /// The number added to every element.
     public static func + (left: Double, right: Tensor) -> Tensor { right + left }
 
+    /// The sum with a multiple of the other, element by element, in one pass over both.
+    public func adding(_ other: Tensor, times factor: Double) -> Tensor { operators.add(.tensor(self), .tensor(other), .real(factor)) }
+
     /// The difference, element by element.
     public static func - (left: Tensor, right: Tensor) -> Tensor { operators.subtract(.tensor(left), .tensor(right), .integer(1)) }
     /// The number subtracted from every element.

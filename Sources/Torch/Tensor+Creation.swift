@@ -44,11 +44,29 @@ extension Tensor {
             .device(random.device), .none)
     }
 
-    /// Independent draws that are 1 with the given probability, else 0, on the generator's device.
-    public static func bernoulli(_ shape: [Int], probability: Double, type: ElementType = .float32, from random: Generator) -> Tensor {
+    /// Independent draws that are 1 with the given probability (to 2⁻³²), else 0, on the generator's device.
+    ///
+    /// What counts as 1 may be another `value`, such as the factor by which dropout scales what it keeps. On the CPU the draws do not depend on the number
+    /// of threads.
+    public static func bernoulli(
+        _ shape: [Int], probability: Double, value: Double = 1, type: ElementType = .float32, from random: Generator
+    ) -> Tensor {
         let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
-        operators.bernoulliInPlace.perform(.tensor(draws), .real(probability), .generator(random))
+        operators.bernoulliInPlace.perform(.tensor(draws), .real(probability), .real(value), .generator(random))
         return draws
+    }
+
+    /// A tensor of this one's shape whose elements lie in memory in the order of this one's, so that an operator goes through both alike; `make` gets the
+    /// lengths from the outermost to the innermost, which for a row-major tensor are the shape.
+    package func laidOutAlike(_ make: (_ shape: [Int]) -> Tensor) -> Tensor {
+        let (shape, strides) = (shape, strides)
+        // The stride of a length of 1 may be anything: such a dimension may come to stand elsewhere, which does not change the order of the elements.
+        let order = shape.indices.sorted { strides[$0] == strides[$1] ? $0 < $1 : strides[$0] > strides[$1] }
+        guard order != Array(shape.indices) else { return make(shape) }
+        let made = make(order.map { shape[$0] })
+        var back = order
+        for (place, dimension) in order.enumerated() { back[dimension] = place }
+        return made.permuted(back)
     }
 
     /// Zeros of this tensor's shape, type and device.

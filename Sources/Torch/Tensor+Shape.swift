@@ -67,7 +67,10 @@ extension Tensor {
     /// The same elements, laid out row-major without gaps.
     public func contiguous() -> Tensor { operators.contiguous(.tensor(self), .integer(0)) }
 
-    /// The same elements of `[batch, channels, height, width]`, laid out with the channels innermost, which convolutions on some devices prefer.
+    /// The same elements of `[batch, channels, height, width]`, laid out with the channels innermost.
+    ///
+    /// Operators keep the layout of their input, and so do their gradients: a network whose images are laid out so works so throughout, with the same
+    /// results to rounding. Weights stay as they are. On the CPU convolutions then need no other layout of their own and are faster.
     public func channelsLast() -> Tensor { operators.contiguous(.tensor(self), .integer(2)) }
 
     /// A copy with storage of its own.

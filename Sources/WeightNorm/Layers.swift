@@ -55,7 +55,7 @@ public struct GaussianNoise: Layer {
     /// x + ε.
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         guard let random = pass.random, deviation > 0 else { return input }
-        return input + Tensor.normal(input.shape, type: input.type, from: random) * deviation
+        return input.adding(input.laidOutAlike { .normal($0, type: input.type, from: random) }, times: deviation)
     }
 }
 
@@ -73,8 +73,8 @@ public struct Dropout: Layer {
     /// x·mask/(1 − p).
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         guard let random = pass.random, probability > 0 else { return input }
-        let mask = Tensor.bernoulli(input.shape, probability: 1 - probability, type: input.type, from: random)
-        return input * (mask * (1 / (1 - probability)))
+        let kept = 1 - probability
+        return input * input.laidOutAlike { .bernoulli($0, probability: kept, value: 1 / kept, type: input.type, from: random) }
     }
 }
 

@@ -7,7 +7,7 @@ public import WeightNorm
 /// Input `[batch, 3, 32, 32]`; Gaussian noise σ = 0.15; 3 × convolution 3×3, 96 maps; pooling; dropout 0.5; 3 × convolution 3×3, 192; pooling; dropout 0.5;
 /// convolution 3×3 without padding, 192; 2 × convolution 1×1, 192; global mean; dense 10; leaky ReLU 0.1 after every convolution.
 public final class CNN: Workload {
-    /// The random numbers of one step.
+    /// The random numbers of one step, for the comparison of results.
     public struct Draws {
         /// N(0, 1), in the input's shape.
         public var noise: Tensor
@@ -36,7 +36,6 @@ public final class CNN: Workload {
     private let optimizer: Adam
     private let input: Tensor
     private let labels: Tensor
-    private let layout: Layout
     private let random: Generator
 
     /// The network, its input and its optimizer, all drawn from one seed.
@@ -57,39 +56,28 @@ public final class CNN: Workload {
         let drawn = Tensor.normal([batch, 3, 32, 32], type: type, from: random)
         input = layout == .channelsLast ? drawn.channelsLast() : drawn
         labels = Tensor.integers(in: 0..<10, [batch], from: random)
-        self.layout = layout
         self.random = random
     }
 
     /// All layers with weights, in their order.
     public var layers: Sequential { Sequential(convolutions + [output as any Layer]) }
 
-    /// The mean loss of a minibatch.
-    public func loss(_ input: Tensor, labels: Tensor, _ draws: Draws) -> Tensor {
+    /// The mean loss of a minibatch. The layers draw for themselves, unless draws are given.
+    public func loss(_ input: Tensor, labels: Tensor, _ draws: Draws? = nil) -> Tensor {
         let pass = Pass.training(random)
-        var maps = input + draws.noise * 0.15
+        var maps = draws.map { input + $0.noise * 0.15 } ?? GaussianNoise(deviation: 0.15)(input, pass)
         for (index, convolution) in convolutions.enumerated() {
             maps = convolution(maps, pass).leakyRelu(slope: 0.1)
-            if index == 2 || index == 5 { maps = maps.maxPooled2d(2) * (draws.kept[index / 3] * 2) }
+            guard index == 2 || index == 5 else { continue }
+            maps = maps.maxPooled2d(2)
+            maps = draws.map { maps * ($0.kept[index / 3] * 2) } ?? Dropout(probability: 0.5)(maps, pass)
         }
         return output(maps.mean(over: [2, 3]), pass).softmaxCrossEntropy(labels: labels)
     }
 
-    private func draws() -> Draws {
-        let batch = input.shape[0]
-        func inLayout(_ tensor: Tensor) -> Tensor { layout == .channelsLast ? tensor.permuted([0, 3, 1, 2]) : tensor }
-        func shape(_ channels: Int, _ size: Int) -> [Int] {
-            layout == .channelsLast ? [batch, size, size, channels] : [batch, channels, size, size]
-        }
-        // Drawn in the order of the maps' elements in memory, so that nothing has to be turned round.
-        return Draws(
-            noise: inLayout(.normal(shape(3, 32), type: input.type, from: random)),
-            kept: [(96, 16), (192, 8)].map { inLayout(.bernoulli(shape($0, $1), probability: 0.5, type: input.type, from: random)) })
-    }
-
     /// A step of Adam.
     public func step() -> Double {
-        let loss = loss(input, labels: labels, draws())
+        let loss = loss(input, labels: labels)
         optimizer.minimize(loss, rate: 1e-3)
         return loss.item()
     }

@@ -38,7 +38,11 @@ struct Entrant: ParsableCommand {
     @Option(help: "Threads on the CPU; without it one for each core.")
     var threads: Int?
 
+    @Flag(inversion: .prefixedNo, help: "Keep freed memory for the next step, as Runtime.keepFreedMemory() does.")
+    var keepMemory = true
+
     func run() throws {
+        if keepMemory { Runtime.keepFreedMemory() }
         let norms: [Normalization] = [.normal, .weight, .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch]
         guard let normalization = norms.first(where: { $0.rawValue == norm }) else {
             throw ValidationError("--norm: expected one of \(norms.map(\.rawValue).joined(separator: ", ")), found '\(norm)'")
@@ -53,9 +57,8 @@ struct Entrant: ParsableCommand {
             case .cnn: CNN(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
             }
         for _ in 0..<2 { _ = try finite(workload.step()) }
-        try say(
-            Ready(
-                ready: "swift-weightnorm-\(layout.rawValue)", work: work.rawValue, norm: norm, batch: batch, threads: Runtime.threadCount))
+        let name = "swift-weightnorm-\(layout.rawValue)\(keepMemory ? "" : "-no-keep-memory")"
+        try say(Ready(ready: name, work: work.rawValue, norm: norm, batch: batch, threads: Runtime.threadCount))
         while let line = readLine() {
             let words = line.split(separator: " ")
             guard words.count == 2, words[0] == "run", let steps = Int(words[1]), steps > 0 else {

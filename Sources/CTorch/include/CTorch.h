@@ -139,6 +139,8 @@ CTorchMessage ctorch_graph_resume(void);
 
 int32_t ctorch_thread_count(void);
 CTorchMessage ctorch_set_thread_count(int32_t count);
+/// From now on large blocks of freed tensors on the CPU are kept for the next ones: at most half as much again as tensors have needed at their highest.
+void ctorch_keep_freed_memory(void);
 /// Loads libtorch's CUDA half from the folder of its CPU half (once), and counts the devices; the message says what was looked for and why it failed. To be asked
 /// before the first gradient: libtorch settles then, for the whole process, whether there is CUDA.
 CTorchMessage ctorch_cuda_load(int32_t *device_count);

@@ -1,0 +1,49 @@
+import Testing
+import Torch
+import WeightNorm
+
+struct LayoutTests {
+    @Test("a layer keeps the layout of its input, forward and backward", arguments: [false, true])
+    func layouts(isChannelsLast: Bool) {
+        let random = Generator(seed: 2)
+        let layers: [any Layer] = [
+            GaussianNoise(deviation: 0.1), Dropout(probability: 0.5), Activation.leakyRelu(), MaxPooling(2), AveragePooling(2),
+            Convolution(6, to: 6, kernel: 3, padding: 1, random: random),
+            Convolution(6, to: 6, kernel: 3, normalization: .batch, random: random),
+            Convolution(6, to: 6, kernel: 1, normalization: .weightAndMeanOnlyBatch, random: random),
+        ]
+        func laidOut(_ tensor: Tensor) -> Tensor { isChannelsLast ? tensor.channelsLast() : tensor.contiguous() }
+        let input = Parameter(laidOut(.normal([3, 6, 8, 8], from: random)))
+        #expect(input.value.strides == (isChannelsLast ? [384, 1, 48, 6] : [384, 64, 8, 1]))
+        for layer in layers {
+            let output = layer(input.value, .training(random))
+            #expect(output.strides == laidOut(output).strides, "\(layer)")
+            let cotangent = laidOut(Tensor.normal(output.shape, from: random))
+            let gradient = gradients(of: output, cotangent: cotangent, withRespectTo: [input.value])[0]
+            #expect(gradient.strides == input.value.strides, "\(layer)")
+        }
+    }
+
+    @Test("noise and dropout draw in the order of memory: the same numbers for the same bytes")
+    func draws() {
+        let rows = Tensor.normal([2, 5, 4, 3], from: Generator(seed: 3))
+        let turned = rows.permuted([0, 3, 1, 2])
+        for layer in [GaussianNoise(deviation: 0.3), Dropout(probability: 0.4)] as [any Layer] {
+            let expected = layer(rows, .training(Generator(seed: 4))).permuted([0, 3, 1, 2])
+            #expect(difference(layer(turned, .training(Generator(seed: 4))), expected) == 0)
+        }
+        let noise = Tensor.normal([2, 5, 4, 3], from: Generator(seed: 4))
+        #expect(difference(GaussianNoise(deviation: 0.3)(rows, .training(Generator(seed: 4))), rows + noise * 0.3) < 1e-6)
+        let kept = Tensor.bernoulli([2, 5, 4, 3], probability: 0.6, from: Generator(seed: 4))
+        #expect(difference(Dropout(probability: 0.4)(rows, .training(Generator(seed: 4))), rows * kept / 0.6) < 1e-6)
+    }
+
+    @Test("dropout's gradient is its mask, scaled")
+    func gradient() {
+        let input = Parameter(.ones([50, 7], type: .float64))
+        let output = Dropout(probability: 0.2)(input.value, .training(Generator(seed: 5)))
+        let gradient = gradients(of: output.sum(), withRespectTo: [input])[0]
+        #expect(difference(gradient, output) == 0)
+        #expect(Set(gradient.elements(as: Double.self)) == [0, 1.25])
+    }
+}
