@@ -4,25 +4,26 @@ set -euo pipefail
 
 usage() {
     cat <<'EOF'
-Usage: Scripts/race.sh [--rounds N] [--steps N] [--norm NORM] [--batch N] [--full]
+Usage: Scripts/race.sh [--work WORK] [--rounds N] [--steps N] [--norm NORM] [--batch N] [--full]
 
 Builds the package in Benchmarks, sets up PyTorch and JAX in virtual environments of their own (in the cache folder, the first time), and lets all
-programs make steps of the workload cnn by turns. Prints a table in Markdown; the ratio is to this library's time with channels last.
+programs make steps of a workload by turns. Prints a table in Markdown; the ratio is to this library's time with channels last.
 
+  --work WORK  cnn (the paper's CIFAR-10 network) or vae (a residual variational autoencoder of binary images); cnn
   --rounds N   turns of each program; 7
   --steps N    steps in a turn, of which the median counts; 1
   --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch; weight. JAX has the first two alone.
-  --batch N    images in a minibatch; 50
+  --batch N    images in a minibatch; 50 for cnn, 100 for vae
   --full       this library without kept memory, PyTorch with it, and PyTorch with torch.compile too (which needs a C++ compiler)
 EOF
 }
 
-rounds=7 steps=1 norm=weight batch=50 full=
+work=cnn rounds=7 steps=1 norm=weight batch= full=
 while (($#)); do
     case "$1" in
     -h | --help) usage; exit 0 ;;
     --full) full=yes; shift; continue ;;
-    --rounds | --steps | --norm | --batch)
+    --work | --rounds | --steps | --norm | --batch)
         if (($# < 2)); then
             echo "race.sh: error: expected a value after $1" >&2
             exit 2
@@ -34,6 +35,13 @@ while (($#)); do
         exit 2 ;;
     esac
 done
+case "$work" in
+cnn) : "${batch:=50}" ;;
+vae) : "${batch:=100}" ;;
+*)
+    echo "race.sh: error: expected cnn or vae after --work, found '$work'" >&2
+    exit 2 ;;
+esac
 for number in "$rounds" "$steps" "$batch"; do
     if ! [[ $number =~ ^[1-9][0-9]*$ ]]; then
         echo "race.sh: error: expected a whole number above 0, found '$number'" >&2
@@ -68,7 +76,7 @@ peer() { # peer NAME PACKAGE…: the Python of a virtual environment with the pa
 torch=$(peer "torch-$torch_version" "torch==$torch_version")
 jax=$(peer "jax-$jax_version" "jax==$jax_version" "jaxlib==$jax_version" optax==0.2.8)
 
-entrant="Benchmarks/.build/release/entrant cnn --norm $norm --batch $batch"
+entrant="Benchmarks/.build/release/entrant $work --norm $norm --batch $batch"
 # The first is what the others are compared with.
 commands=("$entrant --layout channels-last" "$entrant")
 modes=(eager channels_last)
@@ -76,8 +84,8 @@ if [[ -n $full ]]; then
     commands+=("$entrant --layout channels-last --no-keep-memory")
     modes+=("channels_last --keep-memory" compile)
 fi
-for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py cnn --norm $norm --batch $batch --mode $mode"); done
+for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py $work --norm $norm --batch $batch --mode $mode"); done
 case "$norm" in
-normal | weight) commands+=("$jax Benchmarks/peers/jax_peer.py cnn --norm $norm --batch $batch") ;;
+normal | weight) commands+=("$jax Benchmarks/peers/jax_peer.py $work --norm $norm --batch $batch") ;;
 esac
 exec python3 Benchmarks/peers/race.py --rounds "$rounds" --steps "$steps" "${commands[@]}"

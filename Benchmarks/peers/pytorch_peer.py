@@ -1,6 +1,6 @@
 """The race workloads in PyTorch, as its documentation would have them written.
 
-    python pytorch_peer.py cnn [--norm weight] [--mode eager|channels_last|compile] [--batch 50] [--device cpu] [--keep-memory]
+    python pytorch_peer.py cnn|vae [--norm weight] [--mode eager|channels_last|compile] [--batch N] [--device cpu] [--keep-memory]
 """
 import argparse
 import ctypes
@@ -78,6 +78,69 @@ def cnn(arguments):
     return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
 
 
+class Block(nn.Module):
+    """x + 0.1·conv(ELU(conv(ELU x)))."""
+
+    def __init__(self, convolution, maps):
+        super().__init__()
+        self.first, self.second = convolution(maps, maps), convolution(maps, maps)
+
+    def forward(self, x):
+        return x + 0.1 * self.second(F.elu(self.first(F.elu(x))))
+
+
+class VAE(nn.Module):
+    """A residual variational autoencoder of binary images; the draws of a step may come in from outside."""
+
+    LATENTS = 32
+
+    def __init__(self, norm):
+        super().__init__()
+        normalize = weight_norm if norm == "weight" else (lambda layer: layer)
+
+        def convolution(inputs, outputs, stride=1):
+            return normalize(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1))
+
+        def dense(inputs, outputs):
+            return normalize(nn.Linear(inputs, outputs))
+
+        def blocks(maps):
+            return [Block(convolution, maps) for _ in range(2)]
+
+        self.encoder = nn.Sequential(
+            convolution(1, 16), *blocks(16), convolution(16, 32, 2), *blocks(32), convolution(32, 32, 2), *blocks(32),
+            nn.Flatten(), dense(7 * 7 * 32, 450), nn.ELU(), dense(450, 2 * self.LATENTS))
+        self.decoder = nn.Sequential(
+            dense(self.LATENTS, 450), nn.ELU(), dense(450, 7 * 7 * 32), nn.Unflatten(1, (32, 7, 7)), *blocks(32),
+            nn.Upsample(scale_factor=2), convolution(32, 32), *blocks(32),
+            nn.Upsample(scale_factor=2), convolution(32, 16), *blocks(16), convolution(16, 1))
+
+    def forward(self, images, noise):
+        """The loss in nats an image."""
+        mean, log_deviation = self.encoder(images).chunk(2, 1)
+        deviation = log_deviation.exp()
+        divergence = 0.5 * (mean**2 + deviation**2 - 2 * log_deviation - 1).sum(1).mean()
+        latent = mean + deviation * (torch.randn_like(mean) if noise is None else noise)
+        reconstruction = F.binary_cross_entropy_with_logits(self.decoder(latent), images, reduction="sum") / len(images)
+        return reconstruction + divergence
+
+
+def vae(arguments):
+    device = torch.device(arguments.device)
+    torch.manual_seed(0)
+    network = VAE(arguments.norm).to(device)
+    images = (torch.rand(arguments.batch, 1, 28, 28, device=device) > 0.8).float()
+    if arguments.mode == "channels_last":
+        network = network.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adamax(network.parameters(), 2e-3)
+
+    def loss():
+        return network(images, None)
+
+    return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
+
+
 def keep_freed_memory():
     """Lets glibc keep what is freed, instead of giving it back to the system in every step: the nearest to this library's Runtime.keepFreedMemory()."""
     mmap_max, trim_threshold, arena_max = -4, -1, -8  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX of malloc.h
@@ -89,16 +152,19 @@ def main():
     from protocol import serve
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=["cnn"])
+    parser.add_argument("work", choices=["cnn", "vae"])
     parser.add_argument("--norm", choices=NORMS, default="weight")
     parser.add_argument("--mode", choices=["eager", "channels_last", "compile"], default="eager")
-    parser.add_argument("--batch", type=int, default=50)
+    parser.add_argument("--batch", type=int)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--keep-memory", action="store_true", help="let glibc keep what is freed")
     arguments = parser.parse_args()
+    arguments.batch = arguments.batch or {"cnn": 50, "vae": 100}[arguments.work]
+    if arguments.work == "vae" and arguments.norm not in ("normal", "weight"):
+        parser.error(f"--norm: expected normal or weight for vae, found {arguments.norm}")
     if arguments.keep_memory:
         keep_freed_memory()
-    optimizer, loss_function = {"cnn": cnn}[arguments.work](arguments)
+    optimizer, loss_function = {"cnn": cnn, "vae": vae}[arguments.work](arguments)
 
     def step():
         optimizer.zero_grad(set_to_none=True)

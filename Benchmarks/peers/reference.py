@@ -10,7 +10,7 @@ import platform
 import torch
 from torch.nn import functional as F
 
-from pytorch_peer import CNN, NORMS
+from pytorch_peer import CNN, NORMS, VAE
 
 BATCH = 4
 
@@ -63,5 +63,31 @@ def reference(norm):
     return {"norm": norm, "loss": loss.item(), "gradients": gradients}
 
 
+def vae_roles(network):
+    """The parameters in the order of the Swift side's: weight by weight, for each v, then g, then b."""
+    for name, layer in network.named_modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
+            if hasattr(layer, "parametrizations"):
+                yield f"{name}.weight.direction", "v", layer.parametrizations.weight.original1
+                yield f"{name}.weight.gain", "g", layer.parametrizations.weight.original0
+            else:
+                yield f"{name}.weight", "v", layer.weight
+            yield f"{name}.bias", "b", layer.bias
+
+
+def vae_reference(norm):
+    network = VAE(norm).double()
+    named = list(vae_roles(network))
+    assert len(named) == len(list(network.parameters()))
+    for number, (_, role, parameter) in enumerate(named):
+        fill(parameter, role, 1000 * number)
+    images = (pattern(7, BATCH, 1, 28, 28) > 0).double()
+    noise = 2 * pattern(13, BATCH, VAE.LATENTS)
+    loss = network(images, noise)
+    loss.backward()
+    gradients = {name: [p.grad.norm().item(), (p.grad * pattern(23, *p.shape)).sum().item()] for name, _, p in named}
+    return {"norm": norm, "loss": loss.item(), "gradients": gradients}
+
+
 print(json.dumps({"torch": torch.__version__, "python": platform.python_version(), "batch": BATCH,
-                  "cnn": [reference(norm) for norm in NORMS]}, indent=1))
+                  "cnn": [reference(norm) for norm in NORMS], "vae": [vae_reference(norm) for norm in ["normal", "weight"]]}, indent=1))

@@ -18,16 +18,17 @@ struct Entrant: ParsableCommand {
     /// The workloads that there are.
     enum Work: String, CaseIterable, ExpressibleByArgument {
         case cnn
+        case vae
     }
 
-    @Argument(help: "The workload: cnn.")
+    @Argument(help: "The workload: cnn or vae.")
     var work: Work
 
     @Option(help: "normal, weight, batch, mean-only-batch or weight+mean-only-batch.")
     var norm = "weight"
 
-    @Option(help: "Images in the minibatch.")
-    var batch = 50
+    @Option(help: "Images in the minibatch; without it 50 for cnn and 100 for vae.")
+    var batch: Int?
 
     @Option(help: "The layout of images in memory: contiguous or channels-last.")
     var layout = "contiguous"
@@ -50,11 +51,16 @@ struct Entrant: ParsableCommand {
         guard let layout = CNN.Layout(rawValue: layout) else {
             throw ValidationError("--layout: expected contiguous or channels-last, found '\(layout)'")
         }
+        let batch = batch ?? (work == .cnn ? 50 : 100)
+        guard work == .cnn || [.normal, .weight].contains(normalization) else {
+            throw ValidationError("--norm: expected normal or weight for \(work.rawValue), found '\(norm)'")
+        }
         guard (1...100_000).contains(batch) else { throw ValidationError("--batch: expected a number from 1 to 100000, found \(batch)") }
         if let threads { try Runtime.setThreadCount(threads) }
         let workload: any Workload =
             switch work {
             case .cnn: CNN(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
+            case .vae: VAE(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
             }
         for _ in 0..<2 { _ = try finite(workload.step()) }
         let name = "swift-weightnorm-\(layout.rawValue)\(keepMemory ? "" : "-no-keep-memory")"
