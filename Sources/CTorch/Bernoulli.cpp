@@ -1,5 +1,5 @@
 // Bernoulli draws on all cores, registered with the dispatcher as `weightnorm::bernoulli_`. libtorch draws them one after the other from its Mersenne
-// Twister (but on Intel's processors). Here the generator gives one key for the whole tensor, and each element's number is a function of the key and the
+// Twister (seen on AMD). Here the generator gives one key for the whole tensor, and each element's number is a function of the key and the
 // element's place in memory alone: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011). So the draws do not depend on the
 // number of threads.
 #include "Guard.hpp"

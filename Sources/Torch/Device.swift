@@ -90,7 +90,7 @@ public enum Runtime {
     /// From now on keeps the memory of freed tensors on the CPU for the next tensors, for the rest of the process's life.
     ///
     /// Otherwise the C library gives large blocks back to the system. A training step frees all its activations, and the next step gets them anew, page by
-    /// page, each zeroed by the system first: that costs 7 % of the time of a step of the paper's network (`Docs/performance.md`). A program that trains on
+    /// page, each zeroed by the system first: that costs 5 to 7 % of the time of a step of the paper's network (`Docs/performance.md`). A program that trains on
     /// the CPU does well to call this first.
     ///
     /// The price is memory: what tensors have needed once stays with the process, and of sizes that vary up to half as much again. That is why it is a
