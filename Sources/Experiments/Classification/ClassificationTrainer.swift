@@ -66,7 +66,7 @@ package final class ClassificationTrainer {
 
     /// Data-dependent initialization: a forward pass.
     package func initialize(_ input: Tensor) {
-        withoutGradients { _ = network(input, .initializing(random, report: initialization)) }
+        withoutGradients { _ = network(laidOut(input), .initializing(random, report: initialization)) }
     }
 
     /// One step of the optimizer on the images at the given indices, `.int64` of `[batch]` on their device, always equally many.
@@ -102,7 +102,7 @@ package final class ClassificationTrainer {
     /// The mean loss of a minibatch, which is added to the sums.
     private func loss(_ inputs: Tensor, labels: Tensor) -> Tensor {
         let (logits, loss) = withAutocast(settings.usesBfloat16 ? .bfloat16 : .float32, on: inputs.device) {
-            let logits = network(inputs, .training(random))
+            let logits = network(laidOut(inputs), .training(random))
             return (logits, logits.softmaxCrossEntropy(labels: labels))
         }
         withoutGradients {
@@ -142,11 +142,15 @@ package final class ClassificationTrainer {
             let size = set.device.isCPU ? 100 : 1000
             for start in stride(from: 0, to: set.count, by: size) {
                 let (inputs, labels) = set.batch(start..<min(start + size, set.count))
-                errors = errors + Self.errors(network(inputs, .inference), labels)
+                errors = errors + Self.errors(network(laidOut(inputs), .inference), labels)
             }
             return errors.item() / Double(set.count)
         }
     }
+
+    /// Pixel after pixel where convolutions are faster so: on the CPU by a seventh with a network of 16 and 32 maps; on GPUs in 16 bits, by what
+    /// is known of cuDNN.
+    private func laidOut(_ input: Tensor) -> Tensor { input.device.isCPU || settings.usesBfloat16 ? input.channelsLast() : input }
 
     private static func errors(_ logits: Tensor, _ labels: Tensor) -> Tensor {
         (logits.detached().indexOfMaximum(along: 1) .!= labels).sum()
