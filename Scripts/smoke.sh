@@ -157,6 +157,21 @@ check "…has the paper's rate" grep -q '"normal" : 0.0003' paper/config.json
 check "train without whitening" "$command" "${train[@]}" --no-whiten --out plain
 check "compare goes on too" "$command" "${small[@]}" --norms weight --seeds 3 --threads 1 --resume --out fifth
 
+check "train vae --help" "$command" train vae --help
+check "sample --help" "$command" sample --help
+vae=(train vae --data good --epochs 2 --batch 20 --latents 4 --threads 1)
+check "train vae" "$command" "${vae[@]}" --norm normal,weight --seeds 1,2 --importance-draws 3 --out vae
+for file in config.json metrics.jsonl summary.json report.html checkpoint.safetensors network-weight-seed2.safetensors samples-weight-seed1.png reconstructions-normal-seed2.png; do
+    check "vae/$file is there" test -s "vae/$file"
+done
+check "sample" "$command" sample vae --norm weight --seed 2 --count 7 --across 3 --out drawn.png
+check "…gives the same file again" sh -c '"$1" sample vae --norm weight --seed 2 --count 7 --across 3 --out again.png && cmp drawn.png again.png' - "$command"
+if command -v python3 >/dev/null; then
+    check "…a PNG picture of 3 × 3 images" python3 -c 'import struct, sys; b = open("drawn.png", "rb").read(); sys.exit(b[:8] != b"\x89PNG\r\n\x1a\n" or struct.unpack(">II", b[16:24]) != (50, 50))'
+fi
+check "train vae, fixed pixels, no flow" "$command" "${vae[@]}" --binarisation fixed --flow-steps 0 --images 100 --out vae2
+check "…goes on and is finished" "$command" train vae --resume --out vae2
+
 # A signal finishes the step and saves. The run is long enough for it.
 signal() { # NAME CODE
     local log=signal-$1.log status=0
@@ -185,6 +200,9 @@ cp check.log colour.log
 check "…which are 100 of 3 × 32 × 32 pixels" grep -q "100 training and 20 test images of colour, 3 × 32 × 32 pixels" colour.log
 check "analyze on colour images" "$command" analyze coloured --examples 100 --layers output
 check "sweep on colour images" "$command" sweep --data colour --batch 20 --width 0.05 --images 100 --norms weight --rates 0.01 --out coloured-sweep
+
+check "train vae on colour images: the ladder" "$command" train vae --data colour --epochs 1 --batch 10 --maps 4 --latents 2 --depth 1,1 --norm weight --out ladder
+check "sample from the ladder" "$command" sample ladder --count 4 --out ladder.png
 
 # -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
 refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
@@ -291,6 +309,20 @@ untrained "rates from nowhere" "cannot read nowhere/summary.json" --rates-from n
 untrained "rates from a comparison" "first/summary.json" --rates-from first
 untrained "rates that the sweep lacks" "expected a best learning rate of 'batch' in sweep3, found those of weight" --rates-from sweep3 --norm batch
 untrained "rates from a sweep and by hand" "expected it without --learning-rate" --rates-from sweep3 --learning-rate 0.1
+unmodelled() { # WHAT PATTERN ARGUMENTS…: of train vae
+    local what=$1 pattern=$2
+    shift 2
+    refuses "$what" "$pattern" none "${vae[@]}" "$@" --out none
+}
+unmodelled "an unknown binarisation" "binarisation: expected dynamic or fixed, found 'grey'" --binarisation grey
+unmodelled "no latents" "latents: expected a number from 1 to 10000, found 0" --latents 0
+unmodelled "fewer flow steps than none" "flow-steps: expected a number from 0 to 100, found -1" --flow-steps=-1
+unmodelled "a depth that is no number" "depth: expected numbers from 1 to 100, found 'x'" --depth 2,x
+unmodelled "a minibatch larger than the images" "at most the 200 training images, found 201" --batch 201
+refuses "going on with another number of latents" "expected the run's settings" - train vae --resume --out vae2 --latents 5
+refuses "a sample of nothing" "expected the folder of a run of weightnorm train vae" none.png sample nowhere --out none.png
+refuses "a sample of another kind of run" "expected a run of weightnorm train vae, found one of weightnorm compare" none.png sample second --out none.png
+refuses "a sample of a norm that the run lacks" "norm: expected one of the run's, weight, found 'batch'" none.png sample vae2 --norm batch --out none.png
 unresumed() { # WHAT PATTERN ARGUMENTS…: of train classification --resume, whose run stays as it is
     local what=$1 pattern=$2
     shift 2

@@ -32,5 +32,9 @@ package struct Reshape: Layer {
 
     package init(_ shape: [Int]) { self.shape = shape }
 
-    package func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.reshaped([-1] + shape) }
+    package func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        let maps = input.reshaped([-1] + shape)
+        // Pixel after pixel, as the convolutions on the CPU work fastest; they keep it.
+        return maps.device.isCPU && shape.count == 3 ? maps.channelsLast() : maps
+    }
 }

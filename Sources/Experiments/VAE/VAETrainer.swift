@@ -52,10 +52,13 @@ package final class VAETrainer {
 
     /// Pixels of `[batch, channels, rows, columns]`, bytes, as the model takes them.
     private func images(_ pixels: Tensor) -> Tensor {
-        let levels = pixels.converted(to: .float32)
+        let levels = laidOut(pixels.converted(to: .float32))
         guard settings.pixels == .dynamic else { return settings.pixels == .levels ? levels : levels * (1 / 255.0) }
         return (Tensor.uniform(levels.shape, from: random) .< levels * (1 / 255.0)).converted(to: .float32)
     }
+
+    /// Pixel after pixel on the CPU, where convolutions are faster so, and every layer keeps it.
+    private func laidOut(_ images: Tensor) -> Tensor { images.device.isCPU ? images.channelsLast() : images }
 
     /// Data-dependent initialization: a forward pass; the averages begin behind it.
     package func initialize(_ pixels: Tensor) {
@@ -121,7 +124,7 @@ package final class VAETrainer {
 
     /// Pixels as the model takes them, without drawing: levels from 0 to 255, or grey as 0 to 1.
     private func scaled(_ pixels: Tensor) -> Tensor {
-        pixels.converted(to: .float32) * (settings.pixels == .levels ? 1 : 1 / 255.0)
+        laidOut(pixels.converted(to: .float32) * (settings.pixels == .levels ? 1 : 1 / 255.0))
     }
 
     /// Draws from the model with the averaged parameters, `[count, channels, rows, columns]` in [0, 1]: the same for the same seed.
