@@ -332,6 +332,7 @@ unresumed() { # WHAT PATTERN ARGUMENTS…: of train classification --resume, who
 unresumed "going on with another norm" "expected the run's norms, weight, batch, found weight" --norm weight
 unresumed "going on with other seeds" "expected the run's seeds, 1, 2, found 1" --seeds 1
 unresumed "going on with more passes" "expected the run's own settings, found passes 4 in place of 3" --epochs 4
+unresumed "going on with other errors to tell" "expected the run's errors of --under, .0.3, 0.25, 0.2., found .0.1." --under 0.1
 unresumed "going on with another preset" "expected the run's preset, quick, found paper" --preset paper
 unresumed "going on with other images" "other: expected the run's training images, 200 images of 16 × 16 pixels .* found 200 images" --data other
 unresumed "going on with held-out images" "expected the run's held-out images, 0, found 50" --held-out 50

@@ -29,6 +29,7 @@ struct ClassificationRun {
         try require("norms", stored.norms.joined(separator: ", "), configuration.norms.joined(separator: ", "))
         try require(
             "seeds", stored.seeds.map { "\($0)" }.joined(separator: ", "), configuration.seeds.map { "\($0)" }.joined(separator: ", "))
+        try require("errors of --under", stored.thresholds, configuration.thresholds)
         try require("held-out images", stored.heldOut ?? 0, configuration.heldOut ?? 0)
         let departures = configuration.settings.departures(from: stored.settings, norms: stored.norms)
         guard configuration.settings == stored.settings else {
