@@ -112,7 +112,7 @@ for ((kill = 1; kill <= kills; kill++)); do
             kill -0 "$child" 2>/dev/null || break
             sleep 0.05
         done
-        recorded=$(grep '"step"' killed/metrics.jsonl | wc -l)
+        recorded=$(grep -c '"step"' killed/metrics.jsonl || true)
         kill -KILL "$child" 2>/dev/null || true
         wait "$child" 2>/dev/null || true
         child=""

@@ -40,6 +40,7 @@ private:
     size_t kept_bytes = 0, used_bytes = 0, most_used_bytes = 0;
 
     void *take(size_t bytes) {
+        TORCH_CHECK(bytes <= SIZE_MAX / 2, "expected at most ", SIZE_MAX / 2, " bytes of memory, found ", bytes);
         auto size = bytes + header;
         auto block = size < smallest_kept ? fresh(size) : reused(size);
         std::memcpy(block, &size, sizeof size);
@@ -53,7 +54,7 @@ private:
         auto found = kept.lower_bound(size);
         bool fits = found != kept.end() && found->first - size <= size / 8;
         if (fits) size = found->first;
-        most_used_bytes = std::max(most_used_bytes, used_bytes + size);
+        auto most = std::max(most_used_bytes, used_bytes + size);
         char *block;
         if (fits) {
             block = found->second;
@@ -61,7 +62,7 @@ private:
             kept.erase(found);
         } else {
             // Sizes that are never asked for again must not pile up.
-            while (!kept.empty() && used_bytes + size + kept_bytes > most_used_bytes + most_used_bytes / 2) drop_largest();
+            while (!kept.empty() && used_bytes + size + kept_bytes > most + most / 2) drop_largest();
             try {
                 block = fresh(size);
             } catch (const c10::Error &) {
@@ -70,6 +71,8 @@ private:
             }
         }
         used_bytes += size;
+        // Not before: a request that is refused is no need.
+        most_used_bytes = most;
         return block;
     }
 

@@ -36,14 +36,15 @@ struct ClassificationRun {
             let found = departures.isEmpty ? "others" : departures.joined(separator: ", ")
             throw ValidationError("--resume: expected the run's own settings, found \(found)")
         }
+        if let before = stored.test, let now = configuration.test, before != now {
+            throw ValidationError("\(data): expected the run's test images, \(before), found \(now)")
+        }
         guard let images = stored.training, configuration.training == images else {
             let found = configuration.training.map { "\($0)" } ?? "others"
             throw ValidationError(
                 "\(data): expected the run's training images, \(stored.training.map { "\($0)" } ?? "none"), found \(found)")
         }
-        sayWhatRoundsOtherwise([
-            ("device", stored.device, configuration.device), ("number of threads", "\(stored.threads)", "\(configuration.threads)"),
-        ])
+        try checkMachine(device: (stored.device, configuration.device), threads: (stored.threads, configuration.threads))
     }
 
     /// Trains, and writes and prints the results. After SIGINT or SIGTERM it saves and exits with 130 or 143.
@@ -70,7 +71,9 @@ struct ClassificationRun {
         display.finish()
         for problem in Set(training.graphFallbacks) { sayAside("steps were not replayed from a recording: \(problem)") }
         if !training.isFinished {
-            try endStoppedRun(after: interruption, at: training.done, of: training.total, command: configuration.command, out: out)
+            try endStoppedRun(
+                after: interruption, at: training.done, savedAt: training.savedAt, of: training.total, command: configuration.command,
+                out: out)
         }
         try report(training)
     }

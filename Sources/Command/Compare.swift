@@ -88,7 +88,7 @@ struct Compare: ParsableCommand {
         let (training, test) = try classificationImages(data, heldOut: nil)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         try comparison.check(training: training)
-        let configuration = Comparison.Configuration(data: data, training: training, comparison: comparison)
+        let configuration = Comparison.Configuration(data: data, training: training, test: test, comparison: comparison)
         if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }
         try ClassificationRun(
             configuration: configuration, comparison: comparison, training: training, test: test, out: out, resumes: stored != nil,

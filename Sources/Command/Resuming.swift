@@ -5,9 +5,15 @@ import Training
 
 // What runs that can be gone on with have in common.
 
-/// The configuration of the run in a folder; nil if there is none to go on with. Throws if it is one of another command.
+/// The configuration of the run in a folder; nil if there is none to go on with. Throws if it is one of another command, or lost.
 func storedConfiguration<Configuration: Decodable>(in out: String, command: String) throws -> Configuration? {
-    guard FileManager.default.fileExists(atPath: "\(out)/config.json") else { return nil }
+    guard FileManager.default.fileExists(atPath: "\(out)/config.json") else {
+        // Beginning anew would remove it.
+        guard !FileManager.default.fileExists(atPath: "\(out)/\(ComparisonTraining.checkpointName)") else {
+            throw ValidationError("--resume: expected config.json beside the checkpoint in \(out), found none")
+        }
+        return nil
+    }
     let found = try Comparison.Configuration.command(at: out)
     guard found == command else {
         throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(found)")
@@ -15,17 +21,26 @@ func storedConfiguration<Configuration: Decodable>(in out: String, command: Stri
     return try RunFolder.read(named: "config.json", at: out)
 }
 
-/// Says what has changed on which roundings depend.
-func sayWhatRoundsOtherwise(_ changes: [(what: String, before: String, now: String)]) {
+/// Throws if a run would go on with other random numbers; says what has changed on which roundings depend.
+func checkMachine(device: (before: String, now: String), threads: (before: Int, now: Int)) throws {
+    guard (device.before == "cpu") == (device.now == "cpu") else {
+        throw ValidationError(
+            "--device: expected the run's kind, \(device.before), whose random numbers others do not have, found \(device.now)")
+    }
+    let changes = [("device", device.before, device.now), ("number of threads", "\(threads.before)", "\(threads.now)")]
     for (what, before, now) in changes where before != now {
         sayAside("the \(what) was \(before) and is \(now): the numbers will differ in rounding from those of an undisturbed run")
     }
 }
 
 /// Ends a run that a signal stopped, with 130 after SIGINT and 143 after SIGTERM, and says how to go on.
-func endStoppedRun(after interruption: Interruption, at done: Int, of total: Int, command: String, out: String) throws {
+func endStoppedRun(
+    after interruption: Interruption, at done: Int, savedAt saved: Int?, of total: Int, command: String, out: String
+) throws {
     guard let code = interruption.exitCode else { return }
     let name = code == 130 ? "SIGINT" : "SIGTERM"
-    sayAside("\(name): stopped and saved at step \(done) of \(total); go on with: weightnorm \(command) --resume --out \(out)")
+    let state = saved == done ? "stopped and saved" : "stopped, not saved because a number is not finite,"
+    let way = command == "compare" ? "the same command and --resume" : "weightnorm \(command) --resume --out \(out)"
+    sayAside("\(name): \(state) at step \(done) of \(total); go on with: \(way)")
     throw ExitCode(code)
 }

@@ -96,7 +96,7 @@ struct TrainClassification: ParsableCommand {
     @Flag(
         help: """
             Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --data \
-            for the same images elsewhere, --device and --threads. Begins the run if there is none yet.
+            for the same images elsewhere, --device of the same kind, and --threads. Begins the run if there is none yet.
             """)
     var resume = false
 
@@ -124,6 +124,13 @@ struct TrainClassification: ParsableCommand {
         try SettingsOptions(
             epochs: epochs, batch: batch, width: width, dropout: dropout, learningRate: learningRate, whitens: whiten
         ).apply(to: &settings)
+        // Of a stored configuration, too, which anyone can edit.
+        try SettingsOptions(epochs: settings.epochs, batch: settings.batch, dropout: settings.dropout).apply(to: &settings)
+        guard settings.firstMaps > 0, settings.secondMaps > 0, settings.initializationImages > 0, !normalizations.isEmpty, !seeds.isEmpty
+        else {
+            throw ValidationError(
+                "\(out)/config.json: expected maps, images of the initialization, norms and seeds, found none of one of them")
+        }
         if tf32 { settings.usesTF32 = true }
         if bfloat16 { settings.usesBfloat16 = true }
         if let ratesFrom { try takeRates(from: ratesFrom, for: normalizations, into: &settings) }
@@ -140,7 +147,7 @@ struct TrainClassification: ParsableCommand {
         comparison.pace = .everyPass
         try comparison.check(training: training)
         let configuration = Comparison.Configuration(
-            command: command, data: data, training: training, heldOut: heldOut, preset: name, comparison: comparison)
+            command: command, data: data, training: training, test: test, heldOut: heldOut, preset: name, comparison: comparison)
         if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }
         try ClassificationRun(
             configuration: configuration, comparison: comparison, training: training, test: test, out: out, resumes: stored != nil,

@@ -79,7 +79,7 @@ struct TrainVAE: ParsableCommand {
     @Flag(
         help: """
             Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --data \
-            for the same images elsewhere, --device and --threads. Begins the run if there is none yet.
+            for the same images elsewhere, --device of the same kind, and --threads. Begins the run if there is none yet.
             """)
     var resume = false
 
@@ -101,6 +101,11 @@ struct TrainVAE: ParsableCommand {
         let all = try DataFolder.images(data, .training)
         var settings = stored?.settings ?? VAESettings.preset(preset, isPhotograph: all.channels == 3)
         try apply(to: &settings)
+        try require(settings.epochs, in: 1...100_000, option: "epochs")
+        try require(settings.batch, in: 1...10_000, option: "batch")
+        guard !normalizations.isEmpty, !seeds.isEmpty else {
+            throw ValidationError("\(out)/config.json: expected norms and seeds, found none")
+        }
         if let importanceDraws { try require(importanceDraws, in: 1...100_000, option: "importance-draws") }
         try prepareProcessor(threads: threads ?? stored?.threads)
         let device = try Device(named: device ?? stored?.device ?? "cpu")
@@ -112,7 +117,7 @@ struct TrainVAE: ParsableCommand {
         try experiment.check(training: training)
         let test = try DataFolder.images(data, .test)
         try requireEqualSizes(training, test, of: data)
-        let configuration = VAEExperiment.Configuration(data: data, training: training, preset: name, experiment: experiment)
+        let configuration = VAEExperiment.Configuration(data: data, training: training, test: test, preset: name, experiment: experiment)
         if let stored { try check(configuration, continues: stored) }
         try run(configuration, experiment, training, test, resumes: stored != nil)
     }
@@ -159,9 +164,9 @@ struct TrainVAE: ParsableCommand {
             ("seeds", stored.seeds.map { "\($0)" }.joined(separator: ", "), found.seeds.map { "\($0)" }.joined(separator: ", ")),
             ("preset", stored.preset, found.preset), ("settings", "\(stored.settings)", "\(found.settings)"),
             ("draws", "\(stored.importanceDraws ?? 0)", "\(found.importanceDraws ?? 0)"),
-            ("training images", "\(stored.training)", "\(found.training)"),
+            ("training images", "\(stored.training)", "\(found.training)"), ("test images", "\(stored.test)", "\(found.test)"),
         ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
-        sayWhatRoundsOtherwise([("device", stored.device, found.device), ("number of threads", "\(stored.threads)", "\(found.threads)")])
+        try checkMachine(device: (stored.device, found.device), threads: (stored.threads, found.threads))
     }
 
     private func run(
@@ -182,7 +187,10 @@ struct TrainVAE: ParsableCommand {
             display.update(done: done, note: note)
         }
         display.finish()
-        if !run.isFinished { try endStoppedRun(after: interruption, at: run.done, of: run.total, command: configuration.command, out: out) }
+        if !run.isFinished {
+            try endStoppedRun(
+                after: interruption, at: run.done, savedAt: run.savedAt, of: run.total, command: configuration.command, out: out)
+        }
         let summary = VAEExperiment.Summary(
             data: configuration.data, dimensions: training.features, experiment: experiment, runs: run.runs, seconds: run.seconds)
         let seed = configuration.seeds[0]

@@ -96,30 +96,47 @@ public final class RunFolder {
         let marker = try claim(path, O_RDWR | O_APPEND, operation: task)
         let names = try namesListed(in: marker, at: path)
         let metrics = try openMetrics(path)
-        try cut(metrics, to: count, named: metricsName, in: path, operation: task)
+        // All is counted before anything is cut: a folder that does not fit stays as it is.
+        let others = others.filter { $0.value > 0 || access(AtomicFile.join(path, $0.key), F_OK) == 0 }
+        let end = try self.end(of: metrics.contents(reportedAs: AtomicFile.join(path, metricsName)), count, metricsName, path, task)
+        var ends: [(file: String, end: Int)] = []
         for (name, count) in others.sorted(by: { $0.key < $1.key }) {
             let file = AtomicFile.join(path, name)
-            guard count > 0 || access(file, F_OK) == 0 else { continue }
-            let lines = try Descriptor(opening: file, O_RDWR | O_APPEND, reportedAs: file, operation: "write")
-            try cut(lines, to: count, named: name, in: path, operation: task)
+            ends.append((file, try self.end(of: AtomicFile.contents(of: file), count, name, path, task)))
+        }
+        try cut(metrics, to: end, reportedAs: AtomicFile.join(path, metricsName))
+        for (file, end) in ends {
+            try cut(Descriptor(opening: file, O_RDWR | O_APPEND, reportedAs: file, operation: "write"), to: end, reportedAs: file)
         }
         for name in try list(path, operation: task) where AtomicFile.isTemporary(name) { try remove(name, in: path) }
         return RunFolder(path: path, marker: marker, metrics: metrics, names: names)
     }
 
-    /// Cuts a file of lines behind the given number of whole ones, or behind the last whole one.
-    private static func cut(
-        _ lines: borrowing Descriptor, to count: Int?, named name: String, in path: String, operation: String
-    ) throws {
-        let file = AtomicFile.join(path, name)
-        let bytes = try lines.contents(reportedAs: file)
+    /// Where in a file's bytes the given number of whole lines ends, or the last whole one.
+    private static func end(of bytes: [UInt8], _ count: Int?, _ name: String, _ path: String, _ operation: String) throws -> Int {
         let ends = bytes.indices.filter { bytes[$0] == newline }.map { $0 + 1 }
         let kept = count ?? ends.count
         guard kept >= 0, kept <= ends.count else {
             throw FileError(path: path, operation: operation, reason: "expected \(kept) records in \(name), found \(ends.count)")
         }
-        let code = lines.truncate(to: kept == 0 ? 0 : ends[kept - 1])
+        return kept == 0 ? 0 : ends[kept - 1]
+    }
+
+    private static func cut(_ lines: borrowing Descriptor, to end: Int, reportedAs file: String) throws {
+        let code = lines.truncate(to: end)
         guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
+    }
+
+    /// Makes the records last through a power cut, those in `metrics.jsonl` and in other files of lines: to be called before a checkpoint that counts them is written.
+    public func synchronizeRecords(inOthers others: [String] = []) throws {
+        var code = metrics.synchronize()
+        guard code == 0 else { throw FileError(path: AtomicFile.join(path, Self.metricsName), operation: "write", code: code) }
+        for name in others {
+            let file = AtomicFile.join(path, name)
+            guard access(file, F_OK) == 0 else { continue }
+            code = try Descriptor(opening: file, O_RDWR, reportedAs: file, operation: "write").synchronize()
+            guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
+        }
     }
 
     /// Appends one record to `metrics.jsonl`: a value that encodes as a JSON object, such as a struct or a `[String: Double]`.

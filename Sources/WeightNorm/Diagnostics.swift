@@ -47,6 +47,16 @@ public final class WeightObserver {
         entries.compactMap { entry in entry.previous.map { (entry.path, $0) } }
     }
 
+    /// Whether directions are of this module's weights.
+    package func takes(_ directions: [(path: String, directions: Directions)]) -> Bool {
+        let found = Dictionary(directions.map { ($0.path, $0.directions) }, uniquingKeysWith: { first, _ in first })
+        return entries.allSatisfy { entry in
+            guard let own = found[entry.path] else { return true }
+            let rows = entry.units.rows(of: entry.weight.direction.value.detached()).shape
+            return own.vectors.shape == rows && own.exist.shape == [rows[0]]
+        }
+    }
+
     /// Goes on after a reading of an observer of the same module.
     package func restore(_ directions: [(path: String, directions: Directions)]) {
         let found = Dictionary(directions.map { ($0.path, $0.directions) }, uniquingKeysWith: { first, _ in first })

@@ -129,6 +129,12 @@ package final class ClassificationTrainer {
         return sum / Double(batchCount)
     }
 
+    /// Finds out whether every parameter is finite: a finite loss can have a gradient that is not. If one is not, the last step is where the run diverged.
+    package func checkParameters() {
+        guard divergedAt == nil, !withoutGradients({ optimizer.parameters.allSatisfy { $0.value.isFinite().allTrue() } }) else { return }
+        divergedAt = stepCount
+    }
+
     /// What the weights look like now; the effective step is that of the last step's learning rate, before the first step the first's.
     package func readWeights() -> [WeightReading] {
         observer.read(rate: rate(Double(max(0, stepCount - 1)) / Double(stepsPerEpoch)))
@@ -213,8 +219,15 @@ extension ClassificationTrainer {
                         exist: try checkpoint.tensor("\(name)/directions/\(path)/exist").moved(to: device))
                 ))
         }
+        guard observer.takes(directions) else {
+            throw CheckpointError(path: name, problem: "'directions': expected tensors of the weights' shapes, found others")
+        }
         observer.restore(directions)
         let counts: Counts = try checkpoint.value("\(name)/counts")
+        guard counts.steps >= 0, (0...counts.steps).contains(counts.batches), counts.images >= 0 else {
+            throw CheckpointError(
+                path: name, problem: "'counts': expected steps and minibatches from 0 up, found \(counts.steps) and \(counts.batches)")
+        }
         (stepCount, imageCount, batchCount) = (counts.steps, counts.images, counts.batches)
         initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)
     }

@@ -44,6 +44,8 @@ extension Comparison {
         package var data: String
         /// The images that are trained on.
         package var training: ImageSummary?
+        /// The images on which the error is measured.
+        package var test: ImageSummary?
         /// Training images that are held out for the error, in place of the test images.
         package var heldOut: Int?
         package var norms: [String]
@@ -67,12 +69,14 @@ extension Comparison {
         package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
 
         package init(
-            command: String = "compare", data: String, training: ImageSet, heldOut: Int? = nil, preset: String? = nil,
+            command: String = "compare", data: String, training: ImageSet, test: ImageSet? = nil, heldOut: Int? = nil,
+            preset: String? = nil,
             comparison: Comparison
         ) {
             self.command = command
             self.data = data
             self.training = ImageSummary(training)
+            self.test = test.map { ImageSummary($0) }
             self.heldOut = heldOut
             norms = comparison.normalizations.map(\.rawValue)
             seeds = comparison.seeds
@@ -93,7 +97,7 @@ extension Comparison {
         package var steps: Int
         package var parameters: Int
         package var learningRate: Double
-        /// The share of wrong answers on the training minibatches of the last twentieth of a pass, under noise and dropout.
+        /// The share of wrong answers on the training minibatches of the last part of a pass that was averaged over, under noise and dropout.
         package var trainError: Double
         package var trainLoss: Double
         package var testError: Double

@@ -43,6 +43,7 @@ extension ComparisonTraining {
             checkpoint.add(Tensor(contestant.times, shape: [contestant.times.count]), as: "\(index)/times")
         }
         do {
+            try folder.synchronizeRecords(inOthers: [Self.layersName])
             try checkpoint.write(to: folder.path(for: Self.checkpointName))
         } catch let error as FileError {
             throw Comparison.Failure(description: "\(error); \(lastGoodCheckpoint)")
@@ -66,7 +67,12 @@ extension ComparisonTraining {
         }
         let place: Place = try checkpoint.value("place")
         let norms = comparison.normalizations.map(\.rawValue)
-        guard place.norms == norms, place.seeds == comparison.seeds, (0...place.seeds.count).contains(place.round), place.step >= 0 else {
+        let steps = images.training.count / comparison.settings.batch * comparison.settings.epochs
+        let isPlace =
+            place.hasNetworks
+            ? place.seeds.indices.contains(place.round) && (0...steps).contains(place.step)
+            : (0...place.seeds.count).contains(place.round) && place.step == 0
+        guard place.norms == norms, place.seeds == comparison.seeds, isPlace else {
             throw CheckpointError(path: file, problem: "expected the norms and seeds of config.json beside it, found others")
         }
         // Before the folder is touched: a checkpoint that does not fit must not cost a record.

@@ -69,6 +69,7 @@ package final class ComparisonTraining {
             if contestants.isEmpty { try begin() }
             try runRound(checkpoints, shouldStop, progress)
             if step < stepsPerRound, contestants.contains(where: { $0.divergedAt == nil }) { break }
+            if !isFinite() { try record(reads: false, evaluates: false) }
             try finishRound()
         }
         if checkpoints != nil, isFinite() { try save() }
@@ -163,13 +164,13 @@ package final class ComparisonTraining {
         return "loss " + losses.map { $0 < 1000 ? NumberText.fixed($0, decimals: 2) : NumberText.general($0) }.joined(separator: " ")
     }
 
-    /// Whether all losses so far are finite, as a checkpoint must have it; waits for the device.
+    /// Whether all losses so far and the parameters are finite, as a checkpoint must have it; waits for the device.
     private func isFinite() -> Bool {
         for contestant in contestants where contestant.divergedAt == nil {
             _ = contestant.trainer.currentLoss
-            if contestant.trainer.divergedAt != nil { return false }
+            contestant.trainer.checkParameters()
         }
-        return true
+        return !contestants.contains { $0.divergedAt == nil && $0.trainer.divergedAt != nil }
     }
 
     private func record(reads: Bool, evaluates: Bool) throws {

@@ -21,12 +21,15 @@ package struct VAESampler {
             throw VAEExperiment.Failure(description: "\(path): expected a run of weightnorm train vae, found one of weightnorm \(command)")
         }
         let configuration = try RunFolder.read(VAEExperiment.Configuration.self, named: "config.json", at: path)
-        let name = norm?.rawValue ?? configuration.norms[0]
+        guard let firstNorm = configuration.norms.first, let firstSeed = configuration.seeds.first else {
+            throw VAEExperiment.Failure(description: "\(path)/config.json: expected norms and seeds, found none")
+        }
+        let name = norm?.rawValue ?? firstNorm
         guard let normalization = Normalization(rawValue: name), configuration.norms.contains(name) else {
             throw VAEExperiment.Failure(
                 description: "norm: expected one of the run's, \(configuration.norms.joined(separator: ", ")), found '\(name)'")
         }
-        let number = seed ?? configuration.seeds[0]
+        let number = seed ?? firstSeed
         guard configuration.seeds.contains(number) else {
             let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
             throw VAEExperiment.Failure(description: "seed: expected one of the run's, \(seeds), found \(number)")

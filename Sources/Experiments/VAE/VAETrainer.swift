@@ -100,6 +100,12 @@ package final class VAETrainer {
         return loss
     }
 
+    /// Finds out whether every parameter is finite; see ``ClassificationTrainer/checkParameters()``.
+    package func checkParameters() {
+        guard divergedAt == nil, !withoutGradients({ optimizer.parameters.allSatisfy { $0.value.isFinite().allTrue() } }) else { return }
+        divergedAt = stepCount
+    }
+
     /// The mean bound in nats over test images, which must be binary already where the model's are, with the averaged parameters.
     ///
     /// The draws of z depend on the seed alone. With several draws it is the importance-weighted estimate of log p(x).
@@ -172,10 +178,21 @@ extension VAETrainer {
         try checkpoint.restore(model, from: "\(name)/network")
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")
         try checkpoint.restore(random, from: "\(name)/random")
-        average.restore(try average.values.indices.map { try checkpoint.tensor("\(name)/average/\($0)").moved(to: device) })
-        lossSum = try checkpoint.tensor("\(name)/loss").moved(to: device)
-        finiteSteps = try checkpoint.tensor("\(name)/finite").moved(to: device)
+        func tensor(_ part: String, like own: Tensor) throws -> Tensor {
+            let found = try checkpoint.tensor("\(name)/\(part)")
+            guard found.shape == own.shape, found.type == own.type else {
+                throw CheckpointError(path: name, problem: "'\(part)': expected \(own.type)\(own.shape), found \(found.type)\(found.shape)")
+            }
+            return found.moved(to: device)
+        }
+        average.restore(try average.values.enumerated().map { try tensor("average/\($0)", like: $1) })
+        lossSum = try tensor("loss", like: lossSum)
+        finiteSteps = try tensor("finite", like: finiteSteps)
         let counts: Counts = try checkpoint.value("\(name)/counts")
+        guard counts.steps >= 0, (0...counts.steps).contains(counts.batches) else {
+            throw CheckpointError(
+                path: name, problem: "'counts': expected steps and minibatches from 0 up, found \(counts.steps) and \(counts.batches)")
+        }
         (stepCount, batchCount) = (counts.steps, counts.batches)
         initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)
     }

@@ -31,6 +31,7 @@ extension VAETraining {
             checkpoint.add(Tensor(contestant.times, shape: [contestant.times.count]), as: "\(index)/times")
         }
         do {
+            try folder.synchronizeRecords()
             try checkpoint.write(to: folder.path(for: ComparisonTraining.checkpointName))
         } catch let error as FileError {
             throw VAEExperiment.Failure(description: "\(error); \(lastGoodCheckpoint)")
@@ -52,9 +53,14 @@ extension VAETraining {
             throw CheckpointError(path: file, problem: "expected the settings of config.json beside it, found others")
         }
         let place: Place = try checkpoint.value("place")
-        guard place.norms == experiment.normalizations.map(\.rawValue), place.seeds == experiment.seeds,
-            (0...place.seeds.count).contains(place.round), place.step >= 0
-        else { throw CheckpointError(path: file, problem: "expected the norms and seeds of config.json beside it, found others") }
+        let steps = images.training.count / experiment.settings.batch * experiment.settings.epochs
+        let isPlace =
+            place.hasNetworks
+            ? place.seeds.indices.contains(place.round) && (0...steps).contains(place.step)
+            : (0...place.seeds.count).contains(place.round) && place.step == 0
+        guard place.norms == experiment.normalizations.map(\.rawValue), place.seeds == experiment.seeds, isPlace else {
+            throw CheckpointError(path: file, problem: "expected the norms and seeds of config.json beside it, found others")
+        }
         // Before the folder is touched: a checkpoint that does not fit must not cost a record.
         let contestants = place.hasNetworks ? contestants(of: experiment, round: place.round, images) : []
         for (index, contestant) in contestants.enumerated() {

@@ -90,6 +90,7 @@ package struct VAEExperiment {
         package var command = "train vae"
         package var data: String
         package var training: ImageSummary
+        package var test: ImageSummary
         package var norms: [String]
         package var seeds: [UInt64]
         package var importanceDraws: Int?
@@ -100,9 +101,10 @@ package struct VAEExperiment {
         package var columns: Int
         package var settings: VAESettings
 
-        package init(data: String, training: ImageSet, preset: String, experiment: VAEExperiment) {
+        package init(data: String, training: ImageSet, test: ImageSet, preset: String, experiment: VAEExperiment) {
             self.data = data
             self.training = ImageSummary(training)
+            self.test = ImageSummary(test)
             norms = experiment.normalizations.map(\.rawValue)
             seeds = experiment.seeds
             importanceDraws = experiment.importanceDraws
@@ -189,6 +191,7 @@ package final class VAETraining {
             if contestants.isEmpty { begin() }
             try runRound(checkpoints, shouldStop, progress)
             if step < stepsPerRound { break }
+            if !isFinite(), let lost = contestants.first(where: { $0.trainer.divergedAt != nil }) { throw divergence(lost) }
             try finishRound()
         }
         if checkpoints != nil, isFinite() { try save() }
@@ -252,6 +255,7 @@ package final class VAETraining {
     private func isFinite() -> Bool {
         for contestant in contestants {
             _ = contestant.trainer.currentLoss
+            contestant.trainer.checkParameters()
             if contestant.trainer.divergedAt != nil { return false }
         }
         return true
@@ -263,6 +267,7 @@ package final class VAETraining {
             let record = VAEExperiment.Record(
                 norm: trainer.normalization.rawValue, seed: trainer.seed, step: step, epoch: Double(step) / Double(stepsPerEpoch),
                 trainBound: -trainer.readLoss(), testBound: trainer.bound(on: images.test))
+            guard record.testBound.isFinite, record.trainBound.isFinite else { throw divergence(contestant) }
             try folder.record(record)
             records.append(record)
             try VAEPictures.write(trainer, images, into: folder)
@@ -275,7 +280,7 @@ package final class VAETraining {
             .map { "\($0.path) \(NumberText.general($0.gain.mean))" }.joined(separator: ", ")
         return VAEExperiment.Failure(
             description:
-                "norm \(trainer.normalization.rawValue), seed \(trainer.seed): the loss is not finite at step \(trainer.divergedAt ?? step); "
+                "norm \(trainer.normalization.rawValue), seed \(trainer.seed): the loss or the bound is not finite at step \(trainer.divergedAt ?? step); "
                 + "mean ‖w‖ of a unit by layer: \(norms); \(lastGoodCheckpoint); try a smaller --learning-rate")
     }
 
@@ -290,10 +295,12 @@ package final class VAETraining {
             let (norm, seed) = (trainer.normalization.rawValue, trainer.seed)
             let last = records.last { $0.norm == norm && $0.seed == seed }
             let draws = experiment.importanceDraws
+            let estimate = draws.map { trainer.bound(on: images.test, draws: $0) }
+            if let estimate, !estimate.isFinite { throw divergence(contestant) }
             runs.append(
                 VAEExperiment.Run(
                     norm: norm, seed: seed, steps: stepsPerRound, parameters: trainer.parameterCount, trainBound: last?.trainBound ?? .nan,
-                    testBound: last?.testBound ?? .nan, logLikelihood: draws.map { trainer.bound(on: images.test, draws: $0) },
+                    testBound: last?.testBound ?? .nan, logLikelihood: estimate,
                     importanceDraws: draws,
                     millisecondsPerStep: Comparison.median(Array(contestant.times.dropFirst(min(10, max(0, contestant.times.count - 1))))),
                     constantUnits: trainer.initialization.constantUnitCount))
