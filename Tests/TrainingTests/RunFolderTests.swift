@@ -170,6 +170,10 @@ private struct Config: Codable, Equatable {
                     == "cannot go on with the run in \(folder): expected 2 records in layers.jsonl, found 1")
             #expect(
                 problem { try RunFolder.reopen(at: folder, inOthers: ["other.jsonl": 1]) }?.contains("other.jsonl: No such file") == true)
+            // What does not fit is found before anything is cut.
+            try write(Array("{\"step\":1}\n".utf8), "\(folder)/metrics.jsonl")
+            #expect(problem { try RunFolder.reopen(at: folder, keepingRecords: 0, inOthers: ["layers.jsonl": 2]) } != nil)
+            #expect(try text("\(folder)/metrics.jsonl") == "{\"step\":1}\n")
         }
     }
 

@@ -165,6 +165,19 @@ struct ResumeTests {
         }
     }
 
+    @Test("parameters that are not finite are no good checkpoint, though every loss so far was finite, and end the run as a loss would")
+    func notFiniteParameters() throws {
+        let trainer = ClassificationTrainer(
+            comparison().settings, normalization: .weight, seed: 1, channels: 1, stepsPerEpoch: 5, device: .cpu)
+        trainer.initialize(images.training.batch(0..<60).inputs)
+        trainer.step(.range(0..<20), of: images.training)
+        trainer.checkParameters()
+        #expect(trainer.divergedAt == nil)
+        trainer.network.output.bias?.assign(Tensor([Float](repeating: .nan, count: 10)))
+        trainer.checkParameters()
+        #expect(trainer.divergedAt == 1)
+    }
+
     @Test("checkpoints of another run, of another kind and damaged ones are refused, and the records stay")
     func refused() throws {
         try withFolder { path in
