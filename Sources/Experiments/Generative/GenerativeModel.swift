@@ -1,3 +1,4 @@
+import Foundation
 package import Torch
 package import WeightNorm
 
@@ -48,9 +49,3 @@ extension GenerativeModel {
         return Tensor.stacked(weights, along: 0).logSumExp(over: [0]) - log(Double(draws))
     }
 }
-
-#if canImport(Darwin)
-    import Darwin
-#else
-    import Glibc
-#endif
