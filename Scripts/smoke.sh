@@ -201,6 +201,18 @@ check "…which are 100 of 3 × 32 × 32 pixels" grep -q "100 training and 20 te
 check "analyze on colour images" "$command" analyze coloured --examples 100 --layers output
 check "sweep on colour images" "$command" sweep --data colour --batch 20 --width 0.05 --images 100 --norms weight --rates 0.01 --out coloured-sweep
 
+check "train draw --help" "$command" train draw --help
+draw=(train draw --data good --epochs 2 --batch 20 --hidden 12 --latents 4 --glimpses 3 --threads 1)
+check "train draw" "$command" "${draw[@]}" --norm normal,weight --importance-draws 3 --out draw
+for file in config.json metrics.jsonl summary.json report.html checkpoint.safetensors network-normal-seed0.safetensors samples-weight-seed0.png drawn-samples-normal-seed0.png drawn-reconstructions-weight-seed0.png; do
+    check "…leaves $file" test -s "draw/$file"
+done
+check "…goes on and is finished" "$command" train draw --resume --out draw
+check "an animation" "$command" sample draw --norm weight --count 4 --across 2 --out animation.png
+check "…has a frame for every glimpse, one before and one behind" sh -c 'test "$(grep -a -o fcTL animation.png | wc -l)" = 5'
+check "…or a still picture" "$command" sample draw --still --count 4 --out still.png
+check "…without frames" sh -c '! grep -a -q fcTL still.png'
+check "train draw, whole images" "$command" "${draw[@]}" --attention none --binarisation fixed --images 100 --out draw2
 check "train vae on colour images: the ladder" "$command" train vae --data colour --epochs 1 --batch 10 --maps 4 --latents 2 --depth 1,1 --norm weight --out ladder
 check "sample from the ladder" "$command" sample ladder --count 4 --out ladder.png
 
@@ -319,9 +331,21 @@ unmodelled "no latents" "latents: expected a number from 1 to 10000, found 0" --
 unmodelled "fewer flow steps than none" "flow-steps: expected a number from 0 to 100, found -1" --flow-steps=-1
 unmodelled "a depth that is no number" "depth: expected numbers from 1 to 100, found 'x'" --depth 2,x
 unmodelled "a minibatch larger than the images" "at most the 200 training images, found 201" --batch 201
+undrawn() { # WHAT PATTERN ARGUMENTS…: of train draw
+    local what=$1 pattern=$2
+    shift 2
+    refuses "$what" "$pattern" none "${draw[@]}" "$@" --out none
+}
+undrawn "a norm with batch statistics" "norm: expected norms out of normal, fixed-gain, weight, log-weight, found 'batch'" --norm batch
+undrawn "attention of one side" "attention: expected two sides from 1 to 100, as 2,5, or none, found '2'" --attention 2
+undrawn "no glimpses" "glimpses: expected a number from 1 to 10000, found 0" --glimpses 0
+undrawn "an unknown preset of DRAW" "preset: expected quick, paper or paper-full-image, found 'fast'" --preset fast
+undrawn "colour images" "images: expected grey ones, found colour ones" --data colour
+refuses "going on with another number of glimpses" "expected the run's settings" - train draw --resume --out draw2 --glimpses 4
+refuses "going on with a model of another kind" "expected a run of weightnorm train draw in vae2, found one of weightnorm train vae" - train draw --resume --out vae2
 refuses "going on with another number of latents" "expected the run's settings" - train vae --resume --out vae2 --latents 5
 refuses "a sample of nothing" "expected the folder of a run of weightnorm train vae" none.png sample nowhere --out none.png
-refuses "a sample of another kind of run" "expected a run of weightnorm train vae, found one of weightnorm compare" none.png sample second --out none.png
+refuses "a sample of another kind of run" "expected a run of weightnorm train vae or train draw, found one of weightnorm compare" none.png sample second --out none.png
 refuses "a sample of a norm that the run lacks" "norm: expected one of the run's, weight, found 'batch'" none.png sample vae2 --norm batch --out none.png
 unresumed() { # WHAT PATTERN ARGUMENTS…: of train classification --resume, whose run stays as it is
     local what=$1 pattern=$2

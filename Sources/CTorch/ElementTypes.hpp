@@ -22,4 +22,12 @@ void with_type(at::ScalarType type, Body &&body) {
     }
 }
 
+/// The same for the types in which numbers are computed without conversion.
+template <typename Body>
+void with_floating(at::ScalarType type, Body &&body) {
+    if (type == at::kDouble) return body(double());
+    TORCH_CHECK(type == at::kFloat, "expected float or double, found ", type);
+    body(float());
+}
+
 }  // namespace ctorch

@@ -44,6 +44,12 @@ func norms(_ text: String, option: String = "norms") throws -> [Normalization] {
     try list(text, option: option, expected: "norms out of \(allNorms)") { Normalization(rawValue: $0) }
 }
 
+/// Words as "a", "a or b", "a, b or c".
+func alternatives(_ words: [String]) -> String {
+    guard let last = words.last, words.count > 1 else { return words.first ?? "" }
+    return words.dropLast().joined(separator: ", ") + " or " + last
+}
+
 /// All norms, for messages and help.
 let allNorms = Normalization.allCases.map(\.rawValue).joined(separator: ", ")
 

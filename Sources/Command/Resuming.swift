@@ -9,7 +9,7 @@ import Training
 func storedConfiguration<Configuration: Decodable>(in out: String, command: String) throws -> Configuration? {
     guard FileManager.default.fileExists(atPath: "\(out)/config.json") else {
         // Beginning anew would remove it.
-        guard !FileManager.default.fileExists(atPath: "\(out)/\(ComparisonTraining.checkpointName)") else {
+        guard !FileManager.default.fileExists(atPath: "\(out)/\(RunCheckpoint.name)") else {
             throw ValidationError("--resume: expected config.json beside the checkpoint in \(out), found none")
         }
         return nil

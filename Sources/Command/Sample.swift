@@ -7,10 +7,13 @@ import WeightNorm
 /// `weightnorm sample`: pictures from a finished generative model.
 struct Sample: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Draw images from a finished run of weightnorm train vae.",
-        discussion: "Writes one PNG file with what the model expects for draws of z from the prior. The same seed gives the same file.")
+        abstract: "Draw images from a finished run of weightnorm train vae or train draw.",
+        discussion: """
+            Writes one PNG file with what the model expects for draws of z from the prior; from a run of train draw an animation of how it draws them, which \
+            browsers play. The same seed gives the same file.
+            """)
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm train vae.", valueName: "run"))
+    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm train vae or train draw.", valueName: "run"))
     var source = "runs/vae"
 
     @Option(help: ArgumentHelp("Norm of the run to draw from; without it the first.", valueName: "name"))
@@ -28,6 +31,9 @@ struct Sample: ParsableCommand {
     @Option(help: ArgumentHelp("Seed of the draws.", valueName: "number"))
     var draws: UInt64 = 0
 
+    @Flag(help: "Write what is drawn at the end alone, no animation.")
+    var still = false
+
     @Option(help: ArgumentHelp("The PNG file.", valueName: "file"))
     var out = "samples.png"
 
@@ -40,8 +46,9 @@ struct Sample: ParsableCommand {
             }
             return norm
         }
-        let sampler = try VAESampler(at: source, norm: norm, seed: seed)
-        try AtomicFile.write(sampler.picture(count: count, across: across, seed: draws), to: out)
-        print("\(count) images are in \(out)")
+        let sampler = try GenerativeSampler(at: source, norm: norm, seed: seed)
+        let animation = still ? nil : sampler.animation(count: count, across: across, seed: draws)
+        try AtomicFile.write(animation ?? sampler.picture(count: count, across: across, seed: draws), to: out)
+        print("\(count) images are in \(out)\(animation == nil ? "" : ", an animation")")
     }
 }

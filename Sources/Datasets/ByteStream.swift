@@ -37,7 +37,7 @@ package final class ByteStream {
             (length, input, gzip) = (Int(status.st_size), file, nil)
             return
         }
-        guard let program = Self.findGzip() else {
+        guard let program = Gzip.program else {
             throw failure("expected the program gzip to unpack it, found none in PATH: install gzip or unpack the file")
         }
         let process = Process()
@@ -95,10 +95,5 @@ package final class ByteStream {
         let lines = String(decoding: said, as: UTF8.self).split(whereSeparator: \.isNewline).filter { !$0.allSatisfy(\.isWhitespace) }
         let reason = lines.joined(separator: "; ").replacingOccurrences(of: "gzip: stdin: ", with: "")
         throw DatasetError(path: path, problem: "gzip cannot unpack it: \(reason.isEmpty ? "status \(gzip.terminationStatus)" : reason)")
-    }
-
-    private static func findGzip() -> String? {
-        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init) + ["/usr/bin", "/bin"]
-        return folders.map { "\($0)/gzip" }.first { access($0, X_OK) == 0 }
     }
 }

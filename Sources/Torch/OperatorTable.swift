@@ -117,6 +117,7 @@ package struct OperatorTable: Sendable {
 
     // Linear algebra
     let matrixMultiply = Operator("matmul", "(Tensor self, Tensor other) -> Tensor")
+    let addMatrixProduct = Operator("addmm", "(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor")
     let linear = Operator("linear", "(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor")
     let symmetricEigenvalues = Operator("linalg_eigvalsh", "(Tensor self, str UPLO=\"L\") -> Tensor")
     let symmetricEigen = Operator("linalg_eigh", "(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)")
@@ -172,6 +173,8 @@ package struct OperatorTable: Sendable {
         "(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor")
 
     // Our own, registered by CTorch
+    let longShortTermMemoryCell = Operator(
+        "lstm_cell", "(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor)", namespace: "weightnorm")
     let normalizeWeight = Operator(
         "normalize", "(Tensor v, Tensor g, int blocks, int outer, int units, int inner) -> Tensor", namespace: "weightnorm")
     let bernoulliInPlace = Operator(

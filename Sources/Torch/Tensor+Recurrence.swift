@@ -26,6 +26,21 @@ extension Tensor {
         return (found[0], found[1].removingDimension(0))
     }
 
+    /// The element-wise part of an LSTM's step as one operator: h′ and c′, `[batch, hidden]`, from gates before their peepholes' terms and nonlinearities,
+    /// `[batch, 4·hidden]` in the order i, f, g, o.
+    ///
+    /// Peepholes are `[3, hidden]` for i, f and o. First and second derivatives exist.
+    package func longShortTermMemoryCell(cell: Tensor, peepholes: Tensor?) -> (output: Tensor, cell: Tensor) {
+        let found = operators.longShortTermMemoryCell.results(
+            capacity: 2, .tensor(self), .tensor(cell), peepholes.map { .tensor($0) } ?? .none)
+        return (found[0], found[1])
+    }
+
+    /// self + left·right for matrices, in one operator; self may be of one row.
+    package func adding(productOf left: Tensor, _ right: Tensor) -> Tensor {
+        operators.addMatrixProduct(.tensor(self), .tensor(left), .tensor(right), .integer(1), .integer(1))
+    }
+
     /// cuDNN has no gradient of what was not computed for training. With one layer and no dropout it changes nothing else.
     private static let isTraining = true
 

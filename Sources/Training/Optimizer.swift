@@ -23,12 +23,33 @@ extension Optimizer {
         step(gradients: gradients(of: loss, withRespectTo: parameters), rate: rate)
     }
 
+    /// The same with all gradients scaled down together where their norm is larger than `largestNorm`: see ``scaled(_:toNormAtMost:)``.
+    public func minimize(_ loss: Tensor, rate: Double, largestNorm: Double?) {
+        let found = gradients(of: loss, withRespectTo: parameters)
+        step(gradients: largestNorm.map { scaled(found, toNormAtMost: $0) } ?? found, rate: rate)
+    }
+
     /// The parameters' tensors and the gradients as lists; traps unless there is one gradient per parameter.
     func lists(_ gradients: [Tensor]) -> (parameters: TensorList, gradients: TensorList) {
         trap(
             unless:
                 gradients.count == parameters.count, "optimizer step: expected \(parameters.count) gradients, found \(gradients.count)")
         return (TensorList(parameters.map(\.value)), TensorList(gradients))
+    }
+}
+
+/// Gradients times min(1, largest/‖∇‖), where ‖∇‖ is the norm of all of them together (Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent
+/// neural networks*, 2013). The factor stays on the device.
+///
+/// Gradients whose norm is not finite are given back as they are not either: a training finds out by its loss. Traps unless `largest` is above 0.
+public func scaled(_ gradients: [Tensor], toNormAtMost largest: Double) -> [Tensor] {
+    trap(unless: largest > 0, "gradients: expected a largest norm above 0, found \(largest)")
+    guard !gradients.isEmpty else { return gradients }
+    return withoutGradients {
+        let norm = Tensor.stacked(gradients.map { $0.norm() }).norm()
+        // ‖∇‖ = 0 gives infinity, of which the smaller is 1.
+        let factor = (largest / norm).clamped(to: 1)
+        return TensorList(gradients).multiplied(by: factor).tensors
     }
 }
 

@@ -110,7 +110,7 @@ public struct BoundLSTM: Sendable {
     /// U, `[4·hidden, hidden]`, recorded for gradients.
     public let stateWeight: Tensor
     private let bias: Tensor
-    private let peepholes: [Tensor]
+    private let peepholes: Tensor?
     private let initial: (state: Tensor, cell: Tensor)
     private let inputs: Int
     private let hidden: Int
@@ -121,7 +121,7 @@ public struct BoundLSTM: Sendable {
         inputWeight = layer.inputWeight.value
         stateWeight = layer.stateWeight.value
         bias = layer.bias.value
-        peepholes = layer.peepholes?.value.split([1, 1, 1], along: 0) ?? []
+        peepholes = layer.peepholes?.value
         let zeros = Tensor.zeros([layer.hidden], type: bias.type, on: bias.device)
         initial = (layer.initialState?.value ?? zeros, layer.initialCell?.value ?? zeros)
     }
@@ -144,8 +144,30 @@ public struct BoundLSTM: Sendable {
         require(state, batch: batch)
         requireShape([batch, inputs], of: "input of an LSTM's step", input)
         requireShape([batch, 4 * hidden], of: "preactivation of an LSTM's step", preactivation)
-        let terms = [input.map(inputProduct), preactivation].compactMap(\.self)
-        return next(adding: terms, to: state)
+        return next(parts: input.map { [($0, inputWeight)] } ?? [], adding: preactivation, to: state)
+    }
+
+    /// The columns of ``inputWeight`` that belong to parts of the input with the given numbers of features: what ``step(parts:preactivation:from:)`` takes.
+    ///
+    /// Call it once a sequence. Traps unless the numbers add up to the layer's inputs.
+    public func inputColumns(_ widths: [Int]) -> [Tensor] {
+        trap(unless: widths.reduce(0, +) == inputs, "columns of an LSTM: expected widths that add up to \(inputs), found \(widths)")
+        return inputWeight.split(widths, along: 1)
+    }
+
+    /// The state after one time step whose input comes in parts, which need not be joined: `[batch, width]` each, with its columns of ``inputWeight``.
+    ///
+    /// The pre-activation, `[batch, 4·hidden]`, is added to the parts' products. Traps unless the shapes fit.
+    public func step(parts: [(input: Tensor, columns: Tensor)], preactivation: Tensor? = nil, from state: LSTM.State) -> LSTM.State {
+        let batch = state.output.shape.first ?? 0
+        require(state, batch: batch)
+        for (input, columns) in parts {
+            let width = columns.shape.last ?? 0
+            requireShape([4 * hidden, width], of: "columns of an LSTM's step", columns)
+            requireShape([batch, width], of: "part of the input of an LSTM's step", input)
+        }
+        requireShape([batch, 4 * hidden], of: "preactivation of an LSTM's step", preactivation)
+        return next(parts: parts, adding: preactivation, to: state)
     }
 
     /// The outputs of all time steps, `[time, batch, hidden]`, and the state after the last, for a sequence of `[time, batch, inputs]`.
@@ -155,7 +177,7 @@ public struct BoundLSTM: Sendable {
         var state = first ?? start(batch: batch)
         require(state, batch: batch)
         // PyTorch's LSTM knows no peepholes.
-        if peepholes.isEmpty && !hasSecondDerivatives {
+        if peepholes == nil && !hasSecondDerivatives {
             let found = sequence.longShortTermMemory(
                 output: state.output, cell: state.cell, inputWeight: inputWeight, stateWeight: stateWeight, inputBias: bias,
                 stateBias: bias.detached().zerosLike())
@@ -164,7 +186,7 @@ public struct BoundLSTM: Sendable {
         let products = inputProducts(of: sequence, weight: inputWeight)
         var outputs: [Tensor] = []
         for product in products {
-            state = next(adding: [product], to: state)
+            state = next(parts: [], adding: product, to: state)
             outputs.append(state.output)
         }
         return (.stacked(outputs), state)
@@ -176,13 +198,11 @@ public struct BoundLSTM: Sendable {
         requireShape([batch, hidden], of: "cell in the state of an LSTM", state.cell)
     }
 
-    private func next(adding terms: [Tensor], to state: LSTM.State) -> LSTM.State {
-        let gates = terms.reduce(state.output.linear(weight: stateWeight, bias: bias), +)
-        let parts = gates.split([hidden, hidden, hidden, hidden], along: 1)
-        func open(_ gate: Int, _ peephole: Int, seeing cell: Tensor) -> Tensor {
-            (peepholes.isEmpty ? parts[gate] : parts[gate] + peepholes[peephole] * cell).sigmoid()
-        }
-        let cell = open(1, 1, seeing: state.cell) * state.cell + open(0, 0, seeing: state.cell) * parts[2].hyperbolicTangent()
-        return LSTM.State(output: open(3, 2, seeing: cell) * cell.hyperbolicTangent(), cell: cell)
+    /// The products are accumulated by the matrix products themselves; the element-wise rest is one operator.
+    private func next(parts: [(input: Tensor, columns: Tensor)], adding term: Tensor?, to state: LSTM.State) -> LSTM.State {
+        var gates = term.map { $0 + bias } ?? bias
+        for (input, columns) in parts + [(state.output, stateWeight)] { gates = gates.adding(productOf: input, columns.transposed()) }
+        let found = gates.longShortTermMemoryCell(cell: state.cell, peepholes: peepholes)
+        return LSTM.State(output: found.output, cell: found.cell)
     }
 }

@@ -18,6 +18,21 @@ struct OptimizerTests {
     /// ∇ of Σ (θ² + sin 3θ), which changes sign along the way.
     private func slope(_ value: Double) -> Double { 2 * value + 3 * cos(3 * value) }
 
+    @Test("gradients longer than the largest norm are scaled down to it together; shorter ones and zeros stay")
+    func clipping() {
+        let gradients = [Tensor([3.0, 0], shape: [2, 1]), Tensor([4.0])]
+        let found = scaled(gradients, toNormAtMost: 2.5)
+        #expect(found.map { $0.elements(as: Double.self) } == [[1.5, 0], [2]] && found[0].shape == [2, 1])
+        #expect(scaled(gradients, toNormAtMost: 5).map { $0.elements(as: Double.self) } == [[3, 0], [4]])
+        #expect(scaled([Tensor([0.0, 0])], toNormAtMost: 1)[0].elements(as: Double.self) == [0, 0])
+        #expect(scaled([], toNormAtMost: 1).isEmpty)
+        let parameter = Parameter(Tensor([30.0, 40]))
+        // ∇ of ½‖θ‖² is θ, of length 50.
+        SGD([parameter]).minimize(parameter.value.squared().sum() * 0.5, rate: 1, largestNorm: 10)
+        let moved = parameter.value.elements(as: Double.self)
+        #expect(abs(moved[0] - 24) < 1e-12 && abs(moved[1] - 32) < 1e-12)
+    }
+
     private func run(_ optimizer: (Parameter) -> any Optimizer, change: (any Optimizer, Int) -> Void = { _, _ in }) -> [Double] {
         let parameter = Parameter(Tensor(start))
         let other = Parameter(Tensor([7.0, 8, 9]))

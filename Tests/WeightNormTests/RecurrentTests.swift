@@ -183,6 +183,27 @@ struct RecurrentTests {
         check(gru) { gru(input, .inference).outputs.power(2).sum() }
     }
 
+    @Test("a step with its input in parts is the step with the parts joined, in values and gradients")
+    func parts() {
+        let random = Generator(seed: 8)
+        let layer = LSTM(7, hidden: 3, peepholes: true, trainableStart: true, deviation: 0.5, type: .float64, random: random)
+        let inputs = [2, 4, 1].map { Tensor.normal([5, $0], type: .float64, from: random) }
+        let extra = Tensor.normal([5, 12], type: .float64, from: random)
+        func results(joined: Bool) -> [Tensor] {
+            let bound = layer.bound()
+            var state = bound.start(batch: 5)
+            let columns = joined ? [] : bound.inputColumns([2, 4, 1])
+            for _ in 0..<2 {
+                state =
+                    joined
+                    ? bound.step(.concatenated(inputs, along: 1), preactivation: extra, from: state)
+                    : bound.step(parts: zip(inputs, columns).map { ($0, $1) }, preactivation: extra, from: state)
+            }
+            return [state.output, state.cell] + gradients(of: (state.output + state.cell).power(2).sum(), withRespectTo: layer.parameters)
+        }
+        for (found, expected) in zip(results(joined: false), results(joined: true)) { #expect(difference(found, expected) < 1e-13) }
+    }
+
     @Test("wrapped and plain layers of one weight are the same function: g starts at ‖v‖")
     func sameFunction() {
         let input = sequence(6)

@@ -6,35 +6,15 @@ import WeightNorm
 // How a comparison goes on from where it was stopped.
 
 extension ComparisonTraining {
-    /// Under what name a run's folder has the checkpoint.
-    package static let checkpointName = "checkpoint.safetensors"
     private static let kind = "classification"
-
-    /// A place in the course of a comparison, beside its networks.
-    private struct Place: Codable {
-        var round: Int
-        var step: Int
-        /// Lines in `metrics.jsonl` and `layers.jsonl`.
-        var records: Int
-        var layerRecords: Int
-        var runs: [Comparison.Run]
-        var seconds: Double
-        var norms: [String]
-        var seeds: [UInt64]
-        /// Whether the networks of the present seed are there: between two seeds there are none.
-        var hasNetworks: Bool
-    }
-
-    static func checkpointPath(_ folder: String) -> String {
-        folder.hasSuffix("/") ? folder + checkpointName : "\(folder)/\(checkpointName)"
-    }
 
     /// Writes where the training is, in the place of the last checkpoint, which stays if that fails.
     package func save() throws {
         var checkpoint = Checkpoint(kind: Self.kind)
         try checkpoint.add(
-            value: Place(
-                round: round, step: step, records: records.count, layerRecords: layerRecordCount, runs: runs, seconds: seconds,
+            value: RunPlace(
+                round: round, step: step, records: records.count, otherRecords: [Self.layersName: layerRecordCount], runs: runs,
+                seconds: seconds,
                 norms: comparison.normalizations.map(\.rawValue), seeds: comparison.seeds, hasNetworks: !contestants.isEmpty),
             as: "place")
         try checkpoint.add(value: comparison.settings, as: "settings")
@@ -44,7 +24,7 @@ extension ComparisonTraining {
         }
         do {
             try folder.synchronizeRecords(inOthers: [Self.layersName])
-            try checkpoint.write(to: folder.path(for: Self.checkpointName))
+            try checkpoint.write(to: folder.path(for: RunCheckpoint.name))
         } catch let error as FileError {
             throw Comparison.Failure(description: "\(error); \(lastGoodCheckpoint)")
         }
@@ -55,26 +35,17 @@ extension ComparisonTraining {
     ///
     /// - Throws: `CheckpointError`, `SafetensorsError` or `FileError` if the checkpoint is damaged, of another run, or does not fit; then nothing was changed.
     package static func resume(_ comparison: Comparison, _ images: ClassificationImages, at path: String) throws -> ComparisonTraining {
-        let file = checkpointPath(path)
+        let file = RunCheckpoint.path(in: path)
         guard access(file, F_OK) == 0 else {
             let folder = try RunFolder.reopen(at: path, keepingRecords: 0, inOthers: [layersName: 0])
             return ComparisonTraining(comparison, images, folder)
         }
         let checkpoint = try Checkpoint(reading: file, kind: kind)
-        let settings: ClassificationSettings = try checkpoint.value("settings")
-        guard settings == comparison.settings else {
-            throw CheckpointError(path: file, problem: "expected the settings of config.json beside it, found others")
-        }
-        let place: Place = try checkpoint.value("place")
-        let norms = comparison.normalizations.map(\.rawValue)
-        let steps = images.training.count / comparison.settings.batch * comparison.settings.epochs
-        let isPlace =
-            place.hasNetworks
-            ? place.seeds.indices.contains(place.round) && (0...steps).contains(place.step)
-            : (0...place.seeds.count).contains(place.round) && place.step == 0
-        guard place.norms == norms, place.seeds == comparison.seeds, isPlace else {
-            throw CheckpointError(path: file, problem: "expected the norms and seeds of config.json beside it, found others")
-        }
+        try checkpoint.requireSettings(comparison.settings, in: file)
+        let place: RunPlace<Comparison.Run> = try checkpoint.value("place")
+        try place.check(
+            norms: comparison.normalizations.map(\.rawValue), seeds: comparison.seeds,
+            stepsPerRound: images.training.count / comparison.settings.batch * comparison.settings.epochs, in: file)
         // Before the folder is touched: a checkpoint that does not fit must not cost a record.
         let contestants = place.hasNetworks ? contestants(of: comparison, round: place.round, images) : []
         for (index, contestant) in contestants.enumerated() {
@@ -82,7 +53,8 @@ extension ComparisonTraining {
             contestant.times = try checkpoint.tensor("\(index)/times").elements(as: Double.self)
         }
         let folder = try RunFolder.reopen(
-            at: path, keepingRecords: place.records, inOthers: comparison.keepsNetworks ? [layersName: place.layerRecords] : [:])
+            at: path, keepingRecords: place.records,
+            inOthers: comparison.keepsNetworks ? [layersName: place.otherRecords[layersName] ?? 0] : [:])
         let training = ComparisonTraining(comparison, images, folder)
         training.records = try RunFolder.records(at: path)
         for contestant in contestants {
@@ -91,7 +63,7 @@ extension ComparisonTraining {
             }
         }
         (training.round, training.step, training.contestants, training.runs) = (place.round, place.step, contestants, place.runs)
-        (training.layerRecordCount, training.earlierSeconds) = (place.layerRecords, place.seconds)
+        (training.layerRecordCount, training.earlierSeconds) = (place.otherRecords[layersName] ?? 0, place.seconds)
         training.savedAt = training.done
         return training
     }

@@ -217,10 +217,7 @@ package final class ComparisonTraining {
                 + "mean ‖w‖ of a unit by layer: \(norms); \(lastGoodCheckpoint); try a smaller --learning-rate")
     }
 
-    /// Words for the checkpoint from which a run can go on.
-    var lastGoodCheckpoint: String {
-        savedAt.map { "the last good checkpoint is of step \($0): \(Self.checkpointPath(folder.path))" } ?? "there is no checkpoint yet"
-    }
+    var lastGoodCheckpoint: String { RunCheckpoint.lastGood(in: folder.path, at: savedAt) }
 
     private func finishRound() throws {
         graphFallbacks += contestants.compactMap { $0.trainer.graphFallback.map { "\($0)" } }
@@ -259,23 +256,4 @@ package final class ComparisonTraining {
             costRelativeToNormal: ratios.map { Comparison.median($0) }, firstEpochUnder: under,
             constantUnits: trainer.initialization.constantUnitCount)
     }
-}
-
-/// Says after how many seconds of work the next checkpoint is to be written.
-package final class CheckpointClock {
-    private let interval: Double
-    private let now: () -> Double
-    private var last: Double
-
-    /// A clock that is due `interval` seconds after its start and after each ``restart()``; with 0 always. `now` gives seconds from any fixed point.
-    package init(every interval: Double, now: (() -> Double)? = nil) {
-        self.interval = interval
-        let origin = ContinuousClock.now
-        self.now = now ?? { (ContinuousClock.now - origin) / .seconds(1) }
-        last = self.now()
-    }
-
-    package func isDue() -> Bool { now() - last >= interval }
-
-    package func restart() { last = now() }
 }

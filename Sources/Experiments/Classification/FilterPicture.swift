@@ -20,22 +20,19 @@ package enum FilterPicture {
         let channels = shape[1] == 3 ? 3 : 1
         let shown = channels == 3 ? weight.detached() : weight.detached().mean(over: [1], keeping: true)
         let values = shown.permuted([0, 2, 3, 1]).contiguous().elements(as: Double.self)
-        let across = min(columns, count)
-        let down = (count + across - 1) / across
-        let (pictureWidth, pictureHeight) = (across * (width + 1) - 1, down * (height + 1) - 1)
-        var pixels = [UInt8](repeating: 255, count: pictureWidth * pictureHeight * channels)
+        let tiles = Tiles(count: count, across: columns, tileWidth: width, tileHeight: height)
+        var pixels = [UInt8](repeating: 255, count: tiles.width * tiles.height * channels)
         let size = height * width * channels
         for filter in 0..<count {
             let own = values[filter * size..<(filter + 1) * size]
             let largest = own.map(\.magnitude).max() ?? 0
-            let (left, top) = (filter % across * (width + 1), filter / across * (height + 1))
             for (place, value) in own.enumerated() {
                 let (row, column, channel) = (place / channels / width, place / channels % width, place % channels)
                 let level = largest > 0 && value.isFinite ? (value / largest + 1) * 127.5 : 127.5
-                pixels[((top + row) * pictureWidth + left + column) * channels + channel] = UInt8(max(0, min(level.rounded(), 255)))
+                pixels[tiles.place(filter, row: row, column: column) * channels + channel] = UInt8(max(0, min(level.rounded(), 255)))
             }
         }
-        return PNG.file(pixels, width: pictureWidth, height: pictureHeight, channels: channels)
+        return PNG.file(pixels, width: tiles.width, height: tiles.height, channels: channels)
     }
 
     /// Writes the picture of a trainer's network into the run's folder.

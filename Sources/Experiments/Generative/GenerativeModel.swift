@@ -20,16 +20,32 @@ package protocol GenerativeModel: Module {
 package struct BoundTerms {
     /// log p(x | z), `[batch]`.
     package let likelihood: Tensor
-    /// log q(z | x) − log p(z) of the draw, `[batch]`.
-    package let divergence: Tensor
+    private let makeDivergence: () -> Tensor
+    /// The divergence of q from the prior as a formula, `[batch]`, where there is one.
+    private let exactDivergence: Tensor?
     /// What training subtracts in place of the divergence's mean, one number: an estimate of less variance, or one with free bits.
     package let penalty: Tensor
 
     package init(likelihood: Tensor, divergence: Tensor, penalty: Tensor? = nil) {
         self.likelihood = likelihood
-        self.divergence = divergence
+        makeDivergence = { divergence }
+        exactDivergence = nil
         self.penalty = penalty ?? divergence.mean()
     }
+
+    /// Terms whose divergence is known as a formula, `[batch]`; that of the draw is only computed where it is asked for.
+    package init(likelihood: Tensor, exactDivergence: Tensor, divergence: @escaping () -> Tensor) {
+        self.likelihood = likelihood
+        self.exactDivergence = exactDivergence
+        makeDivergence = divergence
+        penalty = exactDivergence.mean()
+    }
+
+    /// log q(z | x) − log p(z) of the draw, `[batch]`.
+    package var divergence: Tensor { makeDivergence() }
+
+    /// An estimate of the bound, `[batch]`, with the divergence's formula where there is one.
+    package var bound: Tensor { likelihood - (exactDivergence ?? divergence) }
 
     /// log p(x | z) − log q(z | x) + log p(z), `[batch]`: its mean is the bound, and the mean of its exponential p(x).
     package var logWeight: Tensor { likelihood - divergence }
@@ -40,12 +56,12 @@ package struct BoundTerms {
 
 extension GenerativeModel {
     /// The bound of every image, `[batch]`, with one draw of z each.
-    package func bound(of images: Tensor, random: Generator) -> Tensor { terms(of: images, .inference, random: random).logWeight }
+    package func bound(of images: Tensor, random: Generator) -> Tensor { terms(of: images, .inference, random: random).bound }
 
     /// log (1/K Σ p(x, z_k)/q(z_k | x)) of every image, `[batch]`: an estimate of log p(x) that is never above it on average, and closer with more draws
     /// (Burda, Grosse & Salakhutdinov, 2016).
     package func importanceWeighted(_ images: Tensor, draws: Int, random: Generator) -> Tensor {
-        let weights = (0..<draws).map { _ in bound(of: images, random: random) }
+        let weights = (0..<draws).map { _ in terms(of: images, .inference, random: random).logWeight }
         return Tensor.stacked(weights, along: 0).logSumExp(over: [0]) - log(Double(draws))
     }
 }

@@ -1,8 +1,9 @@
+import Datasets
 package import Foundation
 import Torch
 import Training
 
-/// Pictures as PNG files, without compression: those of a report are small.
+/// Pictures as PNG files: still ones without compression, for those of a report are small, and animations.
 package enum PNG {
     /// A file of `[height, width, channels]` bytes: 1 channel is grey, 3 are red, green and blue.
     ///
@@ -12,7 +13,7 @@ package enum PNG {
         trap(
             unless: (channels == 1 || channels == 3) && width > 0 && height > 0 && pixels.count == width * height * channels,
             "PNG: expected 1 or 3 × \(width) × \(height) bytes, found \(pixels.count) for \(channels)")
-        var data = Data([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
+        var data = signature
         // Eight bits a channel; colour type 0 is grey, 2 is colour; no interlacing.
         chunk("IHDR", number(width) + number(height) + [8, channels == 1 ? 0 : 2, 0, 0, 0], to: &data)
         var lines: [UInt8] = []
@@ -25,6 +26,98 @@ package enum PNG {
         chunk("IEND", [], to: &data)
         return data
     }
+
+    /// A colour of a palette.
+    package struct Colour: Equatable, Sendable {
+        package let red: UInt8
+        package let green: UInt8
+        package let blue: UInt8
+
+        package init(red: UInt8, green: UInt8, blue: UInt8) { (self.red, self.green, self.blue) = (red, green, blue) }
+    }
+
+    /// A picture of an animation.
+    package struct Frame {
+        /// Places in the palette, `[height, width]`.
+        package let pixels: [UInt8]
+        /// How long it is shown.
+        package let milliseconds: Int
+
+        package init(_ pixels: [UInt8], milliseconds: Int) {
+            self.pixels = pixels
+            self.milliseconds = milliseconds
+        }
+    }
+
+    /// An animation that begins again when it is over (PNG, third edition, §11.3.6: APNG), which browsers play; other programs show its first picture.
+    ///
+    /// Of each frame only the rectangle is kept that differs from the frame before. Traps unless there are 1 to 256 colours, at least one frame, and each
+    /// has as many pixels as the size says.
+    package static func animation(_ frames: [Frame], width: Int, height: Int, palette: [Colour]) -> Data {
+        trap(
+            unless: !frames.isEmpty && width > 0 && height > 0 && frames.allSatisfy { $0.pixels.count == width * height }
+                && (1...256).contains(palette.count),
+            "PNG: expected frames of \(width) × \(height) pixels and 1 to 256 colours, found \(frames.map(\.pixels.count)) and \(palette.count)"
+        )
+        var data = signature
+        // Colour type 3: places in a palette.
+        chunk("IHDR", number(width) + number(height) + [8, 3, 0, 0, 0], to: &data)
+        chunk("acTL", number(frames.count) + number(0), to: &data)
+        chunk("PLTE", palette.flatMap { [$0.red, $0.green, $0.blue] }, to: &data)
+        var sequence = 0
+        func next() -> [UInt8] {
+            defer { sequence += 1 }
+            return number(sequence)
+        }
+        for (index, frame) in frames.enumerated() {
+            let part =
+                index == 0 ? Part(left: 0, top: 0, width: width, height: height) : Part(of: frame, from: frames[index - 1], width: width)
+            let duration = max(0, min(frame.milliseconds, 65535))
+            // The frame stays until the next is drawn over it, and takes the place of what is there.
+            let control =
+                number(part.width) + number(part.height) + number(part.left) + number(part.top)
+                + [UInt8(duration >> 8), UInt8(duration & 255), UInt8(1000 >> 8), UInt8(1000 & 255), 0, 0]
+            chunk("fcTL", next() + control, to: &data)
+            var lines: [UInt8] = []
+            for row in part.top..<part.top + part.height {
+                lines.append(0)
+                lines += frame.pixels[row * width + part.left..<row * width + part.left + part.width]
+            }
+            if index == 0 { chunk("IDAT", packed(lines), to: &data) } else { chunk("fdAT", next() + packed(lines), to: &data) }
+        }
+        chunk("IEND", [], to: &data)
+        return data
+    }
+
+    /// The rectangle of a frame that is kept; one pixel where nothing has changed.
+    private struct Part {
+        var left: Int
+        var top: Int
+        var width: Int
+        var height: Int
+
+        init(left: Int, top: Int, width: Int, height: Int) { (self.left, self.top, self.width, self.height) = (left, top, width, height) }
+
+        init(of frame: Frame, from last: Frame, width: Int) {
+            var (left, right, top, bottom) = (width, -1, -1, -1)
+            for row in 0..<frame.pixels.count / width {
+                let line = row * width..<(row + 1) * width
+                guard frame.pixels[line] != last.pixels[line] else { continue }
+                if top < 0 { top = row }
+                bottom = row
+                for column in 0..<width where frame.pixels[line.lowerBound + column] != last.pixels[line.lowerBound + column] {
+                    left = min(left, column)
+                    right = max(right, column)
+                }
+            }
+            self =
+                right < 0
+                ? Part(left: 0, top: 0, width: 1, height: 1)
+                : Part(left: left, top: top, width: right - left + 1, height: bottom - top + 1)
+        }
+    }
+
+    private static let signature = Data([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
 
     private static func chunk(_ name: StaticString, _ content: [UInt8], to data: inout Data) {
         let named = name.withUTF8Buffer { Array($0) } + content
@@ -44,13 +137,22 @@ package enum PNG {
             result += [UInt8(length & 255), UInt8(length >> 8), UInt8(~length & 255), UInt8(~length >> 8 & 255)]
             result += bytes[start..<end]
         }
-        // Adler-32.
+        return result + adler32(bytes)
+    }
+
+    /// A zlib stream, compressed if the system has gzip.
+    private static func packed(_ bytes: [UInt8]) -> [UInt8] {
+        Gzip.deflated(bytes).map { [0x78, 0x9C] + $0 + adler32(bytes) } ?? stored(bytes)
+    }
+
+    /// The checksum of a zlib stream.
+    private static func adler32(_ bytes: [UInt8]) -> [UInt8] {
         var (first, second): (UInt32, UInt32) = (1, 0)
         for byte in bytes {
             first = (first + UInt32(byte)) % 65521
             second = (second + first) % 65521
         }
-        return result + number(Int(second << 16 | first))
+        return number(Int(second << 16 | first))
     }
 
     private static func number(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(value >> (24 - 8 * $0) & 255) } }

@@ -1,17 +1,12 @@
+import Datasets
+import Foundation
+
 /// Every hyperparameter of the paper's variational autoencoders and their training, in one place.
 ///
 /// The initial values are those of the paper's §5.2, where it does not say, of Kingma's later code for the same models (his `iaf` repository), and where that differs
 /// too much in kind, a choice that the documentation lists.
 package struct VAESettings: Codable, Equatable, Sendable {
-    /// What the images are taken for.
-    package enum Pixels: String, Codable, CaseIterable, Sendable {
-        /// Binary, drawn anew for every minibatch with the grey level as probability (Salakhutdinov & Murray, 2008); drawn once for the test images.
-        case dynamic
-        /// Binary, drawn once.
-        case fixed
-        /// One of 256 levels, with a discretized logistic likelihood: the ladder's.
-        case levels
-    }
+    package typealias Pixels = PixelKind
 
     package var pixels = Pixels.dynamic
 

@@ -1,7 +1,9 @@
+import Datasets
 import Experiments
 import Foundation
 import Testing
 import Torch
+import Training
 
 struct PNGTests {
     /// The chunks of a file: name and content.
@@ -48,6 +50,59 @@ struct PNGTests {
         #expect(stream.isEmpty && lines.count == height * (1 + 3 * width))
         let unfiltered = stride(from: 0, to: lines.count, by: 1 + 3 * width).flatMap { lines[$0 + 1..<$0 + 1 + 3 * width] }
         #expect(unfiltered == pixels)
+    }
+
+    @Test("an animation has its frames' durations, and of each frame the rectangle that changed, in order")
+    func animation() throws {
+        let colours = [PNG.Colour(red: 1, green: 2, blue: 3), PNG.Colour(red: 255, green: 0, blue: 9)]
+        let frames = [
+            PNG.Frame([0, 0, 0, 0, 0, 0], milliseconds: 500), PNG.Frame([0, 1, 0, 0, 0, 1], milliseconds: 70),
+            PNG.Frame([0, 1, 0, 0, 0, 1], milliseconds: 80),
+        ]
+        let parts = chunks(PNG.animation(frames, width: 3, height: 2, palette: colours))
+        #expect(parts.map(\.name) == ["IHDR", "acTL", "PLTE", "fcTL", "IDAT", "fcTL", "fdAT", "fcTL", "fdAT", "IEND"])
+        #expect(parts[0].content == [0, 0, 0, 3, 0, 0, 0, 2, 8, 3, 0, 0, 0] && parts[1].content == [0, 0, 0, 3, 0, 0, 0, 0])
+        #expect(parts[2].content == [1, 2, 3, 255, 0, 9])
+        func control(_ sequence: UInt8, _ size: [UInt8], _ origin: [UInt8], _ duration: [UInt8]) -> [UInt8] {
+            [0, 0, 0, sequence] + (size + origin).flatMap { [0, 0, 0, $0] } + duration + [3, 232, 0, 0]
+        }
+        #expect(parts[3].content == control(0, [3, 2], [0, 0], [1, 244]))
+        #expect(parts[5].content == control(1, [2, 2], [1, 0], [0, 70]))
+        #expect(parts[7].content == control(3, [1, 1], [0, 0], [0, 80]))
+        #expect(Array(parts[6].content[..<4]) == [0, 0, 0, 2] && Array(parts[8].content[..<4]) == [0, 0, 0, 4])
+    }
+
+    @Test("what gzip has packed unpacks to the same bytes")
+    func packed() throws {
+        let bytes = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 7 * $0) }
+        let deflated = try #require(Gzip.deflated(bytes), "gzip is needed")
+        func number(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+        let file = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3] + deflated + number(CRC32.of(bytes)) + number(UInt32(bytes.count))
+        try withFolder { folder in
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try Data(file).write(to: URL(fileURLWithPath: folder + "/bytes.gz"))
+            #expect(try ByteStream(path: folder + "/bytes.gz").next(200_000) == bytes)
+        }
+        #expect(deflated.count < 90_000)
+    }
+
+    @Test(
+        "a browser shows an animation without an error",
+        .enabled(if: BrowserCheck.executable != nil, "no Chromium in PATH"))
+    func animationInBrowser() async throws {
+        let grey = (0..<256).map { PNG.Colour(red: UInt8($0), green: UInt8($0), blue: UInt8($0)) }
+        let frames = (0..<2).map { frame in
+            PNG.Frame((0..<64 * 50).map { UInt8(truncatingIfNeeded: $0 * 3 + frame) }, milliseconds: 100)
+        }
+        let picture = PNG.animation(frames, width: 64, height: 50, palette: grey)
+        let page = Page(
+            "A picture", lead: "An animation.",
+            sections: [Page.Section("It", [.image(try Image("Frames", png: picture, alternative: "frames", scale: 2))])], footer: "")
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).html")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(page.html().utf8).write(to: file)
+        let seen = try await BrowserCheck.inspect(file, scheme: .light)
+        #expect(seen.errors.isEmpty && seen.requests.isEmpty)
     }
 
     @Test("filters are drawn each on its own scale, zero as mid grey, sixteen a line")

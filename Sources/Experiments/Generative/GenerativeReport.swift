@@ -1,20 +1,21 @@
-package import Foundation
+import Foundation
 import WeightNorm
 
-/// How a training of variational autoencoders is shown: a table for the terminal, a page for the browser.
-package struct VAEReport {
-    private let summary: VAEExperiment.Summary
-    private let records: [VAEExperiment.Record]
-    /// Samples and reconstructions by norm, of the first seed.
-    private let pictures: [(norm: String, samples: Data, reconstructions: Data)]
+/// How a training of generative models is shown: a table for the terminal, a page for the browser.
+package struct GenerativeReport<Settings: GenerativeSettings> {
+    private let summary: GenerativeExperiment<Settings>.Summary
+    private let model: ReportedModel
+    private let records: [GenerativeRecord]
+    /// Of the first seed, by norm.
+    private let pictures: [GenerativePictures]
     private let norms: [String]
     private let seeds: [UInt64]
 
     package init(
-        _ summary: VAEExperiment.Summary, records: [VAEExperiment.Record],
-        pictures: [(norm: String, samples: Data, reconstructions: Data)] = []
+        _ summary: GenerativeExperiment<Settings>.Summary, records: [GenerativeRecord], pictures: [GenerativePictures] = []
     ) {
         self.summary = summary
+        model = summary.settings.description(of: summary.data)
         self.records = records
         self.pictures = pictures
         var norms: [String] = []
@@ -31,7 +32,7 @@ package struct VAEReport {
     /// Nats of an image as bits per dimension: −nats/(dimensions·log 2).
     private func bits(_ nats: Double) -> Double { -nats / (Double(summary.dimensions) * log(2.0)) }
 
-    private func values(_ norm: String, _ value: (VAEExperiment.Run) -> Double?) -> [Double] {
+    private func values(_ norm: String, _ value: (GenerativeRun) -> Double?) -> [Double] {
         summary.runs.filter { $0.norm == norm }.compactMap(value)
     }
 
@@ -54,6 +55,8 @@ package struct VAEReport {
 
     private var hasEstimate: Bool { summary.runs.contains { $0.logLikelihood != nil } }
 
+    private var averaged: Bool { summary.settings.evaluationAverage != nil }
+
     /// The table as lines of text.
     package var text: String {
         let headings = ["norm", "test bound", "bits/dim", "training bound"] + (hasEstimate ? ["log p(x)"] : []) + ["ms/step"]
@@ -65,7 +68,9 @@ package struct VAEReport {
                 + [NumberText.fixed(Comparison.median(values(norm, \.millisecondsPerStep)), decimals: 1)]
         }
         var lines = TextTable.lines(headings, rows) + [""]
-        lines.append("Bounds in nats an image, after the last pass; the test bound with averaged parameters and one draw of z an image.")
+        lines.append(
+            "Bounds in nats an image, after the last pass; the test bound \(averaged ? "with averaged parameters and " : "with ")one draw of z an image."
+        )
         if let draws = summary.runs.compactMap(\.importanceDraws).first {
             lines.append("log p(x): the importance-weighted estimate of \(draws) draws.")
         }
@@ -95,33 +100,51 @@ package struct VAEReport {
 
     /// The page.
     package var page: Page {
-        let pictured: [Page.Block] = pictures.flatMap { norm, samples, reconstructions -> [Page.Block] in
+        let pictured = pictures.flatMap { of -> [Page.Block] in
             [
-                image("\(norm): samples", samples, "What the model expects for 60 draws of z from the prior, the first seed's."),
+                image("\(of.norm): samples", of.samples, "What the model expects for 60 draws of z from the prior, the first seed's."),
                 image(
-                    "\(norm): reconstructions", reconstructions,
+                    "\(of.norm): reconstructions", of.reconstructions,
                     "Above, test images; below, what the model makes of the z that it draws for each."),
             ].compactMap { $0 }
         }
+        let drawn = pictures.flatMap { of -> [Page.Block] in
+            [
+                of.drawnReconstructions.flatMap {
+                    image(
+                        "\(of.norm): test images as they are read and drawn", $0,
+                        """
+                        Above, test images, each with the green box that the model reads at that glimpse; below, its canvas, with the red box that it writes. \
+                        A box spans the centres of the outermost filters. Models of whole images have no boxes.
+                        """, scale: 1)
+                },
+                of.drawnSamples.flatMap {
+                    image(
+                        "\(of.norm): digits that it makes up", $0, "The canvas after each glimpse, for draws of z from the prior.", scale: 1
+                    )
+                },
+            ].compactMap { $0 }
+        }
         return Page(
-            "Variational autoencoders" + (norms.count == 1 ? " with the norm “\(norms[0])”" : ""),
+            model.title + (norms.count == 1 ? " with the norm “\(norms[0])”" : ""),
             lead: """
                 One model of the images of \(summary.data), trained \(norms.count == 1 ? "in one parameterisation" : "in \(norms.count) parameterisations") \
                 of its weights. The bound is on log p(x): the higher, the better the model.
                 """,
             sections: [
                 Page.Section("Results", [.table(table), .chart(chart)]),
+                Page.Section("How it draws", drawn),
                 Page.Section("What it draws", pictured),
                 Page.Section("What was trained", [.row([.settings(.init("Training", training)), .settings(.init("Machine", machine))])]),
             ].filter { !$0.blocks.isEmpty },
             footer: """
-                Made by \(code: "weightnorm train vae"), after Salimans & Kingma, \
-                \(link: "Weight Normalization", to: "https://arxiv.org/abs/1602.07868") (2016), Figure 3.
+                Made by \(code: "weightnorm \(Settings.command)"), after Salimans & Kingma, \
+                \(link: "Weight Normalization", to: "https://arxiv.org/abs/1602.07868") (2016), Figure \(model.figure).
                 """)
     }
 
-    private func image(_ title: String, _ png: Data, _ summary: Prose) -> Page.Block? {
-        (try? Image(title, png: png, alternative: title, summary: summary, scale: 2, isPixelArt: true)).map { .image($0) }
+    private func image(_ title: String, _ png: Data, _ summary: Prose, scale: Int = 2) -> Page.Block? {
+        (try? Image(title, png: png, alternative: title, summary: summary, scale: scale, isPixelArt: true)).map { .image($0) }
     }
 
     private var chart: Chart {
@@ -137,7 +160,7 @@ package struct VAEReport {
         }
         if showsPaper {
             for (index, norm) in ["normal", "weight"].enumerated() {
-                let points = PaperBounds.points(norm, isPhotograph: isPhotograph)
+                let points = model.paper(norm)
                 let colour = norms.firstIndex(of: norm) ?? norms.count + index
                 series.append(
                     Series(
@@ -148,32 +171,26 @@ package struct VAEReport {
         return Chart(
             "Test bound",
             summary: showsPaper
-                ? "Solid: this run\(seeds.count > 1 ? ", the mean over seeds with a band from the lowest to the highest" : ""). Dashed: the paper's values, digitised from its Figure 3."
-                : "With averaged parameters.",
+                ? "Solid: this run\(seeds.count > 1 ? ", the mean over seeds with a band from the lowest to the highest" : ""). Dashed: the paper's values, digitised from its Figure \(model.figure)."
+                : averaged ? "With averaged parameters." : "After each pass.",
             x: Axis("Passes over the training images", minimum: 0), y: Axis(unit), series: series, height: 360)
     }
 
-    /// Whether the images are of the paper's two sets.
-    private var showsPaper: Bool { summary.data == "mnist" || summary.data == "cifar10" }
+    /// Whether the paper has curves for such images.
+    private var showsPaper: Bool { !model.paper("weight").isEmpty }
 
     private var training: [(name: String, value: String)] {
         let settings = summary.settings
-        let model: [(String, String)] =
-            isPhotograph
-            ? [
-                ("Stochastic layers a scale", settings.depth.map { "\($0)" }.joined(separator: ", ")), ("Maps", "\(settings.ladderMaps)"),
-                ("Maps of z", "\(settings.latents)"), ("Flow", settings.flowSteps > 0 ? "one step a layer" : "none"),
-                ("Free bits", "\(NumberText.general(settings.freeNats)) nats a map"),
-            ]
-            : [
-                ("Maps", settings.maps.map { "\($0)" }.joined(separator: ", ")), ("Residual blocks a sequence", "\(settings.blocks)"),
-                ("Dense features", "\(settings.hidden)"), ("z", "\(settings.latents)"), ("Flow steps", "\(settings.flowSteps)"),
-                ("Pixels", settings.pixels == .dynamic ? "binary, drawn for each minibatch" : "binary, drawn once"),
-            ]
-        return [("Images", summary.data)] + model + [
-            ("Minibatch", "\(settings.batch)"), ("Optimizer", "Adamax, rate \(NumberText.general(settings.learningRate))"),
-            ("Average of parameters", "rate \(NumberText.general(settings.averageRate))"),
-            ("Initial deviation", NumberText.general(settings.targetDeviation)),
+        let pixels =
+            switch settings.pixels {
+            case .dynamic: "binary, drawn for each minibatch"
+            case .fixed: "binary, drawn once"
+            case .levels: "256 levels"
+            }
+        return [("Images", summary.data), ("Pixels", pixels)] + model.entries + [
+            ("Minibatch", "\(settings.batch)"), ("Optimizer", "\(model.optimizer), rate \(NumberText.general(settings.learningRate))"),
+            ("Largest norm of the gradients", settings.largestGradientNorm.map(NumberText.general) ?? "any"),
+            ("Average of parameters", settings.evaluationAverage.map { "rate \(NumberText.general($0))" } ?? "none"),
             ("Parameters", summary.runs.first.map { "\($0.parameters) (\($0.norm))" } ?? "–"),
             ("Seeds", seeds.map { "\($0)" }.joined(separator: ", ")),
         ]
@@ -184,25 +201,5 @@ package struct VAEReport {
             ("Device", summary.device), ("Threads", "\(summary.threads)"), ("Vector instructions", summary.processor),
             ("libtorch", summary.libtorch), ("Time for all", NumberText.fixed(summary.seconds / 60, decimals: 1) + " min"),
         ]
-    }
-}
-
-/// The test bounds of the paper's Figure 3, digitised.
-package enum PaperBounds {
-    private static let epochs: [Double] = [50, 100, 150, 200, 250, 300, 450]
-
-    /// Passes, and the bound: of MNIST in nats, of CIFAR-10 in bits per dimension.
-    ///
-    /// The paper does not say CIFAR-10's unit. Taken as nats of a density on [0, 1] pixels, a value v is 8 − v/(3072·log 2) bits per dimension.
-    package static func points(_ norm: String, isPhotograph: Bool) -> [(epoch: Double, value: Double)] {
-        let values: [Double] =
-            switch (norm, isPhotograph) {
-            case ("normal", false): [-87.30, -86.16, -85.9, -85.81, -85.80, -85.83]
-            case ("weight", false): [-87.28, -86.05, -85.6, -85.41, -85.31, -85.33]
-            case ("normal", true): [8307, 8624, 8773, 8888, 8946, 9023, 9148]
-            case ("weight", true): [8549, 8849, 9015, 9095, 9145, 9196, 9277]
-            default: []
-            }
-        return zip(epochs, values).map { ($0, isPhotograph ? 8 - $1 / (3072 * log(2.0)) : $1) }
     }
 }

@@ -16,7 +16,7 @@ private func experiment(_ pixels: VAESettings.Pixels = .dynamic, rate: Double = 
     return VAEExperiment(settings, normalizations: [.normal, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
 }
 
-private func images(_ experiment: VAEExperiment) -> VAEImages {
+private func images(_ experiment: VAEExperiment) -> GenerativeImages {
     func colour(_ set: ImageSet) -> ImageSet {
         ImageSet(
             images: (0..<set.count).flatMap { image in (0..<3).flatMap { _ in set.images[image * 144..<image * 144 + 144] } },
@@ -24,8 +24,8 @@ private func images(_ experiment: VAEExperiment) -> VAEImages {
     }
     let (training, test) = (rows(100, seed: 1), rows(40, seed: 2))
     return experiment.settings.pixels == .levels
-        ? VAEImages(training: colour(training), test: colour(test), experiment.settings, on: .cpu)
-        : VAEImages(training: training, test: test, experiment.settings, on: .cpu)
+        ? GenerativeImages(training: colour(training), test: colour(test), experiment.settings.pixels, on: .cpu)
+        : GenerativeImages(training: training, test: test, experiment.settings.pixels, on: .cpu)
 }
 
 private func files(at path: String) throws -> [String: Data] {
@@ -40,7 +40,7 @@ private func files(at path: String) throws -> [String: Data] {
 private struct Killed: Error {}
 
 @Suite(.serialized)
-struct VAETrainingTests {
+struct GenerativeTrainingTests {
     @Test(
         "a training that is stopped and killed ends as one that is not: the same numbers and pictures",
         arguments: [VAESettings.Pixels.dynamic, .levels])
@@ -83,7 +83,7 @@ struct VAETrainingTests {
             for normalization in experiment.normalizations {
                 let trainer = VAETrainer(experiment.settings, normalization: normalization, seed: 1, rows: 12, columns: 12, device: .cpu)
                 let all = images.training.pixels(.range(0..<100))
-                trainer.initialize(all)
+                trainer.initialize(all, targetDeviation: experiment.settings.targetDeviation)
                 trainer.step(all)
                 let first = trainer.readLoss()
                 for _ in 0..<40 { trainer.step(all) }
@@ -142,7 +142,7 @@ struct VAETrainingTests {
         let experiment = experiment(data == "mnist" ? .dynamic : .levels)
         let runs = experiment.normalizations.flatMap { norm in
             experiment.seeds.map { seed in
-                VAEExperiment.Run(
+                GenerativeRun(
                     norm: norm.rawValue, seed: seed, steps: 1, parameters: 7, trainBound: -90, testBound: -95 - Double(seed),
                     logLikelihood: -93,
                     importanceDraws: 3, millisecondsPerStep: 1, constantUnits: 0)
@@ -150,14 +150,16 @@ struct VAETrainingTests {
         }
         let records = runs.flatMap { run in
             (1...300).map { epoch in
-                VAEExperiment.Record(
+                GenerativeRecord(
                     norm: run.norm, seed: run.seed, step: epoch, epoch: Double(epoch), trainBound: -80 - 100 / Double(epoch),
                     testBound: -85 - 100 / Double(epoch))
             }
         }
         let summary = VAEExperiment.Summary(data: data, dimensions: 784, experiment: experiment, runs: runs, seconds: 1)
-        let picture = VAEPictures.grid(.uniform([5, 1, 4, 4], from: Generator(seed: 1)), across: 3)
-        let report = VAEReport(summary, records: records, pictures: [("weight", picture, picture)])
+        let picture = GenerativePictures.grid(.uniform([5, 1, 4, 4], from: Generator(seed: 1)), across: 3)
+        let report = GenerativeReport(
+            summary, records: records,
+            pictures: [GenerativePictures(norm: "weight", samples: picture, reconstructions: picture, drawnSamples: picture)])
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).html")
         defer { try? FileManager.default.removeItem(at: file) }
         try Data(report.page.html().utf8).write(to: file)
@@ -167,7 +169,7 @@ struct VAETrainingTests {
         #expect(seen.curves.allSatisfy { $0.length > 0 && $0.isInside })
         #expect(report.text.contains("−98.50 ± 0.71"))
         // 9148 nats of a density are 3.70 bits per dimension, 9277 are 3.64.
-        #expect(PaperBounds.points("normal", isPhotograph: true).last.map { abs($0.value - 3.70) < 0.005 } == true)
-        #expect(PaperBounds.points("weight", isPhotograph: true).last.map { abs($0.value - 3.64) < 0.005 } == true)
+        #expect(PaperBounds.autoencoders("normal", isPhotograph: true).last.map { abs($0.value - 3.70) < 0.005 } == true)
+        #expect(PaperBounds.autoencoders("weight", isPhotograph: true).last.map { abs($0.value - 3.64) < 0.005 } == true)
     }
 }

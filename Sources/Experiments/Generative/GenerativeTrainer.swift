@@ -3,9 +3,9 @@ package import Torch
 package import Training
 package import WeightNorm
 
-/// One variational autoencoder in training: a norm, a seed, an optimizer, averages, and how it goes.
-package final class VAETrainer {
-    package let settings: VAESettings
+/// One generative model in training: a norm, a seed, an optimizer, averages, and how it goes.
+package final class GenerativeTrainer<Settings: GenerativeSettings> {
+    package let settings: Settings
     package let normalization: Normalization
     package let seed: UInt64
     package let model: any GenerativeModel
@@ -15,36 +15,35 @@ package final class VAETrainer {
     /// The first step at which the loss was not finite, as far as it is known; see ``ClassificationTrainer/divergedAt``.
     package private(set) var divergedAt: Int?
     private let random: Generator
-    private let optimizer: Adamax
-    private var average: ExponentialAverage
+    private let optimizer: any Optimizer
+    /// With which the model is evaluated, where the settings ask for it.
+    private var average: ExponentialAverage?
     private var lossSum: Tensor
     private var finiteSteps: Tensor
     private var batchCount = 0
 
     /// A model with drawn weights. Weights, binarisation and draws of z depend on the seed alone, so that all norms of a seed start from the same draws.
     package init(
-        _ settings: VAESettings, normalization: Normalization, seed: UInt64, rows: Int, columns: Int, device: Device
+        _ settings: Settings, normalization: Normalization, seed: UInt64, rows: Int, columns: Int, device: Device
     ) {
         self.settings = settings
         self.normalization = normalization
         self.seed = seed
         random = Generator(seed: seed, device: device)
-        model = Self.makeModel(settings, rows: rows, columns: columns, normalization: normalization, random: random)
-        let parameters = model.parameters
-        optimizer = Adamax(
-            parameters, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon, correctsBias: false)
-        average = ExponentialAverage(parameters, rate: settings.averageRate)
+        model = settings.makeModel(rows: rows, columns: columns, normalization: normalization, random: random)
+        optimizer = settings.makeOptimizer(model.parameters)
+        average = Self.makeAverage(settings, optimizer.parameters)
         lossSum = .zeros([], on: device)
         finiteSteps = .zeros([], type: .int64, on: device)
     }
 
-    /// The model that the settings describe.
-    package static func makeModel(
-        _ settings: VAESettings, rows: Int, columns: Int, normalization: Normalization, random: Generator
-    ) -> any GenerativeModel {
-        settings.pixels == .levels
-            ? LadderVAE(settings, rows: rows, columns: columns, normalization: normalization, random: random)
-            : ConvolutionalVAE(settings, rows: rows, columns: columns, normalization: normalization, random: random)
+    private static func makeAverage(_ settings: Settings, _ parameters: [Parameter]) -> ExponentialAverage? {
+        settings.evaluationAverage.map { ExponentialAverage(parameters, rate: $0) }
+    }
+
+    /// Runs the closure with the parameters with which the model is evaluated.
+    private func evaluating<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        if let average { try average.withAverages(body) } else { try body() }
     }
 
     /// The number of trained numbers.
@@ -61,12 +60,12 @@ package final class VAETrainer {
     private func laidOut(_ images: Tensor) -> Tensor { images.device.isCPU ? images.channelsLast() : images }
 
     /// Data-dependent initialization: a forward pass; the averages begin behind it.
-    package func initialize(_ pixels: Tensor) {
+    package func initialize(_ pixels: Tensor, targetDeviation: Double) {
         withoutGradients {
-            let pass = Pass.initializing(random, targetDeviation: settings.targetDeviation, report: initialization)
+            let pass = Pass.initializing(random, targetDeviation: targetDeviation, report: initialization)
             _ = model.terms(of: images(pixels), pass, random: random)
         }
-        average = ExponentialAverage(optimizer.parameters, rate: settings.averageRate)
+        average = Self.makeAverage(settings, optimizer.parameters)
     }
 
     /// One step of the optimizer on a minibatch. On the CPU nothing is changed if the loss is not finite.
@@ -82,8 +81,8 @@ package final class VAETrainer {
             divergedAt = divergedAt ?? stepCount
             return
         }
-        optimizer.minimize(loss, rate: settings.learningRate)
-        average.update()
+        optimizer.minimize(loss, rate: settings.learningRate, largestNorm: settings.largestGradientNorm)
+        average?.update()
     }
 
     /// The mean loss in nats on the minibatches since the last reading; waits for the device.
@@ -106,12 +105,12 @@ package final class VAETrainer {
         divergedAt = stepCount
     }
 
-    /// The mean bound in nats over test images, which must be binary already where the model's are, with the averaged parameters.
+    /// The mean bound in nats over test images, which must be binary already where the model's are, with the parameters of evaluation.
     ///
     /// The draws of z depend on the seed alone. With several draws it is the importance-weighted estimate of log p(x).
     package func bound(on set: ResidentImages, draws: Int = 1) -> Double {
         let random = Generator(seed: seed &+ 1, device: set.device)
-        return average.withAverages {
+        return evaluating {
             withoutGradients {
                 var sum = Tensor.zeros([], type: .float64, on: set.device)
                 let size = set.device.isCPU ? 100 : 1000
@@ -133,39 +132,53 @@ package final class VAETrainer {
         laidOut(pixels.converted(to: .float32) * (settings.pixels == .levels ? 1 : 1 / 255.0))
     }
 
-    /// Draws from the model with the averaged parameters, `[count, channels, rows, columns]` in [0, 1]: the same for the same seed.
+    /// Draws from the model with the parameters of evaluation, `[count, channels, rows, columns]` in [0, 1]: the same for the same seed.
     package func samples(_ count: Int, seed: UInt64) -> Tensor {
         let random = Generator(seed: seed, device: lossSum.device)
-        return average.withAverages { withoutGradients { model.samples(count, random: random) } }
+        return evaluating { withoutGradients { model.samples(count, random: random) } }
     }
 
-    /// Test images as the model gives them back, with the averaged parameters; the same draws for the same seed.
+    /// How the model draws images of its own; nil if it does not draw in steps.
+    package func drawnSamples(_ count: Int, seed: UInt64) -> Drawing? {
+        guard let model = model as? any DrawsInSteps else { return nil }
+        let random = Generator(seed: seed, device: lossSum.device)
+        return evaluating { withoutGradients { model.drawnSamples(count, random: random) } }
+    }
+
+    /// How the model reads and draws test images; nil if it does not draw in steps.
+    package func drawnReconstructions(of pixels: Tensor, seed: UInt64) -> Drawing? {
+        guard let model = model as? any DrawsInSteps else { return nil }
+        let random = Generator(seed: seed, device: lossSum.device)
+        return evaluating { withoutGradients { model.drawnReconstructions(of: scaled(pixels), random: random) } }
+    }
+
+    /// Test images as the model gives them back, with the parameters of evaluation; the same draws for the same seed.
     package func reconstructions(of pixels: Tensor, seed: UInt64) -> Tensor {
         let random = Generator(seed: seed, device: lossSum.device)
-        return average.withAverages { withoutGradients { model.reconstructions(of: scaled(pixels), random: random) } }
+        return evaluating { withoutGradients { model.reconstructions(of: scaled(pixels), random: random) } }
     }
 }
 
 // MARK: - Going on later
 
-extension VAETrainer {
-    /// What is counted outside of tensors.
-    private struct Counts: Codable {
-        var steps: Int
-        var batches: Int
-        var units: Int
-        var constantUnits: Int
-    }
+/// What is counted outside of tensors.
+private struct TrainerCounts: Codable {
+    var steps: Int
+    var batches: Int
+    var units: Int
+    var constantUnits: Int
+}
 
+extension GenerativeTrainer {
     /// Adds everything on which the next step depends.
     package func add(to checkpoint: inout Checkpoint, as name: String) throws {
         checkpoint.add(model, as: "\(name)/network")
         checkpoint.add(optimizer, as: "\(name)/optimizer")
         checkpoint.add(random, as: "\(name)/random")
-        for (index, value) in average.values.enumerated() { checkpoint.add(value, as: "\(name)/average/\(index)") }
+        for (index, value) in (average?.values ?? []).enumerated() { checkpoint.add(value, as: "\(name)/average/\(index)") }
         checkpoint.add(lossSum, as: "\(name)/loss")
         checkpoint.add(finiteSteps, as: "\(name)/finite")
-        let counts = Counts(
+        let counts = TrainerCounts(
             steps: stepCount, batches: batchCount, units: initialization.unitCount, constantUnits: initialization.constantUnitCount)
         try checkpoint.add(value: counts, as: "\(name)/counts")
     }
@@ -185,10 +198,12 @@ extension VAETrainer {
             }
             return found.moved(to: device)
         }
-        average.restore(try average.values.enumerated().map { try tensor("average/\($0)", like: $1) })
+        if let average {
+            average.restore(try average.values.enumerated().map { try tensor("average/\($0)", like: $1) })
+        }
         lossSum = try tensor("loss", like: lossSum)
         finiteSteps = try tensor("finite", like: finiteSteps)
-        let counts: Counts = try checkpoint.value("\(name)/counts")
+        let counts: TrainerCounts = try checkpoint.value("\(name)/counts")
         guard counts.steps >= 0, (0...counts.steps).contains(counts.batches) else {
             throw CheckpointError(
                 path: name, problem: "'counts': expected steps and minibatches from 0 up, found \(counts.steps) and \(counts.batches)")
@@ -197,8 +212,8 @@ extension VAETrainer {
         initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)
     }
 
-    /// Writes the model with its averaged parameters, as it is used.
+    /// Writes the model with its parameters of evaluation, as it is used.
     package func write(to path: String, metadata: [String: String]) throws {
-        try average.withAverages { try model.write(to: path, layout: .native, metadata: metadata) }
+        try evaluating { try model.write(to: path, layout: .native, metadata: metadata) }
     }
 }

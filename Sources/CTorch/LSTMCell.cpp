@@ -1,0 +1,239 @@
+// The element-wise part of an LSTM's step as one operator with its gradient, registered with the dispatcher as `weightnorm::lstm_cell`: about a dozen calls and
+// as many results that the graph would keep become one. Gates are [batch, 4·hidden] in the order i, f, g, o, without the peepholes' terms; cells are
+// [batch, hidden], peepholes [3, hidden] for i, f and o.
+#include "Guard.hpp"
+#include "LSTMCellHeaders.hpp"
+#include "ElementTypes.hpp"
+
+using namespace ctorch;
+
+namespace {
+
+using Cells = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
+using Peepholes = std::optional<at::Tensor>;
+
+/// Checks the shapes; the number of hidden units.
+int64_t hidden_units(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
+    TORCH_CHECK(
+        cell.dim() == 2 && gates.dim() == 2 && gates.size(0) == cell.size(0) && gates.size(1) == 4 * cell.size(1), "expected gates of [batch, 4·hidden] and ",
+        "a cell of [batch, hidden], found ", gates.sizes(), " and ", cell.sizes());
+    TORCH_CHECK(gates.scalar_type() == cell.scalar_type(), "expected gates and cell of one type, found ", gates.scalar_type(), " and ", cell.scalar_type());
+    if (peepholes)
+        TORCH_CHECK(
+            peepholes->dim() == 2 && peepholes->size(0) == 3 && peepholes->size(1) == cell.size(1) && peepholes->scalar_type() == gates.scalar_type(),
+            "expected peepholes of [3, ", cell.size(1), "] and the gates' type, found ", peepholes->sizes(), " of ", peepholes->scalar_type());
+    return cell.size(1);
+}
+
+/// Calls the body with ranges of hidden units, of which each thread takes some for the whole batch: so the peepholes' sums need no second pass.
+template <typename Body>
+void over_units(int64_t batch, int64_t hidden, Body &&body) {
+    // A unit's work is about that of eight simple element-wise results an example.
+    auto grain = std::max<int64_t>(16, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 8 * batch));
+    at::parallel_for(0, hidden, grain, body);
+}
+
+// In libtorch's operators: for other devices and types, and for derivatives of the gradient. The third result holds i, f, g, o and tanh c′.
+Cells forward_composed(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
+    auto hidden = hidden_units(gates, cell, peepholes);
+    auto part = [&](int64_t gate) { return gates.narrow(1, gate * hidden, hidden); };
+    auto seeing = [&](int64_t gate, int64_t peephole, const at::Tensor &seen) {
+        return at::sigmoid(peepholes ? part(gate) + peepholes->select(0, peephole) * seen : part(gate));
+    };
+    auto input = seeing(0, 0, cell), forget = seeing(1, 1, cell), candidate = at::tanh(part(2));
+    auto next = forget * cell + input * candidate;
+    auto output = seeing(3, 2, next), squashed = at::tanh(next);
+    return {output * squashed, next, at::cat(std::vector<at::Tensor>{input, forget, candidate, output, squashed}, 1)};
+}
+
+template <typename T>
+void next_cells(T *active, const T *cell, T *next, const T *peepholes, int64_t batch, int64_t hidden, int64_t begin, int64_t end) {
+    for (int64_t row = 0; row < batch; row++) {
+        auto at = active + row * 5 * hidden;
+        for (auto unit = begin; unit < end; unit++) {
+            auto value = at[hidden + unit] * cell[row * hidden + unit] + at[unit] * at[2 * hidden + unit];
+            next[row * hidden + unit] = value;
+            if (peepholes) at[3 * hidden + unit] += peepholes[2 * hidden + unit] * value;
+        }
+    }
+}
+
+Cells forward_cpu(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
+    if (gates.scalar_type() != at::kFloat && gates.scalar_type() != at::kDouble) return forward_composed(gates, cell, peepholes);
+    auto hidden = hidden_units(gates, cell, peepholes), batch = gates.size(0);
+    auto from = gates.contiguous(), before = cell.contiguous();
+    auto peep = peepholes ? peepholes->contiguous() : at::Tensor();
+    auto active = at::empty({batch, 5 * hidden}, gates.options()), next = at::empty({batch, hidden}, gates.options());
+    auto output = at::empty({batch, hidden}, gates.options());
+    auto part = [&](int64_t first, int64_t count) { return active.narrow(1, first * hidden, count * hidden); };
+    with_floating(gates.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        auto gp = data<T>(from), cp = data<T>(before), pp = peep.defined() ? data<T>(peep) : nullptr;
+        auto ap = mutable_data<T>(active), np = mutable_data<T>(next), op = mutable_data<T>(output);
+        over_units(batch, hidden, [&](int64_t begin, int64_t end) {
+            for (int64_t row = 0; row < batch; row++) {
+                auto to = ap + row * 5 * hidden;
+                auto gate = gp + row * 4 * hidden, seen = cp + row * hidden;
+                if (pp)
+                    for (auto unit = begin; unit < end; unit++) {
+                        to[unit] = gate[unit] + pp[unit] * seen[unit];
+                        to[hidden + unit] = gate[hidden + unit] + pp[hidden + unit] * seen[unit];
+                    }
+                else
+                    for (int64_t part = 0; part < 2; part++) std::copy(gate + part * hidden + begin, gate + part * hidden + end, to + part * hidden + begin);
+                for (int64_t part = 2; part < 4; part++) std::copy(gate + part * hidden + begin, gate + part * hidden + end, to + part * hidden + begin);
+            }
+        });
+        // libtorch's own: they are vectorized for the processor at hand.
+        auto opened = part(0, 2), candidate = part(2, 1);
+        at::sigmoid_(opened);
+        at::tanh_(candidate);
+        over_units(batch, hidden, [&](int64_t begin, int64_t end) { next_cells(ap, cp, np, pp, batch, hidden, begin, end); });
+        auto gate = part(3, 1), squashed = part(4, 1);
+        at::sigmoid_(gate);
+        at::tanh_out(squashed, next);
+        over_units(batch, hidden, [&](int64_t begin, int64_t end) {
+            for (int64_t row = 0; row < batch; row++)
+                for (auto unit = begin; unit < end; unit++)
+                    op[row * hidden + unit] = ap[(row * 5 + 3) * hidden + unit] * ap[(row * 5 + 4) * hidden + unit];
+        });
+    });
+    return {output, next, active};
+}
+
+// From the gradients with respect to h′ and c′ those with respect to gates, cell and peepholes:
+//   ∂o = ∂h′·tanh c′, ∂c = ∂c′ + ∂h′·o(1 − tanh²c′) + p_o·∂ō, where ∂ō = ∂o·o(1 − o) is that of the pre-activation, and so on.
+Cells backward_composed(
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &active, const at::Tensor &cell, const at::Tensor &next,
+    const Peepholes &peepholes) {
+    auto hidden = cell.size(1);
+    auto part = [&](int64_t gate) { return active.narrow(1, gate * hidden, hidden); };
+    auto input = part(0), forget = part(1), candidate = part(2), output = part(3), squashed = part(4);
+    auto d_output = grad_output * squashed * output * (1 - output);
+    auto d_cell = grad_next + grad_output * output * (1 - squashed * squashed);
+    if (peepholes) d_cell = d_cell + d_output * peepholes->select(0, 2);
+    auto d_input = d_cell * candidate * input * (1 - input), d_forget = d_cell * cell * forget * (1 - forget);
+    auto d_candidate = d_cell * input * (1 - candidate * candidate), before = d_cell * forget;
+    at::Tensor d_peepholes;
+    if (peepholes) {
+        before = before + d_input * peepholes->select(0, 0) + d_forget * peepholes->select(0, 1);
+        d_peepholes = at::stack(std::vector<at::Tensor>{(d_input * cell).sum(0), (d_forget * cell).sum(0), (d_output * next).sum(0)});
+    }
+    return {at::cat(std::vector<at::Tensor>{d_input, d_forget, d_candidate, d_output}, 1), before, d_peepholes};
+}
+
+template <typename T>
+struct Backward {
+    const T *grad_output, *grad_next, *active, *cell, *next, *peepholes;
+    T *gates, *before, *sums;
+    int64_t batch, hidden;
+
+    void operator()(int64_t begin, int64_t end) const {
+        if (sums)
+            for (int64_t part = 0; part < 3; part++) std::fill(sums + part * hidden + begin, sums + part * hidden + end, T(0));
+        for (int64_t row = 0; row < batch; row++) {
+            auto at = active + row * 5 * hidden;
+            auto to = gates + row * 4 * hidden;
+            auto dh = grad_output + row * hidden, dc = grad_next + row * hidden, c = cell + row * hidden, c_next = next + row * hidden;
+            auto from = before + row * hidden;
+            for (auto unit = begin; unit < end; unit++) {
+                T i = at[unit], f = at[hidden + unit], g = at[2 * hidden + unit], o = at[3 * hidden + unit], t = at[4 * hidden + unit];
+                T d_o = dh[unit] * t * o * (1 - o);
+                T d_c = dc[unit] + dh[unit] * o * (1 - t * t);
+                if (peepholes) d_c += d_o * peepholes[2 * hidden + unit];
+                T d_i = d_c * g * i * (1 - i), d_f = d_c * c[unit] * f * (1 - f), back = d_c * f;
+                to[unit] = d_i;
+                to[hidden + unit] = d_f;
+                to[2 * hidden + unit] = d_c * i * (1 - g * g);
+                to[3 * hidden + unit] = d_o;
+                if (peepholes) {
+                    back += d_i * peepholes[unit] + d_f * peepholes[hidden + unit];
+                    sums[unit] += d_i * c[unit];
+                    sums[hidden + unit] += d_f * c[unit];
+                    sums[2 * hidden + unit] += d_o * c_next[unit];
+                }
+                from[unit] = back;
+            }
+        }
+    }
+};
+
+Cells backward_cpu(
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &active, const at::Tensor &cell, const at::Tensor &next,
+    const Peepholes &peepholes) {
+    if (active.scalar_type() != at::kFloat && active.scalar_type() != at::kDouble)
+        return backward_composed(grad_output, grad_next, active, cell, next, peepholes);
+    auto batch = cell.size(0), hidden = cell.size(1);
+    auto dh = grad_output.contiguous(), dc = grad_next.contiguous(), before = cell.contiguous(), after = next.contiguous();
+    auto peep = peepholes ? peepholes->contiguous() : at::Tensor();
+    auto gates = at::empty({batch, 4 * hidden}, active.options()), back = at::empty({batch, hidden}, active.options());
+    auto sums = peepholes ? at::empty({3, hidden}, active.options()) : at::Tensor();
+    with_floating(active.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        Backward<T> body{
+            data<T>(dh), data<T>(dc), data<T>(active), data<T>(before), data<T>(after), peepholes ? data<T>(peep) : nullptr,
+            mutable_data<T>(gates), mutable_data<T>(back), peepholes ? mutable_data<T>(sums) : nullptr, batch, hidden};
+        over_units(batch, hidden, body);
+    });
+    return {gates, back, sums};
+}
+
+struct Cell : torch::autograd::Function<Cell> {
+    static torch::autograd::variable_list forward(
+        torch::autograd::AutogradContext *context, const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
+        at::AutoDispatchBelowADInplaceOrView below;
+        static auto op =
+            c10::Dispatcher::singleton().findSchemaOrThrow("weightnorm::lstm_cell_forward", "").typed<decltype(forward_cpu)>();
+        auto [output, next, active] = op.call(gates, cell, peepholes);
+        context->save_for_backward({gates, cell, peepholes.value_or(at::Tensor()), active, next});
+        return {output, next};
+    }
+
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list grads) {
+        auto saved = context->get_saved_variables();
+        auto peepholes = saved[2].defined() ? Peepholes(saved[2]) : std::nullopt;
+        Cells found;
+        if (at::GradMode::is_enabled()) {  // the gradient itself is to be differentiated: its terms must depend on the inputs
+            auto [output, next, active] = forward_composed(saved[0], saved[1], peepholes);
+            found = backward_composed(grads[0], grads[1], active, saved[1], next, peepholes);
+        } else {
+            static auto op =
+                c10::Dispatcher::singleton().findSchemaOrThrow("weightnorm::lstm_cell_backward", "").typed<decltype(backward_cpu)>();
+            found = op.call(grads[0], grads[1], saved[3], saved[1], saved[4], peepholes);
+        }
+        return {std::get<0>(found), std::get<1>(found), std::get<2>(found)};
+    }
+};
+
+std::tuple<at::Tensor, at::Tensor> cell_autograd(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
+    auto found = Cell::apply(gates, cell, peepholes);
+    return {found[0], found[1]};
+}
+
+std::tuple<at::Tensor, at::Tensor> cell_plain(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
+    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("weightnorm::lstm_cell_forward", "").typed<decltype(forward_cpu)>();
+    auto found = op.call(gates, cell, peepholes);
+    return {std::get<0>(found), std::get<1>(found)};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
+    library.def("lstm_cell(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor)");
+    library.def("lstm_cell_forward(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor, Tensor)");
+    library.def(
+        "lstm_cell_backward(Tensor grad_output, Tensor grad_next, Tensor active, Tensor cell, Tensor next, Tensor? peepholes) -> (Tensor, Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(weightnorm, CPU, library) {
+    library.impl("lstm_cell_forward", forward_cpu);
+    library.impl("lstm_cell_backward", backward_cpu);
+}
+
+TORCH_LIBRARY_IMPL(weightnorm, CompositeExplicitAutograd, library) {
+    library.impl("lstm_cell", cell_plain);
+    library.impl("lstm_cell_forward", forward_composed);
+    library.impl("lstm_cell_backward", backward_composed);
+}
+
+TORCH_LIBRARY_IMPL(weightnorm, Autograd, library) { library.impl("lstm_cell", cell_autograd); }

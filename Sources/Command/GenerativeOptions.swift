@@ -1,0 +1,189 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Torch
+import Training
+import WeightNorm
+
+/// The options that all trainings of generative models have. What is not given is the preset's, or that of the run which is gone on with.
+struct GenerativeOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("\(dataHelp) (default: mnist)", valueName: "name-or-folder"))
+    var data: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The norm, or several separated by commas, out of: \(allNorms); of train draw those without batch statistics. (default: weight)",
+            valueName: "list"))
+    var norm: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Seeds, separated by commas; the training is done with each, one after the other. (default: 0)", valueName: "list"))
+    var seeds: String?
+
+    @Option(help: ArgumentHelp("Passes over the training images.", valueName: "number"))
+    var epochs: Int?
+
+    @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
+    var batch: Int?
+
+    @Option(help: ArgumentHelp("Training images to take, drawn once; without it all.", valueName: "number"))
+    var images: Int?
+
+    @Option(help: ArgumentHelp("dynamic or fixed: whether grey images are made binary anew for each minibatch or once.", valueName: "name"))
+    var binarisation: String?
+
+    @Option(help: ArgumentHelp("Learning rate of the optimizer.", valueName: "number"))
+    var learningRate: Double?
+
+    @Option(help: ArgumentHelp("Draws of z for an importance-weighted estimate of log p(x) at the end.", valueName: "number"))
+    var importanceDraws: Int?
+
+    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
+    var device: String?
+
+    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Seconds of work between two checkpoints; 0 for one after every step.", valueName: "seconds"))
+    var checkpointEvery = 60.0
+
+    @Flag(
+        help: """
+            Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --data \
+            for the same images elsewhere, --device of the same kind, and --threads. Begins the run if there is none yet.
+            """)
+    var resume = false
+}
+
+/// Settings whose common part options can change.
+protocol TrainableSettings: GenerativeSettings {
+    /// The words of `--preset`, the first of which is the one that is taken without it.
+    static var presets: [String] { get }
+    /// The norms that such a model can have.
+    static var norms: [Normalization] { get }
+    /// The preset of a name for images like the given ones; nil if there is none of that name.
+    static func preset(named name: String, for images: ImageSet) -> Self?
+    var pixels: PixelKind { get set }
+    var batch: Int { get set }
+    var epochs: Int { get set }
+    var learningRate: Double { get set }
+}
+
+/// A training of generative models, from its options to its report.
+struct GenerativeRunner<Settings: TrainableSettings> {
+    typealias Experiment = GenerativeExperiment<Settings>
+
+    let options: GenerativeOptions
+    let preset: String?
+    let out: String
+
+    /// Trains; `apply` changes the settings by the options that the model has of its own.
+    func run(apply: (inout Settings) throws -> Void) throws {
+        try require(options.checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
+        let stored: Experiment.Configuration? = try options.resume ? storedConfiguration(in: out, command: Settings.command) : nil
+        let normalizations = try options.norm.map(self.norms) ?? stored?.normalizations ?? [.weight]
+        let seeds = try options.seeds.map(Command.seeds) ?? stored?.seeds ?? [0]
+        let name = preset ?? stored?.preset ?? Settings.presets[0]
+        let data = options.data ?? stored?.data ?? "mnist"
+        guard Settings.presets.contains(name) else {
+            throw ValidationError("--preset: expected \(alternatives(Settings.presets)), found '\(name)'")
+        }
+        let all = try DataFolder.images(data, .training)
+        guard var settings = stored?.settings ?? Settings.preset(named: name, for: all) else {
+            throw ValidationError("--preset: expected one for such images, found '\(name)'")
+        }
+        try applyCommon(to: &settings)
+        try apply(&settings)
+        try require(settings.epochs, in: 1...100_000, option: "epochs")
+        try require(settings.batch, in: 1...10_000, option: "batch")
+        guard !normalizations.isEmpty, !seeds.isEmpty else {
+            throw ValidationError("\(out)/config.json: expected norms and seeds, found none")
+        }
+        if let draws = options.importanceDraws { try require(draws, in: 1...100_000, option: "importance-draws") }
+        try prepareProcessor(threads: options.threads ?? stored?.threads)
+        let device = try Device(named: options.device ?? stored?.device ?? "cpu")
+        let experiment = Experiment(
+            settings, normalizations: normalizations, seeds: seeds,
+            importanceDraws: options.importanceDraws ?? stored?.importanceDraws, device: device)
+        if let images = options.images { try require(images, in: 2...1_000_000_000, option: "images") }
+        let training = (options.images ?? stored?.training.count).map { all.sample($0, seed: 0) } ?? all
+        try experiment.check(training: training)
+        let test = try DataFolder.images(data, .test)
+        try requireEqualSizes(training, test, of: data)
+        let configuration = Experiment.Configuration(data: data, training: training, test: test, preset: name, experiment: experiment)
+        if let stored { try check(configuration, continues: stored) }
+        try run(configuration, experiment, training, test, resumes: stored != nil)
+    }
+
+    private func norms(_ text: String) throws -> [Normalization] {
+        let all = Settings.norms.map(\.rawValue).joined(separator: ", ")
+        return try list(text, option: "norm", expected: "norms out of \(all)") { word in
+            Settings.norms.first { $0.rawValue == word }
+        }
+    }
+
+    private func applyCommon(to settings: inout Settings) throws {
+        if let epochs = options.epochs { try require(epochs, in: 1...100_000, option: "epochs") }
+        if let batch = options.batch { try require(batch, in: 1...10_000, option: "batch") }
+        if let rate = options.learningRate {
+            try require(rate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
+        }
+        if let binarisation = options.binarisation {
+            guard settings.pixels != .levels else {
+                throw ValidationError("--binarisation: expected it with grey images alone, found colour ones")
+            }
+            guard let pixels = PixelKind(rawValue: binarisation), pixels != .levels else {
+                throw ValidationError("--binarisation: expected dynamic or fixed, found '\(binarisation)'")
+            }
+            settings.pixels = pixels
+        }
+        settings.epochs = options.epochs ?? settings.epochs
+        settings.batch = options.batch ?? settings.batch
+        settings.learningRate = options.learningRate ?? settings.learningRate
+    }
+
+    private func check(_ found: Experiment.Configuration, continues stored: Experiment.Configuration) throws {
+        for (what, expected, given) in [
+            ("norms", stored.norms.joined(separator: ", "), found.norms.joined(separator: ", ")),
+            ("seeds", stored.seeds.map { "\($0)" }.joined(separator: ", "), found.seeds.map { "\($0)" }.joined(separator: ", ")),
+            ("preset", stored.preset, found.preset), ("settings", "\(stored.settings)", "\(found.settings)"),
+            ("draws", "\(stored.importanceDraws ?? 0)", "\(found.importanceDraws ?? 0)"),
+            ("training images", "\(stored.training)", "\(found.training)"), ("test images", "\(stored.test)", "\(found.test)"),
+        ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
+        try checkMachine(device: (stored.device, found.device), threads: (stored.threads, found.threads))
+    }
+
+    private func run(
+        _ configuration: Experiment.Configuration, _ experiment: Experiment, _ training: ImageSet, _ test: ImageSet, resumes: Bool
+    ) throws {
+        let folder = resumes ? nil : try RunFolder.start(at: out, config: configuration)
+        print("\(training.count) training and \(test.count) test images of \(configuration.data), \(training.size)")
+        print("Norms, in the order of the bounds below: \(configuration.norms.joined(separator: ", "))")
+        let images = GenerativeImages(training: training, test: test, experiment.settings.pixels, on: experiment.device)
+        let run = try folder.map { GenerativeTraining(experiment, images, $0) } ?? GenerativeTraining.resume(experiment, images, at: out)
+        if resumes { print("Going on from step \(run.done) of \(run.total)") }
+        fflush(nil)
+        let interruption = Interruption()
+        let display = ProgressDisplay(label: "train", total: run.total, done: run.done)
+        try run.run(checkpoints: CheckpointClock(every: options.checkpointEvery)) {
+            interruption.received != nil
+        } progress: { done, _, note in
+            display.update(done: done, note: note)
+        }
+        display.finish()
+        if !run.isFinished {
+            try endStoppedRun(
+                after: interruption, at: run.done, savedAt: run.savedAt, of: run.total, command: configuration.command, out: out)
+        }
+        let summary = Experiment.Summary(
+            data: configuration.data, dimensions: training.features, experiment: experiment, runs: run.runs, seconds: run.seconds)
+        let pictures = configuration.norms.compactMap { GenerativePictures(of: $0, seed: configuration.seeds[0], in: out) }
+        let report = GenerativeReport(summary, records: run.records, pictures: pictures)
+        try run.folder.write(json: summary, named: "summary.json")
+        try run.folder.write(Array(report.page.html().utf8), named: "report.html")
+        print(report.text)
+        print("The report is \(out)/report.html")
+    }
+}

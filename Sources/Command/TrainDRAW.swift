@@ -1,0 +1,73 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import WeightNorm
+
+/// `weightnorm train draw`: the paper's §5.3.
+struct TrainDRAW: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "draw",
+        abstract: "Train DRAW, a recurrent model that draws images bit by bit (the paper's §5.3, Figure 4).",
+        discussion: """
+            Grey images are taken as binary. An encoder and a decoder with memory (LSTM) read and write an image in several glimpses, each of a part of it or of the \
+            whole. Writes to a folder: report.html to look at, samples and reconstructions as PNG after every pass, animations of how \
+            they are drawn at the end, summary.json, metrics.jsonl, the finished models, config.json, and checkpoint.safetensors, from which --resume goes on bit for \
+            bit (on the CPU, with the same number of threads). SIGINT (Ctrl-C) and SIGTERM finish the step and save. weightnorm sample draws from a finished run.
+            """)
+
+    @OptionGroup var common: GenerativeOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "paper (reads 2 × 2 and writes 5 × 5 filters, 64 glimpses), paper-full-image (whole images, 10 glimpses), or quick for two CPU cores. (default: quick)",
+            valueName: "name"))
+    var preset: String?
+
+    @Option(help: ArgumentHelp("Glimpses in which an image is drawn.", valueName: "number"))
+    var glimpses: Int?
+
+    @Option(help: ArgumentHelp("Hidden units of the encoder and of the decoder.", valueName: "number"))
+    var hidden: Int?
+
+    @Option(help: ArgumentHelp("Elements of z of a glimpse.", valueName: "number"))
+    var latents: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Sides of the grids of filters that read and write, separated by a comma, or none for whole images.", valueName: "sides"))
+    var attention: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder for the results: new, empty, or of an earlier run, which is replaced unless it is resumed.", valueName: "folder"))
+    var out = "runs/draw"
+
+    func run() throws { try GenerativeRunner<DRAWSettings>(options: common, preset: preset, out: out).run(apply: apply) }
+
+    private func apply(to settings: inout DRAWSettings) throws {
+        if let glimpses { try require(glimpses, in: 1...10_000, option: "glimpses") }
+        if let hidden { try require(hidden, in: 1...10_000, option: "hidden") }
+        if let latents { try require(latents, in: 1...10_000, option: "latents") }
+        if let attention {
+            let sides = attention.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+            if attention == "none" {
+                settings.attention = nil
+            } else if sides.count == 2, let read = sides[0], let write = sides[1], (1...100).contains(read), (1...100).contains(write) {
+                settings.attention = DRAWSettings.Attention(read: read, write: write)
+            } else {
+                throw ValidationError("--attention: expected two sides from 1 to 100, as 2,5, or none, found '\(attention)'")
+            }
+        }
+        settings.glimpses = glimpses ?? settings.glimpses
+        settings.hidden = hidden ?? settings.hidden
+        settings.latents = latents ?? settings.latents
+    }
+}
+
+extension DRAWSettings: TrainableSettings {
+    static var presets: [String] { [Preset.quick, .paper, .paperFullImage].map(\.rawValue) }
+    /// Those without batch statistics: the steps of a recurrent network have different ones.
+    static var norms: [Normalization] { [.normal, .fixedGain, .weight, .logWeight] }
+
+    static func preset(named name: String, for images: ImageSet) -> DRAWSettings? { Preset(rawValue: name).map { preset($0) } }
+}

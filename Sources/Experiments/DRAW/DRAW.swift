@@ -1,0 +1,258 @@
+package import Torch
+package import WeightNorm
+
+/// DRAW (Gregor et al., 2015) of grey images `[batch, 1, rows, columns]`: an encoder and a decoder with memory, which draw an image in several glimpses.
+///
+/// Each glimpse t reads the image x and the error image x̂ = x − σ(c), c being the canvas so far: r = read(x, x̂, h_dec); h_enc = LSTM(r, h_dec); z ~ N(μ(h_enc), σ(h_enc)²);
+/// h_dec = LSTM(z); c ← c + write(h_dec). The last canvas holds the logits of the pixels. The divergence of q from the prior N(0, 1) is a sum of
+/// formulas, one a glimpse (eq. 11 of DRAW).
+///
+/// Every row of every linear map, gates included, is a weight vector with a norm of its own; the peepholes, which are diagonal, stay plain. Weights are drawn from N(0, 0.01²), with
+/// g = ‖v‖, so that every parameterisation of a seed starts as the same function.
+package struct DRAW: GenerativeModel {
+    private let encoder: LSTM
+    private let decoder: LSTM
+    /// μ of z.
+    private let mean: Dense
+    /// log σ of z.
+    private let logDeviation: Dense
+    /// The five numbers of the filters that read, where there is attention.
+    private let reading: Dense?
+    /// The five numbers of the filters that write.
+    private let writing: Dense?
+    /// What is written.
+    private let content: Dense
+    private let attention: DRAWSettings.Attention?
+    private let glimpses: Int
+    private let latents: Int
+    private let rows: Int
+    private let columns: Int
+
+    /// Traps for normalizations with batch statistics: time steps have different ones.
+    package init(
+        _ settings: DRAWSettings, rows: Int, columns: Int, normalization: Normalization, type: ElementType = .float32, random: Generator
+    ) {
+        func dense(_ inputs: Int, _ outputs: Int) -> Dense {
+            Dense(
+                map: DenseMap(inputs: inputs, outputs: outputs), normalization: normalization, deviation: settings.deviation, type: type,
+                random: random)
+        }
+        func memory(_ inputs: Int) -> LSTM {
+            LSTM(
+                inputs, hidden: settings.hidden, normalization: normalization, peepholes: true, trainableStart: true,
+                deviation: settings.deviation, type: type, random: random)
+        }
+        (attention, glimpses, latents) = (settings.attention, settings.glimpses, settings.latents)
+        (self.rows, self.columns) = (rows, columns)
+        let read = settings.attention.map { $0.read * $0.read } ?? rows * columns
+        encoder = memory(2 * read + settings.hidden)
+        decoder = memory(settings.latents)
+        mean = dense(settings.hidden, settings.latents)
+        logDeviation = dense(settings.hidden, settings.latents)
+        reading = settings.attention.map { _ in dense(settings.hidden, 5) }
+        writing = settings.attention.map { _ in dense(settings.hidden, 5) }
+        content = dense(settings.hidden, settings.attention.map { $0.write * $0.write } ?? rows * columns)
+    }
+
+    package func terms(of images: Tensor, _ pass: Pass, random: Generator) -> BoundTerms {
+        let found = Course(self, batch: images.shape[0]).reconstruct(images, random: random)
+        let posterior = Tensor.stacked(found.posteriors)
+        let parts = posterior.split([latents, latents], along: 2)
+        let normal = DiagonalNormal(mean: parts[0], logDeviation: parts[1])
+        return BoundTerms(
+            likelihood: BernoulliPixels.logProbability(of: images.flattened(from: 1), logits: found.canvas.flattened(from: 1)),
+            exactDivergence: normal.divergenceFromStandard.sum(over: [0, 2])
+        ) {
+            // The same draws: z from its noise.
+            let noise = Tensor.stacked(found.noise)
+            let latent = normal.mean + normal.logDeviation.exponential() * noise
+            return (normal.logDensity(latent) - DiagonalNormal.standardLogDensity(latent)).sum(over: [0, 2])
+        }
+    }
+
+    package func samples(_ count: Int, random: Generator) -> Tensor {
+        image(Course(self, batch: count).generate(random: random))
+    }
+
+    package func reconstructions(of images: Tensor, random: Generator) -> Tensor {
+        image(Course(self, batch: images.shape[0]).reconstruct(images, random: random).canvas)
+    }
+
+    /// What a canvas expects of the pixels, `[batch, 1, rows, columns]`.
+    private func image(_ canvas: Tensor) -> Tensor { canvas.sigmoid().reshaped([canvas.shape[0], 1, rows, columns]) }
+}
+
+extension DRAW: DrawsInSteps {
+    package func drawnSamples(_ count: Int, random: Generator) -> Drawing {
+        drawing(of: count) { course, watch in _ = course.generate(random: random, watch: watch) }
+    }
+
+    package func drawnReconstructions(of images: Tensor, random: Generator) -> Drawing {
+        drawing(of: images.shape[0]) { course, watch in _ = course.reconstruct(images, random: random, watch: watch) }
+    }
+
+    private func drawing(of count: Int, _ draw: (_ course: Course, _ watch: @escaping (Glimpse) -> Void) -> Void) -> Drawing {
+        var canvases = [Tensor.full([count, 1, rows, columns], 0.5)]
+        var (readBoxes, writeBoxes): ([[AttentionBox]], [[AttentionBox]]) = ([], [])
+        draw(Course(self, batch: count)) { glimpse in
+            canvases.append(image(glimpse.canvas).moved(to: .cpu))
+            if let boxes = glimpse.read?.boxes { readBoxes.append(boxes) }
+            if let boxes = glimpse.written?.boxes { writeBoxes.append(boxes) }
+        }
+        return Drawing(canvases: canvases, readBoxes: readBoxes, writeBoxes: writeBoxes)
+    }
+}
+
+// MARK: - The course of a drawing
+
+extension DRAW {
+    /// A glimpse that is done: the canvas after it, and its filters where there is attention.
+    struct Glimpse {
+        let canvas: Tensor
+        let read: AttentionFilters?
+        let written: AttentionFilters?
+    }
+
+    /// The glimpses of one batch, with every weight derived once.
+    private struct Course {
+        typealias Glimpse = DRAW.Glimpse
+
+        private let model: DRAW
+        private let batch: Int
+        private let encoder: BoundLSTM
+        private let decoder: BoundLSTM
+        private let device: Device
+        private let type: ElementType
+        /// μ and log σ of z in one product.
+        private let latentMap: (weight: Tensor, bias: Tensor)
+        /// All that is taken from the decoder's output, in one product: what to write, how to write, how to read.
+        private let outputMap: (weight: Tensor, bias: Tensor)
+        private let outputWidths: [Int]
+
+        init(_ model: DRAW, batch: Int) {
+            self.model = model
+            self.batch = batch
+            (encoder, decoder) = (model.encoder.bound(), model.decoder.bound())
+            (type, device) = (encoder.inputWeight.type, encoder.inputWeight.device)
+            func stacked(_ layers: [Dense]) -> (weight: Tensor, bias: Tensor) {
+                (.concatenated(layers.map(\.weight.value)), .concatenated(layers.compactMap { $0.bias?.value }))
+            }
+            latentMap = stacked([model.mean, model.logDeviation])
+            let outputs = [model.content, model.writing, model.reading].compactMap(\.self)
+            outputMap = stacked(outputs)
+            outputWidths = outputs.map(\.map.outputs)
+        }
+
+        /// What the decoder's output says: what to write, and the numbers of the filters that write and of those that read next.
+        private struct Output {
+            let content: Tensor
+            let writing: Tensor?
+            let reading: Tensor?
+        }
+
+        private func output(of state: LSTM.State) -> Output {
+            let parts = state.output.linear(weight: outputMap.weight, bias: outputMap.bias).split(outputWidths, along: 1)
+            return Output(content: parts[0], writing: parts.count > 1 ? parts[1] : nil, reading: parts.count > 2 ? parts[2] : nil)
+        }
+
+        private func filters(_ numbers: Tensor?, count: Int) -> AttentionFilters? {
+            numbers.map { AttentionFilters($0, count: count, rows: model.rows, columns: model.columns) }
+        }
+
+        /// The canvas after a glimpse's writing.
+        private func written(_ output: Output, on canvas: Tensor) -> (canvas: Tensor, filters: AttentionFilters?) {
+            guard let filters = filters(output.writing, count: model.attention?.write ?? 0) else {
+                return (canvas + output.content, nil)
+            }
+            return (canvas + filters.written(output.content), filters)
+        }
+
+        private var blank: Tensor {
+            .zeros(
+                model.attention == nil ? [batch, model.rows * model.columns] : [batch, model.rows, model.columns], type: type, on: device)
+        }
+
+        private func noise(_ random: Generator) -> [Tensor] {
+            let all = Tensor.normal([model.glimpses, batch, model.latents], type: type, from: random)
+            return (0..<model.glimpses).map { all.selected($0, along: 0) }
+        }
+
+        /// Draws z from the posterior of images `[batch, 1, rows, columns]`.
+        ///
+        /// The canvas is `[batch, rows, columns]`, or flat without attention; the posteriors are μ and log σ of each glimpse, `[batch, 2·latents]`.
+        func reconstruct(
+            _ images: Tensor, random: Generator, watch: ((Glimpse) -> Void)? = nil
+        ) -> (canvas: Tensor, posteriors: [Tensor], noise: [Tensor]) {
+            var canvas = blank
+            let images = images.reshaped(canvas.shape)
+            var (reader, writer) = (encoder.start(batch: batch), decoder.start(batch: batch))
+            var posteriors: [Tensor] = []
+            let noise = noise(random)
+            let eye = Eye(model, encoder, images)
+            // All examples start with the same state: one row is enough.
+            var numbers = model.reading.map { reading in
+                decoder.start(batch: 1).output.linear(weight: reading.weight.value, bias: reading.bias?.value).expanded([batch, 5])
+            }
+            for glimpse in 0..<model.glimpses {
+                let filters = filters(numbers, count: model.attention?.read ?? 0)
+                reader = eye.look(through: filters, canvas, decoder: writer, from: reader)
+                let posterior = reader.output.linear(weight: latentMap.weight, bias: latentMap.bias)
+                posteriors.append(posterior)
+                let parts = posterior.split([model.latents, model.latents], along: 1)
+                writer = decoder.step(parts[0] + parts[1].exponential() * noise[glimpse], from: writer)
+                let output = output(of: writer)
+                let written = written(output, on: canvas)
+                (canvas, numbers) = (written.canvas, output.reading)
+                watch?(Glimpse(canvas: canvas, read: filters, written: written.filters))
+            }
+            return (canvas, posteriors, noise)
+        }
+
+        /// Draws z from the prior; the canvas at the end.
+        func generate(random: Generator, watch: ((Glimpse) -> Void)? = nil) -> Tensor {
+            var (canvas, writer) = (blank, decoder.start(batch: batch))
+            for latent in noise(random) {
+                writer = decoder.step(latent, from: writer)
+                let written = written(output(of: writer), on: canvas)
+                canvas = written.canvas
+                watch?(Glimpse(canvas: canvas, read: nil, written: written.filters))
+            }
+            return canvas
+        }
+    }
+
+    /// How the encoder sees images: the parts of its input weight, and what all glimpses share.
+    private struct Eye {
+        private let encoder: BoundLSTM
+        private let images: Tensor
+        /// The columns of the encoder's input weight for what is read of x and of x̂ together, and for the decoder's output.
+        private let columns: [Tensor]
+        /// Without attention: the product of the image itself.
+        private let preactivation: Tensor?
+
+        init(_ model: DRAW, _ encoder: BoundLSTM, _ images: Tensor) {
+            self.encoder = encoder
+            self.images = images
+            if let attention = model.attention {
+                columns = encoder.inputColumns([2 * attention.read * attention.read, model.decoder.hidden])
+                preactivation = nil
+            } else {
+                // W₁x + W₂(x − σ(c)) = (W₁ + W₂)x − W₂σ(c): the first term is the same in all glimpses.
+                let size = model.rows * model.columns
+                let parts = encoder.inputColumns([size, size, model.decoder.hidden])
+                preactivation = images.linear(weight: parts[0] + parts[1])
+                columns = [-parts[1], parts[2]]
+            }
+        }
+
+        /// The encoder's state after a glimpse.
+        func look(through filters: AttentionFilters?, _ canvas: Tensor, decoder: LSTM.State, from state: LSTM.State) -> LSTM.State {
+            let seen = canvas.sigmoid()
+            let read = filters.map { filters in
+                Tensor.concatenated([filters.read(images), filters.read(images - seen)], along: 1)
+            }
+            return encoder.step(
+                parts: [(read ?? seen, columns[0]), (decoder.output, columns[1])], preactivation: preactivation, from: state)
+        }
+    }
+}

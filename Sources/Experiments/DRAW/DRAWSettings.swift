@@ -1,0 +1,98 @@
+package import Datasets
+package import Torch
+package import Training
+package import WeightNorm
+
+package typealias DRAWExperiment = GenerativeExperiment<DRAWSettings>
+package typealias DRAWTraining = GenerativeTraining<DRAWSettings>
+package typealias DRAWTrainer = GenerativeTrainer<DRAWSettings>
+
+/// Every hyperparameter of the paper's DRAW and its training (its §5.3), in one place.
+///
+/// The initial values are those of the implementation that the paper took as it was (Bornschein's), in its run with attention.
+package struct DRAWSettings: Codable, Equatable, Sendable {
+    /// The sides of the square grids of filters.
+    package struct Attention: Codable, Equatable, Sendable {
+        package var read: Int
+        package var write: Int
+
+        package init(read: Int, write: Int) {
+            self.read = read
+            self.write = write
+        }
+    }
+
+    package var pixels = PixelKind.dynamic
+    /// With what parts of the image are read and written; nil for the whole image.
+    package var attention: Attention? = Attention(read: 2, write: 5)
+    /// Steps in which an image is drawn, T.
+    package var glimpses = 64
+    /// Hidden units of the encoder and of the decoder.
+    package var hidden = 256
+    /// Elements of z of one glimpse.
+    package var latents = 100
+    /// The standard deviation of drawn weights.
+    package var deviation = 0.01
+    package var batch = 100
+    package var epochs = 100
+    /// Adam's learning rate, constant.
+    package var learningRate = 3e-4
+    package var beta1 = 0.9
+    package var beta2 = 0.999
+    package var epsilon = 1e-8
+    /// The largest norm of all gradients together.
+    package var clippedNorm = 10.0
+
+    package init() {}
+
+    /// Settings that a run can be started with by name.
+    package enum Preset: String, CaseIterable, Sendable {
+        case paper
+        case paperFullImage = "paper-full-image"
+        case quick
+    }
+
+    package static func preset(_ preset: Preset) -> DRAWSettings {
+        var settings = DRAWSettings()
+        switch preset {
+        case .paper: break
+        case .paperFullImage:
+            (settings.attention, settings.glimpses, settings.learningRate) = (nil, 10, 1e-3)
+        case .quick:
+            (settings.glimpses, settings.hidden, settings.latents) = (16, 128, 20)
+            (settings.learningRate, settings.epochs) = (1e-3, 8)
+        }
+        return settings
+    }
+}
+
+extension DRAWSettings: GenerativeSettings {
+    package static let command = "train draw"
+
+    /// None: it is not defined for recurrent networks (the paper, §3). g starts at ‖v‖, so that every parameterisation starts as the same function.
+    package var dataDependentInitialization: DataDependentInitialization? { nil }
+    package var evaluationAverage: Double? { nil }
+    package var largestGradientNorm: Double? { clippedNorm }
+
+    package func makeModel(rows: Int, columns: Int, normalization: Normalization, random: Generator) -> any GenerativeModel {
+        DRAW(self, rows: rows, columns: columns, normalization: normalization, random: random)
+    }
+
+    package func makeOptimizer(_ parameters: [Parameter]) -> any Optimizer {
+        Adam(parameters, beta1: beta1, beta2: beta2, epsilon: epsilon)
+    }
+
+    package func check(_ images: ImageSet) throws(GenerativeFailure) {
+        guard images.channels == 1 else { throw GenerativeFailure("images: expected grey ones, found colour ones of \(images.size)") }
+    }
+
+    package func description(of data: String) -> ReportedModel {
+        ReportedModel(
+            title: "DRAW", figure: 4,
+            entries: [
+                ("Attention", attention.map { "reads \($0.read) × \($0.read), writes \($0.write) × \($0.write)" } ?? "none: whole images"),
+                ("Glimpses", "\(glimpses)"), ("Hidden units", "\(hidden) each"), ("z of a glimpse", "\(latents)"),
+                ("Initial weights", "N(0, \(NumberText.general(deviation))²)"),
+            ], optimizer: "Adam", paper: { data == "mnist" ? PaperBounds.draw($0) : [] })
+    }
+}

@@ -1,0 +1,137 @@
+package import Datasets
+package import Torch
+import Training
+package import WeightNorm
+
+/// What a training of generative models is made of.
+package struct GenerativeExperiment<Settings: GenerativeSettings> {
+    package let settings: Settings
+    package let normalizations: [Normalization]
+    package let seeds: [UInt64]
+    package let device: Device
+    /// Draws of z in the importance-weighted estimate at the end; nil for none.
+    package let importanceDraws: Int?
+
+    package init(
+        _ settings: Settings, normalizations: [Normalization], seeds: [UInt64], importanceDraws: Int? = nil, device: Device
+    ) {
+        self.settings = settings
+        self.normalizations = normalizations
+        self.seeds = seeds
+        self.importanceDraws = importanceDraws
+        self.device = device
+    }
+
+    /// Throws if the settings do not fit the images; to be asked before a folder is made.
+    package func check(training: ImageSet) throws(GenerativeFailure) {
+        guard settings.batch <= training.count else {
+            throw GenerativeFailure("minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
+        }
+        try settings.check(training)
+    }
+
+    package typealias Record = GenerativeRecord
+    package typealias Run = GenerativeRun
+    package typealias Failure = GenerativeFailure
+
+    /// What a run began with, as it stands in `config.json`.
+    package struct Configuration: Codable, Equatable, Sendable {
+        package var command = Settings.command
+        package var data: String
+        package var training: ImageSummary
+        package var test: ImageSummary
+        package var norms: [String]
+        package var seeds: [UInt64]
+        package var importanceDraws: Int?
+        package var device: String
+        package var threads: Int
+        package var preset: String
+        package var rows: Int
+        package var columns: Int
+        package var settings: Settings
+
+        package init(data: String, training: ImageSet, test: ImageSet, preset: String, experiment: GenerativeExperiment) {
+            self.data = data
+            self.training = ImageSummary(training)
+            self.test = ImageSummary(test)
+            norms = experiment.normalizations.map(\.rawValue)
+            seeds = experiment.seeds
+            importanceDraws = experiment.importanceDraws
+            device = experiment.device.description
+            threads = Runtime.threadCount
+            self.preset = preset
+            (rows, columns) = (training.rows, training.columns)
+            settings = experiment.settings
+        }
+
+        /// The norms, as far as they are known.
+        package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
+    }
+
+    /// The whole result, as it stands in `summary.json`.
+    package struct Summary: Codable, Equatable, Sendable {
+        package var data: String
+        package var settings: Settings
+        /// Pixels times channels of an image, by which nats become bits per dimension.
+        package var dimensions: Int
+        package var device: String
+        package var threads: Int
+        package var libtorch: String
+        package var processor: String
+        package var runs: [Run]
+        package var seconds: Double
+
+        package init(data: String, dimensions: Int, experiment: GenerativeExperiment, runs: [Run], seconds: Double) {
+            self.data = data
+            self.dimensions = dimensions
+            settings = experiment.settings
+            device = experiment.device.description
+            (threads, libtorch, processor) = (Runtime.threadCount, Runtime.libtorchVersion, Runtime.processorCapability)
+            self.runs = runs
+            self.seconds = seconds
+        }
+    }
+}
+
+/// A point of a run, as it stands in `metrics.jsonl`; bounds in nats an image.
+package struct GenerativeRecord: Codable, Equatable, Sendable {
+    package var norm: String
+    package var seed: UInt64
+    package var step: Int
+    /// Passes over the training set done.
+    package var epoch: Double
+    /// The mean of the training's objective since the record before, negated: with free bits it is below the bound.
+    package var trainBound: Double
+    /// The mean bound over the test images, with averaged parameters.
+    package var testBound: Double
+
+    package init(norm: String, seed: UInt64, step: Int, epoch: Double, trainBound: Double, testBound: Double) {
+        (self.norm, self.seed, self.step, self.epoch) = (norm, seed, step, epoch)
+        (self.trainBound, self.testBound) = (trainBound, testBound)
+    }
+}
+
+/// A finished run, as it stands in `summary.json`.
+package struct GenerativeRun: Codable, Equatable, Sendable {
+    package var norm: String
+    package var seed: UInt64
+    package var steps: Int
+    package var parameters: Int
+    package var trainBound: Double
+    package var testBound: Double
+    /// The importance-weighted estimate of log p(x), and of how many draws.
+    package var logLikelihood: Double?
+    package var importanceDraws: Int?
+    /// The median over all steps but the first ten.
+    package var millisecondsPerStep: Double
+    package var constantUnits: Int
+
+    package init(
+        norm: String, seed: UInt64, steps: Int, parameters: Int, trainBound: Double, testBound: Double, logLikelihood: Double?,
+        importanceDraws: Int?, millisecondsPerStep: Double, constantUnits: Int
+    ) {
+        (self.norm, self.seed, self.steps, self.parameters) = (norm, seed, steps, parameters)
+        (self.trainBound, self.testBound, self.logLikelihood) = (trainBound, testBound, logLikelihood)
+        (self.importanceDraws, self.millisecondsPerStep, self.constantUnits) = (importanceDraws, millisecondsPerStep, constantUnits)
+    }
+}

@@ -1,0 +1,86 @@
+package import Datasets
+package import Torch
+package import Training
+package import WeightNorm
+
+/// What the pixels of images are taken for.
+package enum PixelKind: String, Codable, CaseIterable, Sendable {
+    /// Binary, drawn anew for every minibatch with the grey level as probability (Salakhutdinov & Murray, 2008); drawn once for the test images.
+    case dynamic
+    /// Binary, drawn once.
+    case fixed
+    /// One of 256 levels, with a discretized logistic likelihood.
+    case levels
+}
+
+/// Every hyperparameter of a generative model and its training: what a ``GenerativeTraining`` must know.
+package protocol GenerativeSettings: Codable, Equatable, Sendable {
+    /// The words behind `weightnorm` that start such a run.
+    static var command: String { get }
+
+    var pixels: PixelKind { get }
+    var batch: Int { get }
+    var epochs: Int { get }
+    /// The learning rate, constant.
+    var learningRate: Double { get }
+    /// How data-dependent initialization is done; nil where it is not defined, as for recurrent networks (the paper, §3).
+    var dataDependentInitialization: DataDependentInitialization? { get }
+    /// The rate of the parameters' exponential average with which the model is evaluated; nil if it is evaluated as it is.
+    var evaluationAverage: Double? { get }
+    /// The largest norm of all gradients together that a step takes; longer ones are scaled down to it.
+    var largestGradientNorm: Double? { get }
+
+    /// A model with drawn weights.
+    func makeModel(rows: Int, columns: Int, normalization: Normalization, random: Generator) -> any GenerativeModel
+    func makeOptimizer(_ parameters: [Parameter]) -> any Optimizer
+
+    /// Throws unless the images fit the model.
+    func check(_ images: ImageSet) throws(GenerativeFailure)
+
+    /// What a report says of such a model.
+    func description(of data: String) -> ReportedModel
+}
+
+/// How data-dependent initialization is done.
+package struct DataDependentInitialization: Equatable, Sendable {
+    /// The first images of the first pass, so many.
+    package let images: Int
+    /// The deviation that it gives to pre-activations.
+    package let targetDeviation: Double
+
+    package init(images: Int, targetDeviation: Double) {
+        self.images = images
+        self.targetDeviation = targetDeviation
+    }
+}
+
+/// What a report says of a kind of model.
+package struct ReportedModel {
+    /// Such as "Variational autoencoders".
+    package let title: String
+    /// The figure of the paper that shows the same.
+    package let figure: Int
+    /// Rows of the list of settings.
+    package let entries: [(name: String, value: String)]
+    package let optimizer: String
+    /// The paper's test bound of a norm by passes, in the report's unit; empty where the images are others than the paper's.
+    package let paper: (_ norm: String) -> [(epoch: Double, value: Double)]
+
+    package init(
+        title: String, figure: Int, entries: [(name: String, value: String)], optimizer: String,
+        paper: @escaping (_ norm: String) -> [(epoch: Double, value: Double)]
+    ) {
+        self.title = title
+        self.figure = figure
+        self.entries = entries
+        self.optimizer = optimizer
+        self.paper = paper
+    }
+}
+
+/// What can stop the training of a generative model.
+package struct GenerativeFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
