@@ -37,6 +37,9 @@ struct TrainDRAW: ParsableCommand {
             "Sides of the grids of filters that read and write, separated by a comma, or none for whole images.", valueName: "sides"))
     var attention: String?
 
+    @Option(help: ArgumentHelp("Standard deviation of the weights that are drawn at the start.", valueName: "number"))
+    var deviation: Double?
+
     @Option(
         help: ArgumentHelp(
             "Folder for the results: new, empty, or of an earlier run, which is replaced unless it is resumed.", valueName: "folder"))
@@ -48,6 +51,7 @@ struct TrainDRAW: ParsableCommand {
         if let glimpses { try require(glimpses, in: 1...10_000, option: "glimpses") }
         if let hidden { try require(hidden, in: 1...10_000, option: "hidden") }
         if let latents { try require(latents, in: 1...10_000, option: "latents") }
+        if let deviation { try require(deviation, option: "deviation", expected: "a number above 0 and at most 10") { $0 > 0 && $0 <= 10 } }
         if let attention {
             let sides = attention.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
             if attention == "none" {
@@ -61,6 +65,7 @@ struct TrainDRAW: ParsableCommand {
         settings.glimpses = glimpses ?? settings.glimpses
         settings.hidden = hidden ?? settings.hidden
         settings.latents = latents ?? settings.latents
+        settings.deviation = deviation ?? settings.deviation
     }
 }
 
