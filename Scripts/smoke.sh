@@ -342,6 +342,9 @@ undrawn "no glimpses" "glimpses: expected a number from 1 to 10000, found 0" --g
 undrawn "an unknown preset of DRAW" "preset: expected quick, paper or paper-full-image, found 'fast'" --preset fast
 undrawn "colour images" "images: expected grey ones, found colour ones" --data colour
 refuses "going on with another number of glimpses" "expected the run's settings" - train draw --resume --out draw2 --glimpses 4
+sed -i.kept 's/"glimpses" : 3/"glimpses" : 0/' draw2/config.json
+refuses "going on with settings that no run can have" "glimpses: expected a number from 1 to 10000, found 0" - train draw --resume --out draw2
+mv draw2/config.json.kept draw2/config.json
 refuses "going on with a model of another kind" "expected a run of weightnorm train draw in vae2, found one of weightnorm train vae" - train draw --resume --out vae2
 refuses "going on with another number of latents" "expected the run's settings" - train vae --resume --out vae2 --latents 5
 refuses "a sample of nothing" "expected the folder of a run of weightnorm train vae" none.png sample nowhere --out none.png

@@ -98,6 +98,7 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         try apply(&settings)
         try require(settings.epochs, in: 1...100_000, option: "epochs")
         try require(settings.batch, in: 1...10_000, option: "batch")
+        try require(settings.learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
         guard !normalizations.isEmpty, !seeds.isEmpty else {
             throw ValidationError("\(out)/config.json: expected norms and seeds, found none")
         }
@@ -125,11 +126,6 @@ struct GenerativeRunner<Settings: TrainableSettings> {
     }
 
     private func applyCommon(to settings: inout Settings) throws {
-        if let epochs = options.epochs { try require(epochs, in: 1...100_000, option: "epochs") }
-        if let batch = options.batch { try require(batch, in: 1...10_000, option: "batch") }
-        if let rate = options.learningRate {
-            try require(rate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
-        }
         if let binarisation = options.binarisation {
             guard settings.pixels != .levels else {
                 throw ValidationError("--binarisation: expected it with grey images alone, found colour ones")

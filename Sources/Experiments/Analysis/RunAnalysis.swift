@@ -1,4 +1,5 @@
 package import Datasets
+import Foundation
 import Torch
 import Training
 package import WeightNorm
@@ -72,7 +73,7 @@ package struct RunAnalysis {
         }
     }
 
-    /// Throws unless the images are those that the run was made with, and the seed and norms are among the run's.
+    /// Throws unless the images are those that the run was made with, the seed and norms are among the run's, and their networks are there.
     package func check(training: ImageSet, data: String, norms: [Normalization], seed: UInt64) throws {
         guard let expected = configuration.training else {
             throw NetworkAnalysis.Failure(
@@ -90,6 +91,17 @@ package struct RunAnalysis {
             let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
             throw NetworkAnalysis.Failure("seed: expected one of the run's, \(seeds), found \(seed)")
         }
+        // Before the minutes of work on those that are there.
+        for norm in norms {
+            let file = networkFile(norm, seed: seed)
+            guard access(file, R_OK) == 0 else {
+                throw NetworkAnalysis.Failure("cannot read \(file): \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    private func networkFile(_ norm: Normalization, seed: UInt64) -> String {
+        "\(path)/\(NetworkFile.name(norm: norm.rawValue, seed: seed))"
     }
 
     /// The images that the run was trained on, of all the training images of its data set.
@@ -120,7 +132,7 @@ package struct RunAnalysis {
         let network = ClassificationNetwork(
             configuration.settings, channels: training.channels, normalization: normalization, type: .float64, random: Generator(seed: seed)
         )
-        try NetworkFile.load("\(path)/\(NetworkFile.name(norm: normalization.rawValue, seed: seed))", into: network)
+        try NetworkFile.load(networkFile(normalization, seed: seed), into: network)
         let images = Batches.shuffled(training, size: 1, seed: seed, epoch: 0)
         let layers = try NetworkAnalysis.analyse(network, options) { example in
             let batch = images[example]
