@@ -77,8 +77,8 @@ package final class ReplayMemory {
         clipsRewards: Bool = true,
         available: Int? = SystemMemory.available
     ) throws {
-        precondition(
-            games > 0 && depth > 0 && capacity / games > depth,
+        trap(
+            unless: games > 0 && depth > 0 && capacity / games > depth,
             "replay memory: expected more than \(depth) transitions for each of the games, found \(capacity) for \(games)")
         perGame = capacity / games
         frameSize = rows * columns
@@ -120,8 +120,8 @@ package final class ReplayMemory {
     ///
     /// Traps if the steps are not of as many games and as large frames as the memory is for.
     package func append(_ seen: EnvironmentStep, actions taken: [Int], _ result: EnvironmentStep) {
-        precondition(
-            seen.count == games && taken.count == games && result.count == games && seen.frames.count == games * frameSize,
+        trap(
+            unless: seen.count == games && taken.count == games && result.count == games && seen.frames.count == games * frameSize,
             "replay memory: expected steps of \(games) games with frames of \(frameSize) bytes, found \(seen.count) games, \(seen.frames.count) bytes in all"
         )
         for game in 0..<games where !result.begins[game] {
@@ -173,7 +173,7 @@ package final class ReplayMemory {
 
     private func draw(_ random: inout Xoshiro256) -> Int {
         let count = count
-        precondition(count > 0, "replay memory: expected transitions to draw from, found none")
+        trap(unless: count > 0, "replay memory: expected transitions to draw from, found none")
         for _ in 0..<1_000_000 {
             var index = Int(random.next(below: UInt64(count)))
             var game = 0
@@ -183,7 +183,7 @@ package final class ReplayMemory {
             }
             if canBeDrawn(game, slot: index) { return game * perGame + index }
         }
-        preconditionFailure("replay memory: expected transitions to draw from, found \(count) of which none is whole")
+        fatalError("replay memory: expected transitions to draw from, found \(count) of which none is whole")
     }
 
     /// Whether the transition in a slot that is filled has whole stacks.

@@ -1,5 +1,6 @@
 import Datasets
 package import Foundation
+import Torch
 
 /// Games of the Atari 2600, played side by side by the real emulator, ale-py, in a process of its own.
 ///
@@ -68,7 +69,7 @@ package final class Atari: Environment {
 
     /// The same with another program in the emulator's place, for tests; seconds of patience with a step.
     package init(_ options: Options, python: String, program: String, patience: Double) throws {
-        precondition(options.count > 0, "Atari: expected at least one game, found \(options.count)")
+        trap(unless: options.count > 0, "Atari: expected at least one game, found \(options.count)")
         (self.options, self.patience) = (options, patience)
         typealias Layout = AtariWorker
         let count = options.count
@@ -125,10 +126,10 @@ package final class Atari: Environment {
     }
 
     package func send(_ actions: [Int]) throws {
-        precondition(last != nil, "Atari: expected a reset before the first step")
-        precondition(!isUnderWay, "Atari: expected a step to be received before the next is sent")
-        precondition(
-            actions.count == count && actions.allSatisfy(self.actions.indices.contains),
+        trap(unless: last != nil, "Atari: expected a reset before the first step")
+        trap(unless: !isUnderWay, "Atari: expected a step to be received before the next is sent")
+        trap(
+            unless: actions.count == count && actions.allSatisfy(self.actions.indices.contains),
             "Atari: expected \(count) actions from 0 to \(self.actions.count - 1), found \(actions)")
         let numbers = numbers(.action)
         for game in 0..<count { numbers[game] = Int32(actions[game]) }
@@ -137,7 +138,7 @@ package final class Atari: Environment {
     }
 
     package func receive() throws -> EnvironmentStep {
-        guard isUnderWay, let before = last else { preconditionFailure("Atari: expected a step to be sent before one is received") }
+        guard isUnderWay, let before = last else { fatalError("Atari: expected a step to be sent before one is received") }
         isUnderWay = false
         try worker.receive(AtariWorker.done, within: patience)
         var step = EnvironmentStep(beginning: frames(), count: count)

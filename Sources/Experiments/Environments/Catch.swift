@@ -1,5 +1,6 @@
 import Datasets
 package import Foundation
+import Torch
 
 /// A ball falls down a grid, a row a step, and a paddle in the lowest row is to be under it when it arrives: the game Catch of Mnih et al.
 /// (*Recurrent Models of Visual Attention*, 2014), as bsuite plays it.
@@ -39,8 +40,9 @@ package final class Catch: Environment {
 
     /// Games on a grid. Traps if there is no game, or the grid has less than two rows or one column.
     package init(count: Int, rows: Int = 10, columns: Int = 5) {
-        precondition(
-            count > 0 && rows > 1 && columns > 0, "Catch: expected a game on at least 2 × 1 places, found \(count) on \(rows) × \(columns)")
+        trap(
+            unless: count > 0 && rows > 1 && columns > 0,
+            "Catch: expected a game on at least 2 × 1 places, found \(count) on \(rows) × \(columns)")
         (self.count, self.rows, self.columns) = (count, rows, columns)
     }
 
@@ -57,11 +59,11 @@ package final class Catch: Environment {
     }
 
     package func send(_ actions: [Int]) {
-        precondition(!isUnderWay, "Catch: expected a step to be received before the next is sent")
-        precondition(
-            actions.count == count && actions.allSatisfy(self.actions.indices.contains),
+        trap(unless: !isUnderWay, "Catch: expected a step to be received before the next is sent")
+        trap(
+            unless: actions.count == count && actions.allSatisfy(self.actions.indices.contains),
             "Catch: expected \(count) actions from 0 to \(self.actions.count - 1), found \(actions)")
-        guard var games else { preconditionFailure("Catch: expected a reset before the first step") }
+        guard var games else { fatalError("Catch: expected a reset before the first step") }
         for game in 0..<count {
             games.last.begins[game] = games.last.ends[game] != nil
             if games.last.begins[game] {
@@ -79,14 +81,14 @@ package final class Catch: Environment {
     }
 
     package func receive() -> EnvironmentStep {
-        precondition(isUnderWay, "Catch: expected a step to be sent before one is received")
+        trap(unless: isUnderWay, "Catch: expected a step to be sent before one is received")
         isUnderWay = false
-        guard let games else { preconditionFailure("Catch: expected a reset before the first step") }
+        guard let games else { fatalError("Catch: expected a reset before the first step") }
         return games.last
     }
 
     package func snapshot() throws -> Data? {
-        precondition(!isUnderWay, "Catch: expected the step that was sent to be received before a snapshot")
+        trap(unless: !isUnderWay, "Catch: expected the step that was sent to be received before a snapshot")
         return try JSONEncoder().encode(games)
     }
 

@@ -24,8 +24,9 @@ package struct FrameStacks {
     /// Puts in the newest frame of every game.
     package mutating func push(_ step: EnvironmentStep) {
         let size = rows * columns
-        precondition(
-            step.frames.count == count * size, "stacks: expected \(count) frames of \(size) bytes, found \(step.frames.count) bytes")
+        trap(
+            unless: step.frames.count == count * size, "stacks: expected \(count) frames of \(size) bytes, found \(step.frames.count) bytes"
+        )
         bytes.withUnsafeMutableBytes { bytes in
             step.frames.withUnsafeBytes { frames in
                 for game in 0..<count {

@@ -13,7 +13,7 @@ import Training
 /// nothing ever comes and which is closed when this process ends, in whatever way. Its input is empty, and what it prints is kept as its last words.
 ///
 /// Nothing of it stays behind. The shared memory has no name that could; ``lifelineProgram`` lets the system end the program with this process, even when
-/// both are killed or the program hangs.
+/// this one is killed and the program hangs.
 final class WorkerProcess {
     /// What both processes see; zeros at first.
     let memory: UnsafeMutableRawBufferPointer
