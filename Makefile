@@ -10,7 +10,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 # SwiftPM uses all cores, and two of its runs in one scratch folder only wait for each other.
 .NOTPARALLEL:
-.PHONY: help setup build compare test race docs lint format clean
+.PHONY: help setup build compare atari test race docs lint format clean
 
 ARGS =
 DATA = fashion-mnist
@@ -45,6 +45,9 @@ compare: setup ## train with and without weight normalization on Fashion-MNIST a
 	@if [[ "$(DATA)" == fashion-mnist ]]; then Scripts/fashion-mnist.sh; fi
 	@$(PREPARE); swift build "$$@" --product weightnorm; \
 	"$$scratch/release/weightnorm" compare --data "$(DATA)" --out "$(OUT)" $(ARGS)
+
+atari: ## get the Atari emulator ready (downloads about 22 MB the first time)
+	@Scripts/atari.sh
 
 test: setup lint ## check the style, build everything, run all tests
 # The test runner and libtorch both use all cores: waiting threads must not spin beside working ones.

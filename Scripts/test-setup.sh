@@ -76,7 +76,7 @@ eventually() {
 # ---- Stand-ins
 
 mkdir -p "$root/stand-ins" "$root/tools" "$root/Scripts" "$root/wheels"
-cp "$scripts"/common.sh "$scripts"/libtorch.sh "$scripts"/fashion-mnist.sh "$root/Scripts/"
+cp "$scripts"/common.sh "$scripts"/libtorch.sh "$scripts"/fashion-mnist.sh "$scripts"/atari.sh "$root/Scripts/"
 cp "$scripts/../Makefile" "$root/"
 # Every tool of the system, so that one can be taken away.
 find /usr/bin/ /bin/ -maxdepth 1 ! -type d -exec ln -s -f -t "$root/tools" {} +
@@ -94,7 +94,17 @@ echo "swift $* with $PKG_CONFIG_PATH and $LD_LIBRARY_PATH" >>"$ROOT/calls"
 END
 
 # pip downloads what PIP asks for: good, truncated, foreign (a wheel in good order, but another), nothing, or an error midway.
+# A virtual environment is made as VENV says: good, missing (the module is not there), or an error; its Python is the next stand-in.
 stand_in python3 <<'END'
+if [[ $1 == -c && $2 == *version_info* && -n ${PYTHON_VERSION:-} ]]; then echo "$PYTHON_VERSION"; exit; fi
+if [[ $1 == -c && $2 == *ensurepip* && ${VENV:-} == missing ]]; then exit 1; fi
+if [[ "$1 $2" == "-m venv" ]]; then
+    echo "venv $3" >>"$ROOT/calls"
+    if [[ ${VENV:-good} == error ]]; then echo "Error: no room"; exit 1; fi
+    mkdir -p "$3/bin"
+    cp "$ROOT/venv-python" "$3/bin/python"
+    exit
+fi
 [[ "$1 $2" == "-m pip" ]] || exec "$PYTHON" "$@"
 [[ ${PIP:-good} != missing ]] || exit 1
 [[ $3 != --version ]] || exit 0
@@ -109,6 +119,20 @@ error) head -c 1000 "$ROOT/wheels"/torch-*.whl >"$folder/torch-0.whl"; echo "ERR
 endless) head -c 1000 "$ROOT/wheels"/torch-*.whl >"$TMPDIR/part"; sleep 60 & echo $! >"$ROOT/endless"; wait ;;
 esac
 END
+
+# Of a virtual environment: pip installs as PIP says, and a foreign package cannot be imported.
+{ echo "#!$bash_tool" && cat; } >"$root/venv-python" <<'END'
+if [[ "$1 $2" != "-m pip" ]]; then
+    if [[ $3 == *ale_py* && ${PIP:-} == foreign ]]; then echo "Traceback"; echo "ImportError: no libz.so.1"; exit 1; fi
+    exit 0
+fi
+echo "pip $*" >>"$ROOT/calls"
+case ${PIP:-good} in
+nothing) echo "WARNING: retrying"; echo "ERROR: Could not find a version that satisfies the requirement ale-py==0.12.1 (from versions: none)"; exit 1 ;;
+endless) sleep 60 & echo $! >"$ROOT/endless"; wait ;;
+esac
+END
+chmod +x "$root/venv-python"
 
 # apt-get and dpkg-deb deliver what APT asks for: good, foreign (other files), old-lists (until it has updated its own), or an error.
 stand_in apt-get <<'END'
@@ -427,6 +451,59 @@ rm "$root/tools/gzip"
 run "$data"
 check "gzip missing" fails_with "gzip is missing; install it with: apt-get install gzip"
 ln -s "$(command -v gzip)" "$root/tools/gzip"
+
+# ---- Scripts/atari.sh
+
+emulator=$root/Scripts/atari.sh
+
+start "the Atari emulator"
+run "$emulator" --print python
+check "succeeds" prints "$cache/atari/bin/python"
+check "with pinned packages" calls "pip .* --no-deps .* ale-py==[0-9.]* gymnasium==[0-9.]* numpy==[0-9.]* " 1
+check "no leftover" no_leftovers
+run "$emulator"
+check "the next run takes less than a second" at_once
+check "without pip" calls pip 1
+echo "ale-py==0.1" >"$cache/atari/packages"
+run "$emulator"
+check "another version is noticed" says "is damaged or of another version; setting it up again"
+check "and replaced" calls pip 2
+rm "$cache/atari/bin/python"
+run PIP=nothing "$emulator"
+check "a damaged one that cannot be mended is an error" [ "$status" == 1 ]
+run "$emulator"
+check "and is mended when it can be" succeeds
+
+start "the Atari emulator without what it needs"
+run VENV=missing "$emulator"
+check "venv" fails_with "python3 lacks venv; install it with: apt-get install python3-venv"
+run PYTHON_VERSION=3.9 "$emulator"
+check "an old Python" fails_with "expected Python 3.11 or newer, found 3.9"
+run VENV=error "$emulator"
+check "no environment" says "error: python3 -m venv fails: Error: no room"
+run PIP=nothing "$emulator"
+check "no network" says "(from versions: none); is the package index within reach?"
+run PIP=foreign "$emulator"
+check "a missing library" says "error: ale-py==0.12.1 does not run on this machine: ImportError: no libz.so.1"
+check "leaves nothing" leaves_nothing
+run "$emulator" --print folder
+check "an unknown argument" fails_with "found: --print folder"
+mv "$root/stand-ins/python3" "$root/without"
+run "$emulator"
+check "python3" fails_with "python3 is missing; install it with: apt-get install python3"
+mv "$root/without"/* "$root/stand-ins"
+
+start "the Atari emulator, killed on the way"
+rm -f "$root/endless"
+env -i PATH="$path" HOME="$root/home" LC_ALL=C ROOT="$root" PYTHON="$real_python" PIP=endless "$emulator" >/dev/null 2>&1 &
+script=$!
+eventually [ -s "$root/endless" ]
+kill "$script"
+wait "$script"
+check "ends what it started" eventually [ ! -d "/proc/$(<"$root/endless")" ]
+check "leaves nothing" leaves_nothing
+run "$emulator"
+check "the next run succeeds" succeeds
 
 # ---- Makefile
 

@@ -64,6 +64,24 @@ public struct Xoshiro256: RandomNumberGenerator, Sendable {
     }
 }
 
+extension Xoshiro256: Codable {
+    /// The state that was encoded, from which the numbers go on.
+    ///
+    /// - Throws: `DecodingError` if it is none.
+    public init(from decoder: any Decoder) throws {
+        let words = try [UInt64](from: decoder)
+        guard words.count == 4, words.contains(where: { $0 != 0 }) else {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(
+                    codingPath: decoder.codingPath, debugDescription: "expected four words that are not all 0, found \(words)"))
+        }
+        state = (words[0], words[1], words[2], words[3])
+    }
+
+    /// Encodes the state: four words.
+    public func encode(to encoder: any Encoder) throws { try [state.0, state.1, state.2, state.3].encode(to: encoder) }
+}
+
 /// The numbers 0 ..< count in an order that depends on `seed` and `epoch` alone: the same on every machine and in every Swift version.
 ///
 /// It is the shuffle of Fisher and Yates from the last place to the first, `order.swapAt(i, draw below i + 1)`, with ``Xoshiro256``

@@ -56,6 +56,24 @@ extension Tensor {
         return draws
     }
 
+    /// A tensor whose elements `fill` writes, all of them, row-major and in the machine's byte order: without the copy in the host's memory that
+    /// ``init(bytes:shape:type:on:)`` makes.
+    package static func filled(
+        _ shape: [Int], type: ElementType, on device: Device = .cpu, by fill: (UnsafeMutableRawBufferPointer) -> Void
+    ) -> Tensor {
+        // From page-locked memory the host need not wait for the copy to the device; libtorch keeps it until that is done.
+        let host = operators.empty(
+            .integers(shape), .optional(type), .none, .device(.cpu), device.isCPU ? .none : .boolean(true), .none)
+        // Nobody else has the tensor yet.
+        withExtendedLifetime(host) {
+            fill(
+                UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: UInt(host.address)), count: host.count * type.size)
+            )
+        }
+        return device.isCPU
+            ? host : operators.convert(.tensor(host), .none, .none, .device(device), .none, .boolean(true), .none)
+    }
+
     /// A tensor of this one's shape whose elements lie in memory in the order of this one's, so that an operator goes through both alike; `make` gets the
     /// lengths from the outermost to the innermost, which for a row-major tensor are the shape.
     package func laidOutAlike(_ make: (_ shape: [Int]) -> Tensor) -> Tensor {

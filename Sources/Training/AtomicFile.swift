@@ -40,7 +40,7 @@ package enum AtomicFile {
     }
 
     /// The same for a file that is never in memory as a whole: `body` writes it piece by piece and gives the system's error number, or 0.
-    static func write(to path: String, _ body: (borrowing Descriptor) -> Int32) throws {
+    package static func write(to path: String, _ body: (borrowing Descriptor) -> Int32) throws {
         try prepare(for: path, body).commit()
     }
 
@@ -151,7 +151,8 @@ package enum AtomicFile {
 package struct Descriptor: ~Copyable {
     package let number: Int32
 
-    init(_ number: Int32) { self.number = number }
+    /// Takes an open file.
+    package init(_ number: Int32) { self.number = number }
 
     /// Opens a file; a failure names `path`, which may differ from the file's own while it is written beside its place.
     package init(opening file: String, _ flags: Int32, reportedAs path: String, operation: String) throws {

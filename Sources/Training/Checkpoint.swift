@@ -279,19 +279,6 @@ extension Tensor {
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: count * type.size, alignment: 8)
         defer { bytes.deallocate() }
         copyBytes(to: bytes)
-        return CRC32.of(bytes)
-    }
-}
-
-/// The cyclic redundancy check of zip and PNG (ISO 3309), which finds every damage of up to 32 bits in a row.
-package enum CRC32 {
-    private static let table: [UInt32] = (0..<256).map { index in
-        (0..<8).reduce(UInt32(index)) { rest, _ in rest & 1 == 1 ? rest >> 1 ^ 0xEDB8_8320 : rest >> 1 }
-    }
-
-    package static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
-        table.withUnsafeBufferPointer { table in
-            ~bytes.reduce(~UInt32(0)) { sum, byte in table[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] ^ sum >> 8 }
-        }
+        return CRC32.of(UnsafeRawBufferPointer(bytes))
     }
 }

@@ -39,11 +39,11 @@ public enum Safetensors {
         let ordered = tensors.enumerated()
             .sorted { ($1.element.value.type.size, $0.offset) < ($0.element.value.type.size, $1.offset) }
             .map { SafetensorsItem($0.element.name, $0.element.value) }
-        try write(ordered, metadata: metadata, to: path)
+        try write(items: ordered, metadata: metadata, to: path)
     }
 
     /// Writes items in the order given, each made when its turn comes.
-    static func write(_ items: [SafetensorsItem], metadata: [String: String], to path: String) throws {
+    package static func write(items: [SafetensorsItem], metadata: [String: String], to path: String) throws {
         let header = try header(of: items, metadata: metadata, path: path)
         var failure: (any Error)?
         do {

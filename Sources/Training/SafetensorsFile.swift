@@ -96,6 +96,19 @@ public struct SafetensorsFile: Sendable {
         }
     }
 
+    /// Reads a tensor's elements, row-major, to where they are to lie.
+    ///
+    /// - Throws: ``SafetensorsError`` as ``info(_:)``, and if the buffer is not of the tensor's size or the file was cut after it was opened; ``FileError``
+    ///   if the system cannot read it.
+    package func read(_ name: String, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let (entry, _) = try find(name)
+        guard entry.end - entry.begin == buffer.count else {
+            throw SafetensorsError(
+                path: path, problem: "tensor \(Safetensors.quoted(name)): expected \(buffer.count) bytes, found \(entry.end - entry.begin)")
+        }
+        try read(entry, into: buffer)
+    }
+
     /// A tensor as it is, of whatever type, to be written under some name.
     func item(_ name: String, as newName: String) -> SafetensorsItem? {
         guard let index = indices[Array(name.utf8)] else { return nil }
@@ -113,15 +126,19 @@ public struct SafetensorsFile: Sendable {
         guard let memory = malloc(max(count, 1)) else { throw FileError(path: path, operation: "read", code: ENOMEM) }
         defer { free(memory) }
         let bytes = UnsafeMutableRawBufferPointer(start: memory, count: count)
+        try read(entry, into: bytes)
+        return try body(bytes)
+    }
+
+    private func read(_ entry: SafetensorsHeader.Entry, into bytes: UnsafeMutableRawBufferPointer) throws {
         let found = try file.descriptor.read(into: bytes, at: dataStart + entry.begin, reportedAs: path)
-        guard found == count else {
+        guard found == bytes.count else {
             throw SafetensorsError(
                 path: path,
                 problem:
-                    "tensor \(Safetensors.quoted(entry.name)): expected \(count) bytes, found \(found): the file was cut after it was opened"
+                    "tensor \(Safetensors.quoted(entry.name)): expected \(bytes.count) bytes, found \(found): the file was cut after it was opened"
             )
         }
-        return try body(bytes)
     }
 
     private func find(_ name: String) throws -> (SafetensorsHeader.Entry, ElementType) {

@@ -1,4 +1,4 @@
-import Torch
+package import Torch
 
 #if canImport(Darwin)
     import Darwin
@@ -9,7 +9,7 @@ import Torch
 /// A tensor of a file that is to be written: what the header says of it, and where its bytes come from when its turn comes.
 ///
 /// So that a file needs no more memory than its largest tensor.
-struct SafetensorsItem {
+package struct SafetensorsItem {
     let name: String
     let typeName: String
     let shape: [Int]
@@ -39,6 +39,14 @@ struct SafetensorsItem {
             try tensor().copyBytes(to: bytes)
             return file.write(bytes)
         }
+    }
+
+    /// Elements, row-major, that lie in memory until the file is written: they are not copied.
+    package init(_ name: String, type: ElementType, shape: [Int], memory: UnsafeRawBufferPointer) {
+        trap(
+            unless: memory.count == shape.reduce(1, *) * type.size,
+            "tensor '\(name)': expected \(shape.reduce(1, *) * type.size) bytes for \(type)\(shape), found \(memory.count)")
+        self.init(name: name, typeName: type.safetensorsName, shape: shape, byteCount: memory.count) { $0.write(memory) }
     }
 
     /// The same bytes in another shape of as many elements.

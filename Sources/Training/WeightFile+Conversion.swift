@@ -39,7 +39,7 @@ extension WeightFile {
             }
         }
         let metadata = metadata(to: layout, plain: []) { $0.units != nil && $0.stored.layout != layout }
-        try Safetensors.write(items, metadata: metadata, to: path)
+        try Safetensors.write(items: items, metadata: metadata, to: path)
         return outcome
     }
 
@@ -92,7 +92,7 @@ extension WeightFile {
         let changed = Set(outcome.changed.map { Array($0.utf8) })
         // Of what a pattern has chosen, not all is called a weight.
         let metadata = metadata(to: layout, plain: changed) { $0.units == nil && changed.contains(Array($0.stored.direction.utf8)) }
-        try Safetensors.write(items, metadata: metadata, to: path)
+        try Safetensors.write(items: items, metadata: metadata, to: path)
         return outcome
     }
 

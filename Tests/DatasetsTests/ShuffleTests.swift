@@ -1,4 +1,5 @@
 import Datasets
+import Foundation
 import Testing
 
 /// The expected numbers come from the generators' published test vectors and from a second implementation in Python.
@@ -27,6 +28,17 @@ import Testing
             7_236_058_096_720_714_768, 6_531_673_166_550_522_182, 5_390_582_961_875_169_806, 7_762_127_939_569_525_534,
         ]
         #expect((0..<4).map { _ in generator.next(below: 1 << 63 + 1) } == expected)
+    }
+
+    @Test func anEncodedGeneratorGoesOn() throws {
+        var generator = Xoshiro256(seed: 5)
+        _ = generator.next()
+        let data = try JSONEncoder().encode(generator)
+        var other = try JSONDecoder().decode(Xoshiro256.self, from: data)
+        #expect((0..<5).map { _ in generator.next() } == (0..<5).map { _ in other.next() })
+        for text in ["[0,0,0,0]", "[1,2,3]", "[1,2,3,4,5]"] {
+            #expect(throws: DecodingError.self) { try JSONDecoder().decode(Xoshiro256.self, from: Data(text.utf8)) }
+        }
     }
 
     @Test func drawsBelowABoundAreEven() {

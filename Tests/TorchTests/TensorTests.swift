@@ -20,6 +20,16 @@ struct TensorTests {
         #expect(Tensor.full([], 3).shape.isEmpty)
     }
 
+    @Test("a tensor is filled in place")
+    func filled() {
+        let tensor = Tensor.filled([2, 3], type: .int32) { bytes in
+            #expect(bytes.count == 24)
+            for index in 0..<6 { bytes.storeBytes(of: Int32(index), toByteOffset: 4 * index, as: Int32.self) }
+        }
+        #expect(tensor.shape == [2, 3] && tensor.type == .int32 && tensor.elements(as: Int.self) == [0, 1, 2, 3, 4, 5])
+        #expect(Tensor.filled([0, 3], type: .uint8) { _ in }.elements(as: UInt8.self).isEmpty)
+    }
+
     @Test("too few numbers for a shape trap")
     func wrongCount() async {
         await #expect(processExitsWith: .failure) { _ = Tensor([1.0, 2.0], shape: [3]) }

@@ -1,0 +1,26 @@
+import Foundation
+
+/// The memory that this machine has to give.
+package enum SystemMemory {
+    /// Bytes that programs can still take without swapping, by the system's own estimate (`MemAvailable` of `/proc/meminfo`), or that a container's limit
+    /// (control groups, version 2) leaves; nil where the system does not say.
+    package static var available: Int? {
+        func text(_ path: String) -> String? { FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } }
+        let group = "/sys/fs/cgroup/memory"
+        return available(
+            meminfo: text("/proc/meminfo"), limit: text("\(group).max"), used: text("\(group).current"), details: text("\(group).stat"))
+    }
+
+    package static func available(meminfo: String?, limit: String?, used: String?, details: String?) -> Int? {
+        func number(_ name: String, in table: String?) -> Int? {
+            let line = table?.split(separator: "\n").first { $0.hasPrefix(name) }
+            return line?.dropFirst(name.count).split(separator: " ").first.flatMap { Int($0) }
+        }
+        func whole(_ text: String?) -> Int? { text.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) } }
+        let machine = number("MemAvailable:", in: meminfo).map { $0 * 1024 }
+        // Without a limit it says `max`. What files take of the container's memory is given up for programs.
+        var container: Int?
+        if let limit = whole(limit), let used = whole(used) { container = limit - used + (number("inactive_file", in: details) ?? 0) }
+        return [machine, container].compactMap { $0 }.min()
+    }
+}
