@@ -58,7 +58,6 @@ public final class DRAW: Workload {
         // Every weight once a step.
         let encoder = BoundLSTM(network.encoder)
         let decoder = BoundLSTM(network.decoder)
-        let encoderColumns = encoder.inputWeight.split([2 * Self.read * Self.read, Self.hidden], along: 1)
         let latent = network.latent.parts
         let outputs = attention.outputs([network.read, network.write, network.patch])
 
@@ -68,8 +67,8 @@ public final class DRAW: Workload {
         var posteriors: [Tensor] = []
         for draws in noise.split(Array(repeating: 1, count: glimpses), along: 0) {
             let glimpse = focus.read(images, images - canvas.sigmoid())
-            let seen = glimpse.linear(weight: encoderColumns[0]) + decoded.output.linear(weight: encoderColumns[1])
-            encoded = encoder.step(preactivation: seen, from: encoded)
+            // Joined: for the few columns of a glimpse alone a matrix product takes half as long as for all.
+            encoded = encoder.step(.concatenated([glimpse, decoded.output], along: 1), from: encoded)
             let posterior = encoded.output.linear(weight: latent.weight, bias: latent.bias)
             posteriors.append(posterior)
             let parts = posterior.split([Self.latents, Self.latents], along: 1)
@@ -163,7 +162,9 @@ private struct Attention {
         let scales = parts[1].exponential().split([4, 1, 1], along: 1)
         let spread = scales[0].linear(weight: spread).split([pixelFilters, pixelFilters], along: 1)
         let means = parts[0].linear(weight: centres.weight, bias: centres.bias) + spread[0]
-        let filters = ((pixels - means.expandingDimension(2)).squared() * spread[1].expandingDimension(2)).exponential()
+        // Most pixels lie far away. Below about −87 libtorch's exponential takes seven times as long for numbers that are as good as 0.
+        let exponents = ((pixels - means.expandingDimension(2)).squared() * spread[1].expandingDimension(2)).clamped(from: -80)
+        let filters = exponents.exponential()
         let normalized = filters / (filters.sum(over: [2], keeping: true) + 1e-4)
         return Focus(
             filters: normalized.split(counts, along: 1), patch: (parts[2] * scales[1]).reshaped([batch, write, write]),
