@@ -139,7 +139,7 @@ public struct BoundLSTM: Sendable {
         let columns = weight.split([inputs, hidden], along: 1)
         (inputWeight, stateWeight) = (columns[0], columns[1])
         self.bias = bias
-        peepholes = []
+        peepholes = nil
         let zeros = Tensor.zeros([hidden], type: bias.type, on: bias.device)
         initial = (zeros, zeros)
     }
