@@ -16,7 +16,7 @@ convolutions.
   --steps N    steps in a turn, of which the median counts; 1
   --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch; weight. The last three are for cnn, and JAX has not got them.
   --batch N    images or transitions in a minibatch; 50 for cnn, 100 for vae and draw, 64 for dqn
-  --full       this library without kept memory, PyTorch with it, and PyTorch with torch.compile too (which needs a C++ compiler)
+  --full       this library without kept memory, PyTorch with it, and PyTorch with torch.compile too (which needs a C++ compiler), but for draw
 EOF
 }
 
@@ -92,7 +92,9 @@ else
 fi
 if [[ -n $full ]]; then
     commands+=("$fastest --no-keep-memory")
-    modes+=("$best --keep-memory" compile)
+    modes+=("$best --keep-memory")
+    # Of draw, torch.compile would unroll all glimpses, which takes it minutes.
+    [[ $work == draw ]] || modes+=(compile)
 fi
 for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py $work --norm $norm --batch $batch --mode $mode"); done
 case "$norm" in
