@@ -7,14 +7,16 @@ usage() {
 Usage: Scripts/race.sh [--work WORK] [--rounds N] [--steps N] [--norm NORM] [--batch N] [--full]
 
 Builds the package in Benchmarks, sets up PyTorch and JAX in virtual environments of their own (in the cache folder, the first time), and lets all
-programs make steps of a workload by turns. Prints a table in Markdown; the ratio is to this library's time with channels last.
+programs make steps of a workload by turns. Prints a table in Markdown; the ratio is to this library's time, with channels last where there are
+convolutions.
 
-  --work WORK  cnn (the paper's CIFAR-10 network) or vae (a residual variational autoencoder of binary images); cnn
+  --work WORK  cnn (the paper's CIFAR-10 network), vae (a residual variational autoencoder of binary images), draw (DRAW, a recurrent one with
+               attention, of 64 glimpses) or dqn (a step of deep Q-learning on frames of Atari's size); cnn
   --rounds N   turns of each program; 7
   --steps N    steps in a turn, of which the median counts; 1
-  --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch; weight. JAX has the first two alone.
-  --batch N    images in a minibatch; 50 for cnn, 100 for vae
-  --full       this library without kept memory, PyTorch with it, and PyTorch with torch.compile too (which needs a C++ compiler)
+  --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch; weight. The last three are for cnn, and JAX has not got them.
+  --batch N    images or transitions in a minibatch; 50 for cnn, 100 for vae and draw, 64 for dqn
+  --full       this library without kept memory, PyTorch with it, and PyTorch with torch.compile too (which needs a C++ compiler), but for draw
 EOF
 }
 
@@ -37,9 +39,10 @@ while (($#)); do
 done
 case "$work" in
 cnn) : "${batch:=50}" ;;
-vae) : "${batch:=100}" ;;
+vae | draw) : "${batch:=100}" ;;
+dqn) : "${batch:=64}" ;;
 *)
-    echo "race.sh: error: expected cnn or vae after --work, found '$work'" >&2
+    echo "race.sh: error: expected cnn, vae, draw or dqn after --work, found '$work'" >&2
     exit 2 ;;
 esac
 for number in "$rounds" "$steps" "$batch"; do
@@ -78,11 +81,20 @@ jax=$(peer "jax-$jax_version" "jax==$jax_version" "jaxlib==$jax_version" optax==
 
 entrant="Benchmarks/.build/release/entrant $work --norm $norm --batch $batch"
 # The first is what the others are compared with.
-commands=("$entrant --layout channels-last" "$entrant")
-modes=(eager channels_last)
+if [[ $work == draw ]]; then # no convolutions, so no layouts of images
+    fastest=$entrant best=eager
+    commands=("$fastest")
+    modes=(eager)
+else
+    fastest="$entrant --layout channels-last" best=channels_last
+    commands=("$fastest" "$entrant")
+    modes=(eager channels_last)
+fi
 if [[ -n $full ]]; then
-    commands+=("$entrant --layout channels-last --no-keep-memory")
-    modes+=("channels_last --keep-memory" compile)
+    commands+=("$fastest --no-keep-memory")
+    modes+=("$best --keep-memory")
+    # Of draw, torch.compile would unroll all glimpses, which takes it minutes.
+    [[ $work == draw ]] || modes+=(compile)
 fi
 for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py $work --norm $norm --batch $batch --mode $mode"); done
 case "$norm" in

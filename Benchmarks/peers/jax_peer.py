@@ -1,6 +1,6 @@
 """The race workloads in JAX: the whole step is one compiled function, whose state is donated to the next.
 
-    python jax_peer.py cnn|vae [--norm weight|normal] [--batch N]
+    python jax_peer.py cnn|vae|draw|dqn [--norm weight|normal] [--batch N]
 """
 import argparse
 import os
@@ -12,12 +12,15 @@ from jax import lax
 
 from protocol import serve
 
+# Of each workload the images, or transitions, in a minibatch.
+BATCHES = {"cnn": 50, "vae": 100, "draw": 100, "dqn": 64}
+
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("work", choices=["cnn", "vae"])
+parser.add_argument("work", choices=list(BATCHES))
 parser.add_argument("--norm", choices=["normal", "weight"], default="weight")
 parser.add_argument("--batch", type=int)
 arguments = parser.parse_args()
-arguments.batch = arguments.batch or {"cnn": 50, "vae": 100}[arguments.work]
+arguments.batch = arguments.batch or BATCHES[arguments.work]
 
 # Height, width, inputs, outputs: the layout that XLA's convolutions take on the CPU, with the units last.
 KERNELS = [(3, 3, 3, 96), (3, 3, 96, 96), (3, 3, 96, 96), (3, 3, 96, 192), (3, 3, 192, 192), (3, 3, 192, 192),
@@ -54,7 +57,7 @@ def cnn_network(layers, images, key):
     return maps.mean((1, 2)) @ weight(layers[-1]) + layers[-1]["b"]
 
 
-def cnn_loss(layers, images, labels, key):
+def cnn_loss(layers, key, images, labels):
     return optax.softmax_cross_entropy_with_integer_labels(cnn_network(layers, images, key), labels).mean()
 
 
@@ -63,7 +66,7 @@ def cnn():
     layers = [layer(key, shape) for key, shape in zip(keys, KERNELS)] + [layer(keys[-1], (192, 10))]
     images = jax.random.normal(keys[-2], (arguments.batch, 32, 32, 3))
     labels = jax.random.randint(keys[-3], (arguments.batch,), 0, 10)
-    return layers, images, labels, keys[-4], optax.adam(1e-3), cnn_loss
+    return layers, (images, labels), keys[-4], optax.adam(1e-3), cnn_loss
 
 
 # Of the encoder and the decoder: the shape of each weight with its stride, "block" for a residual block.
@@ -95,7 +98,7 @@ def residual(maps, parts):
     return maps + 0.1 * convolve(jax.nn.elu(convolve(jax.nn.elu(maps), parts[0])), parts[1])
 
 
-def vae_loss(layers, images, labels, key):
+def vae_loss(layers, key, images):
     maps, place = images, 0
     for part in layers["up"]:
         if isinstance(part, list):
@@ -124,18 +127,100 @@ def vae():
     keys = jax.random.split(jax.random.key(0), 3)
     images = jax.random.bernoulli(keys[0], 0.2, (arguments.batch, 28, 28, 1)).astype(jnp.float32)
     # optax's adamax is that of the paper of Adam, as PyTorch's is.
-    return vae_layers(keys[1]), images, jnp.zeros(arguments.batch), keys[2], optax.adamax(2e-3), vae_loss
+    return vae_layers(keys[1]), (images,), keys[2], optax.adamax(2e-3), vae_loss
 
 
-layers, images, labels, key, optimizer, loss_function = {"cnn": cnn, "vae": vae}[arguments.work]()
+GLIMPSES, SIZE, HIDDEN, LATENTS, READ, WRITE = 64, 28, 256, 100, 2, 5
+
+
+def draw_filters(parameters, count):
+    """The filters of columns and of rows, [batch, count, pixels] each, and the intensity, [batch, 1, 1]."""
+    centres, log_variance, log_stride, log_intensity = jnp.split(parameters, [2, 3, 4], 1)
+    places = jnp.arange(count) - count / 2 + 0.5
+    stride = (SIZE - 1) / (count - 1) * jnp.exp(log_stride)
+    means = ((SIZE + 1) / 2 * (centres + 1))[:, :, None] + (stride * places)[:, None]
+    filters = jnp.exp(-((jnp.arange(SIZE) - means[..., None]) ** 2) / (2 * jnp.exp(log_variance)[:, :, None, None]))
+    filters /= filters.sum(3, keepdims=True) + 1e-4
+    return filters[:, 0], filters[:, 1], jnp.exp(log_intensity)[:, :, None]
+
+
+def draw_loss(layers, key, images):
+    # A weight is normalized once a step, outside of the loop.
+    weights = {name: (weight(parameters), parameters["b"]) for name, parameters in layers.items()}
+
+    def affine(name, *parts):
+        w, b = weights[name]
+        return jnp.concatenate(parts, 1) @ w + b
+
+    def advance(gates, cell):
+        i, f, g, o = jnp.split(gates, 4, 1)
+        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+        return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
+
+    def glimpse(state, noise):
+        encoded, encoder_cell, decoded, decoder_cell, canvas = state
+        columns, rows, intensity = draw_filters(affine("read", decoded), READ)
+        seen = [intensity * (rows @ each @ columns.mT) for each in (images, images - jax.nn.sigmoid(canvas))]
+        seen = [each.reshape(len(images), -1) for each in seen]
+        encoded, encoder_cell = advance(affine("encoder", *seen, decoded, encoded), encoder_cell)
+        mean, log_deviation = jnp.split(affine("latent", encoded), 2, 1)
+        deviation = jnp.exp(log_deviation)
+        divergence = 0.5 * (mean**2 + deviation**2 - 2 * log_deviation - 1).sum()
+        decoded, decoder_cell = advance(affine("decoder", mean + deviation * noise, decoded), decoder_cell)
+        columns, rows, intensity = draw_filters(affine("write", decoded), WRITE)
+        patch = affine("patch", decoded).reshape(-1, WRITE, WRITE)
+        canvas = canvas + rows.mT @ patch @ columns / intensity
+        return (encoded, encoder_cell, decoded, decoder_cell, canvas), divergence
+
+    zeros = jnp.zeros((len(images), HIDDEN))
+    start = (zeros, zeros, zeros, zeros, jnp.zeros_like(images))
+    (*_, canvas), divergences = lax.scan(glimpse, start, jax.random.normal(key, (GLIMPSES, len(images), LATENTS)))
+    return (optax.sigmoid_binary_cross_entropy(canvas, images).sum() + divergences.sum()) / len(images)
+
+
+def draw():
+    keys = jax.random.split(jax.random.key(0), 8)
+    shapes = {"encoder": (2 * READ**2 + 2 * HIDDEN, 4 * HIDDEN), "decoder": (LATENTS + HIDDEN, 4 * HIDDEN), "latent": (HIDDEN, 2 * LATENTS),
+              "read": (HIDDEN, 5), "write": (HIDDEN, 5), "patch": (HIDDEN, WRITE**2)}
+    layers = {name: layer(each, shape) for each, (name, shape) in zip(keys, shapes.items())}
+    images = jax.random.bernoulli(keys[-1], 0.2, (arguments.batch, SIZE, SIZE)).astype(jnp.float32)
+    return layers, (images,), keys[-2], optax.adam(1e-3, b1=0.5), draw_loss
+
+
+def dqn_values(layers, frames):
+    maps = frames.astype(jnp.float32) / 255
+    for parameters, stride in zip(layers, (4, 2, 1)):
+        maps = jax.nn.relu(convolve(maps, parameters, stride, "VALID"))
+    # The features in the order of PyTorch's: maps, rows, columns.
+    features = maps.transpose(0, 3, 1, 2).reshape(len(maps), -1)
+    return dense(jax.nn.relu(dense(features, layers[3])), layers[4])
+
+
+def dqn_loss(layers, key, target, frames, next_frames, actions, rewards):
+    aims = rewards + 0.99 * dqn_values(target, next_frames).max(1)
+    chosen = jnp.take_along_axis(dqn_values(layers, frames), actions[:, None], 1)[:, 0]
+    return optax.huber_loss(chosen, aims).sum()
+
+
+def dqn():
+    keys = jax.random.split(jax.random.key(0), 7)
+    shapes = [(8, 8, 4, 32), (4, 4, 32, 64), (3, 3, 64, 64), (64 * 7 * 7, 512), (512, 6)]
+    online, target = ([layer(each, shape) for each, shape in zip(jax.random.split(key, 5), shapes)] for key in keys[:2])
+    frames, next_frames = (jax.random.randint(key, (arguments.batch, 84, 84, 4), 0, 256).astype(jnp.uint8) for key in keys[2:4])
+    actions = jax.random.randint(keys[4], (arguments.batch,), 0, 6)
+    rewards = jax.random.normal(keys[5], (arguments.batch,))
+    return online, (target, frames, next_frames, actions, rewards), keys[6], optax.adamax(3e-4, b1=0.5), dqn_loss
+
+
+layers, data, key, optimizer, loss_function = {"cnn": cnn, "vae": vae, "draw": draw, "dqn": dqn}[arguments.work]()
 state = optimizer.init(layers)
 
 
-# Images and labels are arguments: as constants, parts of the step could be done at compile time.
-def update(layers, state, key, images, labels):
+# The data are arguments: as constants, parts of the step could be done at compile time.
+def update(layers, state, key, *data):
     key, step_key = jax.random.split(key)
 
-    value, slopes = jax.value_and_grad(loss_function)(layers, images, labels, step_key)
+    value, slopes = jax.value_and_grad(loss_function)(layers, step_key, *data)
     changes, state = optimizer.update(slopes, state)
     return optax.apply_updates(layers, changes), state, key, value
 
@@ -145,7 +230,7 @@ update = jax.jit(update, donate_argnums=(0, 1))
 
 def step():
     global layers, state, key
-    layers, state, key, loss = update(layers, state, key, images, labels)
+    layers, state, key, loss = update(layers, state, key, *data)
     return float(loss)
 
 

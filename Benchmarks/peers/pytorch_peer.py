@@ -1,6 +1,6 @@
 """The race workloads in PyTorch, as its documentation would have them written.
 
-    python pytorch_peer.py cnn|vae [--norm weight] [--mode eager|channels_last|compile] [--batch N] [--device cpu] [--keep-memory]
+    python pytorch_peer.py cnn|vae|draw|dqn [--norm weight] [--mode eager|channels_last|compile] [--batch N] [--device cpu] [--keep-memory]
 """
 import argparse
 import ctypes
@@ -8,8 +8,11 @@ import ctypes
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
+# Of each workload the images, or transitions, in a minibatch.
+BATCHES = {"cnn": 50, "vae": 100, "draw": 100, "dqn": 64}
 NORMS = ["normal", "weight", "batch", "mean-only-batch", "weight+mean-only-batch"]
 
 
@@ -141,6 +144,129 @@ def vae(arguments):
     return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
 
 
+class DRAW(nn.Module):
+    """DRAW (Gregor et al., 2015) of binary images with attention; the draws of a step come in from outside."""
+
+    SIZE, HIDDEN, LATENTS, READ, WRITE = 28, 256, 100, 2, 5
+
+    def __init__(self, norm):
+        super().__init__()
+
+        def dense(inputs, outputs):
+            layer = nn.Linear(inputs, outputs)
+            return weight_norm(layer) if norm == "weight" else layer
+
+        # The gates' weights, in the order i, f, g, o, act on the input and the state joined.
+        self.encoder = dense(2 * self.READ**2 + self.HIDDEN + self.HIDDEN, 4 * self.HIDDEN)
+        self.decoder = dense(self.LATENTS + self.HIDDEN, 4 * self.HIDDEN)
+        self.latent = dense(self.HIDDEN, 2 * self.LATENTS)
+        self.read = dense(self.HIDDEN, 5)
+        self.write = dense(self.HIDDEN, 5)
+        self.patch = dense(self.HIDDEN, self.WRITE**2)
+        self.register_buffer("pixels", torch.arange(self.SIZE, dtype=torch.float32), persistent=False)
+        for name, count in ("read_places", self.READ), ("write_places", self.WRITE):
+            self.register_buffer(name, torch.arange(count) - count / 2 + 0.5, persistent=False)
+
+    def attend(self, parameters, places):
+        """The filters of columns and of rows, [batch, places, pixels] each, and the intensity, [batch, 1, 1]."""
+        centres, log_variance, log_stride, log_intensity = parameters.split([2, 1, 1, 1], 1)
+        stride = (self.SIZE - 1) / (len(places) - 1) * log_stride.exp()
+        # Both axes at once: [batch, 2, places, 1].
+        means = ((self.SIZE + 1) / 2 * (centres + 1)).unsqueeze(2) + (stride * places).unsqueeze(1)
+        filters = torch.exp(-((self.pixels - means.unsqueeze(3)) ** 2) / (2 * log_variance.exp()[:, :, None, None]))
+        filters = filters / (filters.sum(3, keepdim=True) + 1e-4)
+        return filters[:, 0], filters[:, 1], log_intensity.exp().unsqueeze(2)
+
+    @staticmethod
+    def advance(gates, inputs, output, cell):
+        i, f, g, o = gates(torch.cat([*inputs, output], 1)).chunk(4, 1)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        return o.sigmoid() * cell.tanh(), cell
+
+    def forward(self, images, noise):
+        """The loss in nats an image, for images of [batch, 28, 28] and draws of [glimpses, batch, 100]."""
+        # A weight is normalized once a step, not once a glimpse.
+        with parametrize.cached():
+            return self.loss(images, noise)
+
+    def loss(self, images, noise):
+        zeros = images.new_zeros(len(images), self.HIDDEN)
+        encoded, encoder_cell, decoded, decoder_cell = zeros, zeros, zeros, zeros
+        canvas = torch.zeros_like(images)
+        posteriors = []
+        for draws in noise:
+            columns, rows, intensity = self.attend(self.read(decoded), self.read_places)
+            both = torch.stack([images, images - canvas.sigmoid()], 1)
+            glimpse = intensity.unsqueeze(3) * (rows.unsqueeze(1) @ both @ columns.mT.unsqueeze(1))
+            encoded, encoder_cell = self.advance(self.encoder, [glimpse.flatten(1), decoded], encoded, encoder_cell)
+            posteriors.append(self.latent(encoded))
+            mean, log_deviation = posteriors[-1].chunk(2, 1)
+            decoded, decoder_cell = self.advance(self.decoder, [mean + log_deviation.exp() * draws], decoded, decoder_cell)
+            columns, rows, intensity = self.attend(self.write(decoded), self.write_places)
+            patch = self.patch(decoded).unflatten(1, (self.WRITE, self.WRITE))
+            canvas = canvas + rows.mT @ patch @ columns / intensity
+        mean, log_deviation = torch.stack(posteriors).chunk(2, 2)
+        divergence = 0.5 * (mean**2 + (2 * log_deviation).exp() - 2 * log_deviation - 1).sum()
+        return (F.binary_cross_entropy_with_logits(canvas, images, reduction="sum") + divergence) / len(images)
+
+
+GLIMPSES = 64
+
+
+def draw(arguments):
+    device = torch.device(arguments.device)
+    torch.manual_seed(0)
+    network = DRAW(arguments.norm).to(device)
+    images = (torch.rand(arguments.batch, 28, 28, device=device) > 0.8).float()
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, betas=(0.5, 0.999), fused=True)
+
+    def loss():
+        return network(images, torch.randn(GLIMPSES, len(images), DRAW.LATENTS, device=device))
+
+    return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
+
+
+class DQN(nn.Sequential):
+    """The action values of frames, [batch, 4, 84, 84] of whole numbers from 0 to 255."""
+
+    ACTIONS = 6
+
+    def __init__(self, norm):
+        normalize = weight_norm if norm == "weight" else (lambda layer: layer)
+        super().__init__(
+            normalize(nn.Conv2d(4, 32, 8, stride=4)), nn.ReLU(), normalize(nn.Conv2d(32, 64, 4, stride=2)), nn.ReLU(),
+            normalize(nn.Conv2d(64, 64, 3)), nn.ReLU(), nn.Flatten(), normalize(nn.Linear(64 * 7 * 7, 512)), nn.ReLU(),
+            normalize(nn.Linear(512, self.ACTIONS)))
+
+    def forward(self, frames):
+        # To the weights' type: frames are bytes.
+        return super().forward(frames.to(self[-1].bias.dtype) / 255)
+
+
+def dqn_loss(online, target, frames, next_frames, actions, rewards):
+    with torch.no_grad():
+        aims = rewards + 0.99 * target(next_frames).amax(1)
+    return F.huber_loss(online(frames).gather(1, actions.unsqueeze(1)).squeeze(1), aims, reduction="sum")
+
+
+def dqn(arguments):
+    device = torch.device(arguments.device)
+    torch.manual_seed(0)
+    online, target = DQN(arguments.norm).to(device), DQN(arguments.norm).to(device)
+    frames, next_frames = (torch.randint(0, 256, (arguments.batch, 4, 84, 84), dtype=torch.uint8, device=device) for _ in range(2))
+    actions = torch.randint(0, DQN.ACTIONS, (arguments.batch,), device=device)
+    rewards = torch.randn(arguments.batch, device=device)
+    if arguments.mode == "channels_last":
+        online, target, frames, next_frames = (
+            each.to(memory_format=torch.channels_last) for each in (online, target, frames, next_frames))
+    optimizer = torch.optim.Adamax(online.parameters(), 3e-4, betas=(0.5, 0.999))
+
+    def loss():
+        return dqn_loss(online, target, frames, next_frames, actions, rewards)
+
+    return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
+
+
 def keep_freed_memory():
     """Lets glibc keep what is freed, instead of giving it back to the system in every step: the nearest to this library's Runtime.keepFreedMemory()."""
     mmap_max, trim_threshold, arena_max = -4, -1, -8  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX of malloc.h
@@ -152,19 +278,21 @@ def main():
     from protocol import serve
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=["cnn", "vae"])
+    parser.add_argument("work", choices=list(BATCHES))
     parser.add_argument("--norm", choices=NORMS, default="weight")
     parser.add_argument("--mode", choices=["eager", "channels_last", "compile"], default="eager")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--keep-memory", action="store_true", help="let glibc keep what is freed")
     arguments = parser.parse_args()
-    arguments.batch = arguments.batch or {"cnn": 50, "vae": 100}[arguments.work]
-    if arguments.work == "vae" and arguments.norm not in ("normal", "weight"):
-        parser.error(f"--norm: expected normal or weight for vae, found {arguments.norm}")
+    arguments.batch = arguments.batch or BATCHES[arguments.work]
+    if arguments.work != "cnn" and arguments.norm not in ("normal", "weight"):
+        parser.error(f"--norm: expected normal or weight for {arguments.work}, found {arguments.norm}")
+    if arguments.work == "draw" and arguments.mode == "channels_last":
+        parser.error("--mode: expected eager or compile for draw, which has no convolutions, found channels_last")
     if arguments.keep_memory:
         keep_freed_memory()
-    optimizer, loss_function = {"cnn": cnn, "vae": vae}[arguments.work](arguments)
+    optimizer, loss_function = {"cnn": cnn, "vae": vae, "draw": draw, "dqn": dqn}[arguments.work](arguments)
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -10,9 +10,10 @@ import platform
 import torch
 from torch.nn import functional as F
 
-from pytorch_peer import CNN, NORMS, VAE
+from pytorch_peer import CNN, DQN, DRAW, NORMS, VAE, dqn_loss
 
 BATCH = 4
+GLIMPSES = 3
 
 
 def pattern(offset, *shape):
@@ -63,7 +64,7 @@ def reference(norm):
     return {"norm": norm, "loss": loss.item(), "gradients": gradients}
 
 
-def vae_roles(network):
+def roles_in_order(network):
     """The parameters in the order of the Swift side's: weight by weight, for each v, then g, then b."""
     for name, layer in network.named_modules():
         if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
@@ -76,18 +77,46 @@ def vae_roles(network):
 
 
 def vae_reference(norm):
-    network = VAE(norm).double()
-    named = list(vae_roles(network))
+    network, named = filled(VAE(norm))
+    images = (pattern(7, BATCH, 1, 28, 28) > 0).double()
+    return told(norm, network(images, 2 * pattern(13, BATCH, VAE.LATENTS)), named)
+
+
+def filled(network):
+    """The network in float64 with numbers of the pattern, and its parameters with their names and roles."""
+    network = network.double()
+    named = list(roles_in_order(network))
     assert len(named) == len(list(network.parameters()))
     for number, (_, role, parameter) in enumerate(named):
         fill(parameter, role, 1000 * number)
-    images = (pattern(7, BATCH, 1, 28, 28) > 0).double()
-    noise = 2 * pattern(13, BATCH, VAE.LATENTS)
-    loss = network(images, noise)
+    return network, named
+
+
+def told(norm, loss, named):
     loss.backward()
     gradients = {name: [p.grad.norm().item(), (p.grad * pattern(23, *p.shape)).sum().item()] for name, _, p in named}
     return {"norm": norm, "loss": loss.item(), "gradients": gradients}
 
 
-print(json.dumps({"torch": torch.__version__, "python": platform.python_version(), "batch": BATCH,
-                  "cnn": [reference(norm) for norm in NORMS], "vae": [vae_reference(norm) for norm in ["normal", "weight"]]}, indent=1))
+def draw_reference(norm):
+    network, named = filled(DRAW(norm))
+    images = (pattern(7, BATCH, 28, 28) > 0).double()
+    return told(norm, network(images, 2 * pattern(13, GLIMPSES, BATCH, DRAW.LATENTS)), named)
+
+
+def dqn_reference(norm):
+    online, named = filled(DQN(norm))
+    target, _ = filled(DQN(norm))
+    # Another network than the first.
+    with torch.no_grad():
+        for parameter in target.parameters():
+            parameter.mul_(0.75)
+    frames, next_frames = (((pattern(offset, BATCH, 4, 84, 84) + 0.5) * 255).to(torch.uint8) for offset in (7, 29))
+    actions = torch.arange(BATCH) * 5 % DQN.ACTIONS
+    return told(norm, dqn_loss(online, target, frames, next_frames, actions, 4 * pattern(13, BATCH)), named)
+
+
+print(json.dumps({"torch": torch.__version__, "python": platform.python_version(), "batch": BATCH, "glimpses": GLIMPSES,
+                  "cnn": [reference(norm) for norm in NORMS], "vae": [vae_reference(norm) for norm in ["normal", "weight"]],
+                  "draw": [draw_reference(norm) for norm in ["normal", "weight"]],
+                  "dqn": [dqn_reference(norm) for norm in ["normal", "weight"]]}, indent=1))

@@ -126,6 +126,24 @@ public struct BoundLSTM: Sendable {
         initial = (layer.initialState?.value ?? zeros, layer.initialCell?.value ?? zeros)
     }
 
+    /// A layer of one weight over the input and the state joined, `[4·hidden, inputs + hidden]`, and a bias, `[4·hidden]`; it starts at zero.
+    ///
+    /// Normalized, such as a ``Dense`` layer's, the weight has one norm for each row over W and U, where an ``LSTM`` has two. Traps unless the shapes fit.
+    public init(joint weight: Tensor, bias: Tensor) {
+        let shape = weight.shape
+        trap(
+            unless: shape.count == 2 && shape[0] > 0 && shape[0].isMultiple(of: 4) && shape[1] > shape[0] / 4,
+            "weight of an LSTM over input and state: expected shape [4·hidden, inputs + hidden], found \(shape)")
+        requireShape([shape[0]], of: "bias of an LSTM", bias)
+        (inputs, hidden, hasSecondDerivatives) = (shape[1] - shape[0] / 4, shape[0] / 4, false)
+        let columns = weight.split([inputs, hidden], along: 1)
+        (inputWeight, stateWeight) = (columns[0], columns[1])
+        self.bias = bias
+        peepholes = nil
+        let zeros = Tensor.zeros([hidden], type: bias.type, on: bias.device)
+        initial = (zeros, zeros)
+    }
+
     /// The state before the first step, the same for every example of a batch.
     public func start(batch: Int) -> LSTM.State {
         LSTM.State(output: initial.state.expanded([batch, hidden]), cell: initial.cell.expanded([batch, hidden]))

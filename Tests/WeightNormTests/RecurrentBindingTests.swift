@@ -69,6 +69,25 @@ struct RecurrentBindingTests {
         }
     }
 
+    @Test("a bound layer of one weight over input and state steps as one of its columns does, and gives the weight its gradient")
+    func joint() {
+        let random = Generator(seed: 4)
+        let gates = Dense(4 + 3, to: 4 * 3, type: .float64, random: random)
+        let weight = gates.weight.value
+        let lstm = LSTM(
+            inputWeight: .direct(Parameter(weight.sliced(0..<4, along: 1))),
+            stateWeight: .direct(Parameter(weight.sliced(4..<7, along: 1))),
+            bias: Parameter(.normal([12], type: .float64, from: random)))
+        let (joint, apart) = (BoundLSTM(joint: weight, bias: lstm.bias.value), lstm.bound())
+        let input = Tensor.normal([2, 4], type: .float64, from: random)
+        let states = [joint, apart].map { $0.step(input, from: $0.step(input, from: $0.start(batch: 2))) }
+        #expect(difference(states[0].output, states[1].output) < 1e-15)
+        #expect(difference(states[0].cell, states[1].cell) < 1e-15)
+        let found = gradients(of: states[0].output.sum(), withRespectTo: [weight])[0]
+        let parts = gradients(of: states[1].output.sum(), withRespectTo: lstm.parameters)
+        #expect(difference(found, .concatenated([parts[0], parts[1]], along: 1)) < 1e-14)
+    }
+
     @Test("a sequence ten times as long leaves no more tensors behind (pytorch #2176)")
     func liveTensors() async {
         // In a process of its own: other tests hold tensors too.
@@ -179,6 +198,12 @@ struct RecurrentBindingTests {
             _ = cell.step(preactivation: .zeros([12]), from: cell.start(batch: 2))
         }
         #expect(message(term).contains("preactivation of an LSTM's step: expected shape [2, 12], found [12]"))
+        let joint = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            _ = BoundLSTM(joint: .zeros([12, 3]), bias: .zeros([12]))
+        }
+        #expect(
+            message(joint).contains(
+                "weight of an LSTM over input and state: expected shape [4·hidden, inputs + hidden], found [12, 3]"))
         let sequence = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             _ = GRU(4, hidden: 3, random: Generator(seed: 1))(.zeros([0, 2, 4]), .inference)
         }

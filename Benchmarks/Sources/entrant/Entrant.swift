@@ -19,18 +19,28 @@ struct Entrant: ParsableCommand {
     enum Work: String, CaseIterable, ExpressibleByArgument {
         case cnn
         case vae
+        case draw
+        case dqn
+
+        var defaultBatch: Int {
+            switch self {
+            case .cnn: 50
+            case .vae, .draw: 100
+            case .dqn: 64
+            }
+        }
     }
 
-    @Argument(help: "The workload: cnn or vae.")
+    @Argument(help: "The workload: cnn, vae, draw or dqn.")
     var work: Work
 
     @Option(help: "normal, weight, batch, mean-only-batch or weight+mean-only-batch.")
     var norm = "weight"
 
-    @Option(help: "Images in the minibatch; without it 50 for cnn and 100 for vae.")
+    @Option(help: "Images or transitions in the minibatch; without it 50 for cnn, 100 for vae and draw, 64 for dqn.")
     var batch: Int?
 
-    @Option(help: "The layout of images in memory: contiguous or channels-last.")
+    @Option(help: "The layout of images in memory: contiguous or channels-last; draw has contiguous alone.")
     var layout = "contiguous"
 
     @Option(help: "cpu, cuda or cuda:INDEX.")
@@ -51,7 +61,10 @@ struct Entrant: ParsableCommand {
         guard let layout = CNN.Layout(rawValue: layout) else {
             throw ValidationError("--layout: expected contiguous or channels-last, found '\(layout)'")
         }
-        let batch = batch ?? (work == .cnn ? 50 : 100)
+        guard work != .draw || layout == .contiguous else {
+            throw ValidationError("--layout: expected contiguous for draw, which has no convolutions, found '\(layout.rawValue)'")
+        }
+        let batch = batch ?? work.defaultBatch
         guard work == .cnn || [.normal, .weight].contains(normalization) else {
             throw ValidationError("--norm: expected normal or weight for \(work.rawValue), found '\(norm)'")
         }
@@ -61,6 +74,8 @@ struct Entrant: ParsableCommand {
             switch work {
             case .cnn: CNN(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
             case .vae: VAE(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
+            case .draw: DRAW(normalization: normalization, batch: batch, device: try Device(named: device))
+            case .dqn: DQN(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
             }
         for _ in 0..<2 { _ = try finite(workload.step()) }
         let name = "swift-weightnorm-\(layout.rawValue)\(keepMemory ? "" : "-no-keep-memory")"
