@@ -340,10 +340,12 @@ undrawn "a norm with batch statistics" "norm: expected norms out of normal, fixe
 undrawn "attention of one side" "attention: expected two sides from 1 to 100, as 2,5, or none, found '2'" --attention 2
 undrawn "no glimpses" "glimpses: expected a number from 1 to 10000, found 0" --glimpses 0
 undrawn "an unknown preset of DRAW" "preset: expected quick, paper or paper-full-image, found 'fast'" --preset fast
+refuses "an animation of too many images" "count: expected at most 400 for an animation, found 401; --still draws more" none.png sample draw --count 401 --out none.png
 undrawn "colour images" "images: expected grey ones, found colour ones" --data colour
 refuses "going on with another number of glimpses" "expected the run's settings" - train draw --resume --out draw2 --glimpses 4
 sed -i.kept 's/"glimpses" : 3/"glimpses" : 0/' draw2/config.json
-refuses "going on with settings that no run can have" "glimpses: expected a number from 1 to 10000, found 0" - train draw --resume --out draw2
+refuses "going on with settings that no run can have" "settings: glimpses: expected a number from 1 to 10000, found 0" - train draw --resume --out draw2
+refuses "a sample of settings that no run can have" "settings: glimpses: expected a number from 1 to 10000, found 0" none.png sample draw2 --out none.png
 mv draw2/config.json.kept draw2/config.json
 refuses "going on with a model of another kind" "expected a run of weightnorm train draw in vae2, found one of weightnorm train vae" - train draw --resume --out vae2
 refuses "going on with another number of latents" "expected the run's settings" - train vae --resume --out vae2 --latents 5

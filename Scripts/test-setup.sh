@@ -96,8 +96,9 @@ END
 # pip downloads what PIP asks for: good, truncated, foreign (a wheel in good order, but another), nothing, or an error midway.
 # A virtual environment is made as VENV says: good, missing (the module is not there), or an error; its Python is the next stand-in.
 stand_in python3 <<'END'
-if [[ $1 == -c && $2 == *version_info* && -n ${PYTHON_VERSION:-} ]]; then echo "$PYTHON_VERSION"; exit; fi
-if [[ $1 == -c && $2 == *ensurepip* && ${VENV:-} == missing ]]; then exit 1; fi
+# Never the machine's own answers: it may have another version, or no venv.
+if [[ $1 == -c && $2 == *version_info* ]]; then echo "${PYTHON_VERSION:-3.11}"; exit; fi
+if [[ $1 == -c && $2 == *ensurepip* ]]; then [[ ${VENV:-} != missing ]]; exit; fi
 if [[ "$1 $2" == "-m venv" ]]; then
     echo "venv $3" >>"$ROOT/calls"
     if [[ ${VENV:-good} == error ]]; then echo "Error: no room"; exit 1; fi

@@ -61,8 +61,6 @@ struct GenerativeOptions: ParsableArguments {
 protocol TrainableSettings: GenerativeSettings {
     /// The words of `--preset`, the first of which is the one that is taken without it.
     static var presets: [String] { get }
-    /// The norms that such a model can have.
-    static var norms: [Normalization] { get }
     /// The preset of a name for images like the given ones; nil if there is none of that name.
     static func preset(named name: String, for images: ImageSet) -> Self?
     var pixels: PixelKind { get set }
@@ -96,9 +94,6 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         }
         try applyCommon(to: &settings)
         try apply(&settings)
-        try require(settings.epochs, in: 1...100_000, option: "epochs")
-        try require(settings.batch, in: 1...10_000, option: "batch")
-        try require(settings.learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
         guard !normalizations.isEmpty, !seeds.isEmpty else {
             throw ValidationError("\(out)/config.json: expected norms and seeds, found none")
         }
@@ -108,8 +103,9 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         let experiment = Experiment(
             settings, normalizations: normalizations, seeds: seeds,
             importanceDraws: options.importanceDraws ?? stored?.importanceDraws, device: device)
-        if let images = options.images { try require(images, in: 2...1_000_000_000, option: "images") }
-        let training = (options.images ?? stored?.training.count).map { all.sample($0, seed: 0) } ?? all
+        let count = options.images ?? stored?.training.count
+        if let count { try require(count, in: 2...1_000_000_000, option: "images") }
+        let training = count.map { all.sample($0, seed: 0) } ?? all
         try experiment.check(training: training)
         let test = try DataFolder.images(data, .test)
         try requireEqualSizes(training, test, of: data)
@@ -126,6 +122,11 @@ struct GenerativeRunner<Settings: TrainableSettings> {
     }
 
     private func applyCommon(to settings: inout Settings) throws {
+        if let epochs = options.epochs { try require(epochs, in: 1...100_000, option: "epochs") }
+        if let batch = options.batch { try require(batch, in: 1...10_000, option: "batch") }
+        if let rate = options.learningRate {
+            try require(rate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
+        }
         if let binarisation = options.binarisation {
             guard settings.pixels != .levels else {
                 throw ValidationError("--binarisation: expected it with grey images alone, found colour ones")

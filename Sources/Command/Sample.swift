@@ -47,6 +47,10 @@ struct Sample: ParsableCommand {
             return norm
         }
         let sampler = try GenerativeSampler(at: source, norm: norm, seed: seed)
+        // Every frame of every image is held in memory.
+        if sampler.isAnimated, !still, count > 400 {
+            throw ValidationError("--count: expected at most 400 for an animation, found \(count); --still draws more")
+        }
         let animation = still ? nil : sampler.animation(count: count, across: across, seed: draws)
         try AtomicFile.write(animation ?? sampler.picture(count: count, across: across, seed: draws), to: out)
         print("\(count) images are in \(out)\(animation == nil ? "" : ", an animation")")

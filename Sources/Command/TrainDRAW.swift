@@ -48,6 +48,10 @@ struct TrainDRAW: ParsableCommand {
     func run() throws { try GenerativeRunner<DRAWSettings>(options: common, preset: preset, out: out).run(apply: apply) }
 
     private func apply(to settings: inout DRAWSettings) throws {
+        if let glimpses { try require(glimpses, in: 1...10_000, option: "glimpses") }
+        if let hidden { try require(hidden, in: 1...10_000, option: "hidden") }
+        if let latents { try require(latents, in: 1...10_000, option: "latents") }
+        if let deviation { try require(deviation, option: "deviation", expected: "a number above 0 and at most 10") { $0 > 0 && $0 <= 10 } }
         if let attention {
             let sides = attention.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
             if attention == "none" {
@@ -62,22 +66,11 @@ struct TrainDRAW: ParsableCommand {
         settings.hidden = hidden ?? settings.hidden
         settings.latents = latents ?? settings.latents
         settings.deviation = deviation ?? settings.deviation
-        // All of them: those of a run that is gone on with come from a file.
-        try require(settings.glimpses, in: 1...10_000, option: "glimpses")
-        try require(settings.hidden, in: 1...10_000, option: "hidden")
-        try require(settings.latents, in: 1...10_000, option: "latents")
-        try require(settings.deviation, option: "deviation", expected: "a number above 0 and at most 10") { $0 > 0 && $0 <= 10 }
-        let sides = settings.attention.map { [$0.read, $0.write] } ?? []
-        guard sides.allSatisfy((1...100).contains), settings.clippedNorm > 0, settings.epsilon > 0,
-            [settings.beta1, settings.beta2].allSatisfy((0..<1).contains)
-        else { throw ValidationError("\(out)/config.json: expected settings that a run can have, found \(settings)") }
     }
 }
 
 extension DRAWSettings: TrainableSettings {
     static var presets: [String] { [Preset.quick, .paper, .paperFullImage].map(\.rawValue) }
-    /// Those without batch statistics: the steps of a recurrent network have different ones.
-    static var norms: [Normalization] { [.normal, .fixedGain, .weight, .logWeight] }
 
     static func preset(named name: String, for images: ImageSet) -> DRAWSettings? { Preset(rawValue: name).map { preset($0) } }
 }

@@ -43,6 +43,10 @@ struct TrainVAE: ParsableCommand {
     func run() throws { try GenerativeRunner<VAESettings>(options: common, preset: preset, out: out).run(apply: apply) }
 
     private func apply(to settings: inout VAESettings) throws {
+        if let latents { try require(latents, in: 1...10_000, option: "latents") }
+        if let flowSteps { try require(flowSteps, in: 0...(settings.pixels == .levels ? 1 : 100), option: "flow-steps") }
+        if let maps { try require(maps, in: 1...10_000, option: "maps") }
+        if let freeNats { try require(freeNats, option: "free-nats", expected: "nats from 0 up") { $0 >= 0 } }
         if let depth {
             settings.depth = try depth.split(separator: ",", omittingEmptySubsequences: false).map { word in
                 guard let count = Int(word), (1...100).contains(count) else {
@@ -55,22 +59,11 @@ struct TrainVAE: ParsableCommand {
         settings.flowSteps = flowSteps ?? settings.flowSteps
         settings.ladderMaps = maps ?? settings.ladderMaps
         settings.freeNats = freeNats ?? settings.freeNats
-        // All of them: those of a run that is gone on with come from a file.
-        try require(settings.latents, in: 1...10_000, option: "latents")
-        try require(settings.flowSteps, in: 0...(settings.pixels == .levels ? 1 : 100), option: "flow-steps")
-        try require(settings.ladderMaps, in: 1...10_000, option: "maps")
-        try require(settings.freeNats, option: "free-nats", expected: "nats from 0 up") { $0 >= 0 }
-        let counts = settings.maps + settings.depth + [settings.blocks, settings.hidden, settings.initializationImages]
-        guard settings.maps.count == 3, !settings.depth.isEmpty, settings.depth.count <= 10, counts.allSatisfy((1...100_000).contains),
-            settings.targetDeviation > 0, settings.averageRate > 0, settings.averageRate <= 1, settings.epsilon > 0,
-            [settings.beta1, settings.beta2].allSatisfy((0..<1).contains)
-        else { throw ValidationError("\(out)/config.json: expected settings that a run can have, found \(settings)") }
     }
 }
 
 extension VAESettings: TrainableSettings {
     static var presets: [String] { [Preset.quick, .paper].map(\.rawValue) }
-    static var norms: [Normalization] { Normalization.allCases }
 
     static func preset(named name: String, for images: ImageSet) -> VAESettings? {
         Preset(rawValue: name).map { preset($0, isPhotograph: images.channels == 3) }

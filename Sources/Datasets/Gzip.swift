@@ -22,6 +22,8 @@ package enum Gzip {
         do {
             try Data(bytes).write(to: file)
             process.standardInput = try FileHandle(forReadingFrom: file)
+            // It stays open, and cannot stay behind.
+            try FileManager.default.removeItem(at: file)
             try process.run()
         } catch { return nil }
         let packed = [UInt8](output.fileHandleForReading.readDataToEndOfFile())

@@ -23,7 +23,7 @@ public struct Checkpoint {
     /// The file that it was read from, for messages.
     private let path: String
 
-    private static let format = "swift-weightnorm checkpoint 1"
+    private static let format = "swift-weightnorm checkpoint 2"
 
     /// An empty checkpoint.
     public init(kind: String) {

@@ -128,7 +128,8 @@ public struct BoundLSTM: Sendable {
 
     /// A layer of one weight over the input and the state joined, `[4·hidden, inputs + hidden]`, and a bias, `[4·hidden]`; it starts at zero.
     ///
-    /// Normalized, such as a ``Dense`` layer's, the weight has one norm for each row over W and U, where an ``LSTM`` has two. Traps unless the shapes fit.
+    /// Normalized, such as a ``Dense`` layer's, the weight has one norm for each row over W and U, where an ``LSTM`` has two. Traps unless the shapes fit. A whole sequence through it
+    /// has first derivatives alone, single steps have second ones too.
     public init(joint weight: Tensor, bias: Tensor) {
         let shape = weight.shape
         trap(

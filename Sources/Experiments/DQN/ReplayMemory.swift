@@ -14,7 +14,7 @@ package import Torch
 /// stacks of frames that a network takes are put together when they are drawn. Frames from before the start of the episode are zero in them, as in
 /// ``FrameStacks``; what follows the last transition of an episode has no meaning, and its newest frame is zero.
 ///
-/// Memory is taken from the system as it fills, but asked for at the start: ``byteCount(capacity:rows:columns:)``.
+/// The frames' memory is taken from the system as it fills, but asked for at the start: ``byteCount(capacity:rows:columns:)``.
 package final class ReplayMemory {
     /// The most transitions, of all games together.
     package let capacity: Int

@@ -69,6 +69,8 @@ package struct DRAWSettings: Codable, Equatable, Sendable {
 
 extension DRAWSettings: GenerativeSettings {
     package static let command = "train draw"
+    /// Those without batch statistics: the steps of a recurrent network have different ones.
+    package static let norms: [Normalization] = [.normal, .fixedGain, .weight, .logWeight]
 
     /// None: it is not defined for recurrent networks (the paper, §3). g starts at ‖v‖, so that every parameterisation starts as the same function.
     package var dataDependentInitialization: DataDependentInitialization? { nil }
@@ -81,6 +83,21 @@ extension DRAWSettings: GenerativeSettings {
 
     package func makeOptimizer(_ parameters: [Parameter]) -> any Optimizer {
         Adam(parameters, beta1: beta1, beta2: beta2, epsilon: epsilon)
+    }
+
+    package func checkNumbers() throws(GenerativeFailure) {
+        let sides =
+            attention.map { [("side of the filters that read", $0.read, 100), ("side of the filters that write", $0.write, 100)] } ?? []
+        try check(
+            counts: (sides + [("glimpses", glimpses, 10_000), ("hidden", hidden, 10_000), ("latents", latents, 10_000)])
+                .map { (name: $0.0, value: $0.1, most: $0.2) },
+            numbers: [
+                ("deviation", deviation, "a number above 0 and at most 10", deviation > 0 && deviation <= 10),
+                ("clippedNorm", clippedNorm, "a number above 0", clippedNorm > 0),
+                ("beta1", beta1, "a number from 0 to below 1", (0..<1).contains(beta1)),
+                ("beta2", beta2, "a number from 0 to below 1", (0..<1).contains(beta2)),
+                ("epsilon", epsilon, "a number above 0", epsilon > 0),
+            ])
     }
 
     package func check(_ images: ImageSet) throws(GenerativeFailure) {

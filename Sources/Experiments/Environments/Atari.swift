@@ -5,7 +5,7 @@ import Torch
 /// Games of the Atari 2600, played side by side by the real emulator, ale-py, in a process of its own.
 ///
 /// As in Mnih et al. (*Human-level control through deep reinforcement learning*, 2015): an action is held for four frames, of the last two the
-/// brighter pixel counts, frames are grey and 84×84, the actions are those that the game knows, and a game begins with up to 30 no-ops. Rewards are the game's own
+/// brighter pixel counts, frames are grey and 84×84, the actions are those that the game knows, and a game begins with up to 29 no-ops (``Options/noOps``). Rewards are the game's own
 /// points. Actions are not repeated by chance (no "sticky actions") unless asked for, and there is no limit on a game's length unless asked for.
 ///
 /// The emulator's games cannot be saved: a run that goes on from a checkpoint goes on with new games. They depend on seed and actions alone.

@@ -96,7 +96,14 @@ package final class Catch: Environment {
         guard let found = try? JSONDecoder().decode(Games.self, from: snapshot) else {
             throw EnvironmentError(environment: "Catch", problem: "expected a snapshot of it, found something else")
         }
-        guard found.states.count == count, found.last.count == count, found.last.frames == found.states.flatMap(frame) else {
+        let last = found.last
+        let counts = [found.states.count, last.begins.count, last.rewards.count, last.ends.count, last.lostLives.count]
+        let isOnGrid = zip(found.states, last.ends).allSatisfy { state, end in
+            (0..<rows).contains(state.ballRow) && (0..<columns).contains(state.ballColumn) && (0..<columns).contains(state.paddleColumn)
+                && (state.ballRow == rows - 1) == (end != nil)
+        }
+        // Frames are made of states that are on the grid alone.
+        guard counts.allSatisfy({ $0 == count }), isOnGrid, last.frames == found.states.flatMap(frame) else {
             throw EnvironmentError(
                 environment: "Catch", problem: "expected a snapshot of \(count) games on \(rows) × \(columns) places, found another")
         }

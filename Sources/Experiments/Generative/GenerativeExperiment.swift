@@ -24,6 +24,14 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
 
     /// Throws if the settings do not fit the images; to be asked before a folder is made.
     package func check(training: ImageSet) throws(GenerativeFailure) {
+        for norm in normalizations where !Settings.norms.contains(norm) {
+            let all = Settings.norms.map(\.rawValue).joined(separator: ", ")
+            throw GenerativeFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
+        }
+        if let draws = importanceDraws, !(1...100_000).contains(draws) {
+            throw GenerativeFailure("importance draws: expected a number from 1 to 100000, found \(draws)")
+        }
+        try settings.checkNumbers()
         guard settings.batch <= training.count else {
             throw GenerativeFailure("minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
         }

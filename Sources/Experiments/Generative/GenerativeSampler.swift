@@ -43,6 +43,14 @@ package struct GenerativeSampler {
             let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
             throw GenerativeFailure("seed: expected one of the run's, \(seeds), found \(number)")
         }
+        // What a file says may be no model at all.
+        try configuration.settings.checkNumbers()
+        guard Settings.norms.contains(normalization), (1...4096).contains(configuration.rows), (1...4096).contains(configuration.columns)
+        else {
+            throw GenerativeFailure(
+                "\(path)/config.json: expected a norm and a size that such a model can have, found \(name), \(configuration.rows) × \(configuration.columns)"
+            )
+        }
         let model = configuration.settings.makeModel(
             rows: configuration.rows, columns: configuration.columns, normalization: normalization,
             random: Generator(seed: 0))
@@ -58,6 +66,9 @@ package struct GenerativeSampler {
     package func picture(count: Int, across: Int, seed: UInt64) -> Data {
         GenerativePictures.grid(withoutGradients { model.samples(count, random: Generator(seed: seed)) }, across: across)
     }
+
+    /// Whether the model draws in steps, which ``animation(count:across:seed:)`` shows.
+    package var isAnimated: Bool { model is any DrawsInSteps }
 
     /// How the model draws such images, as an animation; nil if it does not draw in steps.
     package func animation(count: Int, across: Int, seed: UInt64) -> Data? {

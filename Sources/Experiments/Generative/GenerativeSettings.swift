@@ -18,6 +18,9 @@ package protocol GenerativeSettings: Codable, Equatable, Sendable {
     /// The words behind `weightnorm` that start such a run.
     static var command: String { get }
 
+    /// The norms that such a model can have.
+    static var norms: [Normalization] { get }
+
     var pixels: PixelKind { get }
     var batch: Int { get }
     var epochs: Int { get }
@@ -34,11 +37,32 @@ package protocol GenerativeSettings: Codable, Equatable, Sendable {
     func makeModel(rows: Int, columns: Int, normalization: Normalization, random: Generator) -> any GenerativeModel
     func makeOptimizer(_ parameters: [Parameter]) -> any Optimizer
 
+    /// Throws unless every number is one that a model can be made and trained with: settings may come from a file.
+    func checkNumbers() throws(GenerativeFailure)
+
     /// Throws unless the images fit the model.
     func check(_ images: ImageSet) throws(GenerativeFailure)
 
     /// What a report says of such a model.
     func description(of data: String) -> ReportedModel
+}
+
+extension GenerativeSettings {
+    /// Throws unless the counts are from 1 to 10,000, or to another bound, and the other numbers are as they must be.
+    func check(
+        counts: [(name: String, value: Int, most: Int)], numbers: [(name: String, value: Double, expected: String, isValid: Bool)]
+    ) throws(GenerativeFailure) {
+        for (name, value, most) in counts + [("batch", batch, 10_000), ("epochs", epochs, 100_000)] where !(1...most).contains(value) {
+            throw GenerativeFailure("settings: \(name): expected a number from 1 to \(most), found \(value)")
+        }
+        let rate = (
+            name: "learningRate", value: learningRate, expected: "a number above 0 and at most 1000",
+            isValid: learningRate > 0 && learningRate <= 1000
+        )
+        for (name, value, expected, isValid) in numbers + [rate] where !isValid {
+            throw GenerativeFailure("settings: \(name): expected \(expected), found \(value)")
+        }
+    }
 }
 
 /// How data-dependent initialization is done.

@@ -10,6 +10,7 @@ package typealias VAETrainer = GenerativeTrainer<VAESettings>
 
 extension VAESettings: GenerativeSettings {
     package static let command = "train vae"
+    package static let norms = Normalization.allCases
 
     package var dataDependentInitialization: DataDependentInitialization? {
         DataDependentInitialization(images: initializationImages, targetDeviation: targetDeviation)
@@ -25,6 +26,28 @@ extension VAESettings: GenerativeSettings {
 
     package func makeOptimizer(_ parameters: [Parameter]) -> any Optimizer {
         Adamax(parameters, beta1: beta1, beta2: beta2, epsilon: epsilon, correctsBias: false)
+    }
+
+    package func checkNumbers() throws(GenerativeFailure) {
+        let counts =
+            maps.map { ("maps", $0, 10_000) } + depth.map { ("depth", $0, 100) } + [
+                ("blocks", blocks, 100), ("hidden", hidden, 100_000), ("ladderMaps", ladderMaps, 10_000), ("latents", latents, 10_000),
+                ("initializationImages", initializationImages, 1_000_000),
+                ("number of maps", maps.count, 3),
+                ("number of scales", depth.count, 10),
+            ]
+        guard maps.count == 3 else { throw GenerativeFailure("settings: maps: expected three numbers, found \(maps.count)") }
+        try check(
+            counts: counts.map { (name: $0.0, value: $0.1, most: $0.2) },
+            numbers: [
+                ("flowSteps", Double(flowSteps), "a number from 0 to 100", (0...100).contains(flowSteps)),
+                ("freeNats", freeNats, "nats from 0 up", freeNats >= 0),
+                ("targetDeviation", targetDeviation, "a number above 0", targetDeviation > 0),
+                ("averageRate", averageRate, "a number above 0 and at most 1", averageRate > 0 && averageRate <= 1),
+                ("beta1", beta1, "a number from 0 to below 1", (0..<1).contains(beta1)),
+                ("beta2", beta2, "a number from 0 to below 1", (0..<1).contains(beta2)),
+                ("epsilon", epsilon, "a number above 0", epsilon > 0),
+            ])
     }
 
     package func check(_ images: ImageSet) throws(GenerativeFailure) {

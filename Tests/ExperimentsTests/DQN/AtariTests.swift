@@ -156,12 +156,11 @@ struct AtariTests {
         _ = try second.step([0, 0])
     }
 
-    @Test("nothing stays behind when this process is killed in the middle of a step")
+    @Test("no process stays behind when this one is killed in the middle of a step")
     func killedParent() async throws {
         let folder = NSTemporaryDirectory() + "weightnorm-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let before = Set(try FileManager.default.contentsOfDirectory(atPath: "/dev/shm"))
         await #expect(processExitsWith: .signal(SIGKILL)) { [folder = folder as String] in
             let atari = try Atari(Atari.Options(game: "seaquest", count: 8))
             _ = try atari.reset(seed: 1)
@@ -172,6 +171,5 @@ struct AtariTests {
         }
         let process = try #require(Int32(try String(contentsOfFile: "\(folder)/found", encoding: .utf8)))
         #expect(await eventually { !isRunning(process) })
-        #expect(Set(try FileManager.default.contentsOfDirectory(atPath: "/dev/shm")).subtracting(before) == [])
     }
 }

@@ -51,6 +51,14 @@ import Testing
         #expect(throws: EnvironmentError.self) { try Catch(count: 4).restore(snapshot) }
         #expect(throws: EnvironmentError.self) { try Catch(count: 5, rows: 9).restore(snapshot) }
         #expect(throws: EnvironmentError.self) { try first.restore(Data("{}".utf8)) }
+        // Its balls are below a lower grid, its paddles beside a narrower one.
+        let low = Catch(count: 5)
+        _ = low.reset(seed: 7)
+        for _ in 0..<9 { _ = try low.step([2, 2, 2, 2, 2]) }
+        let end = try #require(try low.snapshot())
+        #expect(throws: EnvironmentError.self) { try Catch(count: 5, rows: 9).restore(end) }
+        #expect(throws: EnvironmentError.self) { try Catch(count: 5, columns: 3).restore(end) }
+        #expect(try Catch(count: 5).restore(end).ends == [.terminated, .terminated, .terminated, .terminated, .terminated])
     }
 
     @Test("the solution satisfies Bellman's equation, and its values are those of a search through all games")
