@@ -221,6 +221,8 @@ public struct BoundLSTM: Sendable {
     private func next(parts: [(input: Tensor, columns: Tensor)], adding term: Tensor?, to state: LSTM.State) -> LSTM.State {
         var gates = term.map { $0 + bias } ?? bias
         for (input, columns) in parts + [(state.output, stateWeight)] { gates = gates.adding(productOf: input, columns.transposed()) }
+        // Under autocast the products are of 16 bits, and the cell is not: it keeps its type.
+        if gates.type != state.cell.type { gates = gates.converted(to: state.cell.type) }
         let found = gates.longShortTermMemoryCell(cell: state.cell, peepholes: peepholes)
         return LSTM.State(output: found.output, cell: found.cell)
     }
