@@ -176,7 +176,9 @@ check "…goes on and is finished" "$command" train vae --resume --out vae2
 signal() { # NAME CODE
     local log=signal-$1.log status=0
     rm -rf signalled
-    "$command" train classification --data good --epochs 5000 --batch 20 --width 0.05 --threads 1 --out signalled >"$log" 2>&1 &
+    # A server may start all this with SIGINT ignored, which every program below would inherit.
+    env --default-signal=INT,TERM "$command" train classification --data good --epochs 5000 --batch 20 --width 0.05 --threads 1 \
+        --out signalled >"$log" 2>&1 &
     local pid=$!
     for _ in {1..300}; do [[ -s signalled/metrics.jsonl ]] && break; sleep 0.1; done
     kill "-$1" "$pid"
