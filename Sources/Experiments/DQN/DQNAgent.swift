@@ -51,25 +51,16 @@ package final class DQNAgent {
     package func values(in states: Tensor) -> Tensor { withoutGradients { network(states.moved(to: device), .inference) } }
 
     /// An action for each state: with the given probability any, else the one of the highest value.
-    package func act(in states: Tensor, exploration: Double) -> [Int] {
-        Self.choose(exploration: exploration, count: states.shape[0], actions: actions, using: &draws) {
-            values(in: states).indexOfMaximum(along: 1).elements(as: Int64.self).map { Int($0) }
-        }
-    }
+    package func act(in states: Tensor, exploration: Double) -> [Int] { act(in: states, exploration: exploration, using: &draws) }
 
     /// The same for somebody who plays beside the training, with draws of their own: an evaluation must not change what the training draws.
     package func act(in states: Tensor, exploration: Double, using draws: inout Xoshiro256) -> [Int] {
-        Self.choose(exploration: exploration, count: states.shape[0], actions: actions, using: &draws) {
-            values(in: states).indexOfMaximum(along: 1).elements(as: Int64.self).map { Int($0) }
-        }
-    }
-
-    /// Asks for the best actions only if one is to be taken.
-    private static func choose(
-        exploration: Double, count: Int, actions: Int, using draws: inout Xoshiro256, best: () -> [Int]
-    ) -> [Int] {
+        let count = states.shape[0]
         let isRandom = (0..<count).map { _ in Double.random(in: 0..<1, using: &draws) < exploration }
-        var chosen = isRandom.allSatisfy(\.self) ? [Int](repeating: 0, count: count) : best()
+        // The network is asked only if one of its actions is to be taken.
+        var chosen =
+            isRandom.allSatisfy(\.self)
+            ? [Int](repeating: 0, count: count) : values(in: states).indexOfMaximum(along: 1).elements(as: Int64.self).map { Int($0) }
         for index in 0..<count where isRandom[index] { chosen[index] = Int(draws.next(below: UInt64(actions))) }
         return chosen
     }

@@ -1,6 +1,3 @@
-import Datasets
-import Foundation
-
 /// Every hyperparameter of the paper's variational autoencoders and their training, in one place.
 ///
 /// The initial values are those of the paper's §5.2, where it does not say, of Kingma's later code for the same models (his `iaf` repository), and where that differs
