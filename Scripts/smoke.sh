@@ -218,6 +218,32 @@ check "train draw, whole images" "$command" "${draw[@]}" --attention none --bina
 check "train vae on colour images: the ladder" "$command" train vae --data colour --epochs 1 --batch 10 --maps 4 --latents 2 --depth 1,1 --norm weight --out ladder
 check "sample from the ladder" "$command" sample ladder --count 4 --out ladder.png
 
+# -- Deep Q-learning, on the game that needs no emulator.
+check "train dqn --help" "$command" train dqn --help
+check "play --help" "$command" play --help
+dqn=(train dqn --game catch --epochs 2 --actions-per-epoch 2000 --evaluation-actions 200 --threads 1)
+check "train dqn" "$command" "${dqn[@]}" --norm normal,weight --seeds 1,2 --checkpoint-every 0.2 --out dqn
+for file in config.json metrics.jsonl summary.json report.html checkpoint.safetensors network-normal-seed1.safetensors network-weight-seed2.safetensors; do
+    check "…leaves $file" test -s "dqn/$file"
+done
+check "…and no replay memory after its end" sh -c '! ls dqn/replay-*'
+check "…goes on and is finished" "$command" train dqn --resume --out dqn
+check "train dqn again" "$command" "${dqn[@]}" --norm normal,weight --seeds 1,2 --out dqn2
+check "…with the same records" cmp dqn/metrics.jsonl dqn2/metrics.jsonl
+check "…and the same networks" cmp dqn/network-weight-seed2.safetensors dqn2/network-weight-seed2.safetensors
+check "play" "$command" play dqn --norm weight --seed 2 --out game.png
+check "…writes an animation of a game of nine actions" sh -c 'test "$(grep -a -o fcTL game.png | wc -l)" = 10'
+for delay in 0.3 0.8 0.5; do
+    timeout --signal=KILL "$delay" "$command" "${dqn[@]}" --norm normal,weight --seeds 1,2 --checkpoint-every 0.05 --resume --out dqn-killed >/dev/null 2>&1 || true
+done
+check "train dqn after three kills" "$command" "${dqn[@]}" --norm normal,weight --seeds 1,2 --resume --out dqn-killed
+check "…has the records of a run that was left alone" cmp dqn/metrics.jsonl dqn-killed/metrics.jsonl
+check "…and its networks" cmp dqn/network-normal-seed2.safetensors dqn-killed/network-normal-seed2.safetensors
+status=0
+env --default-signal=INT,TERM timeout --signal=TERM 1.5 "$command" "${dqn[@]}" --epochs 500 --out dqn-signalled >/dev/null 2>signal.log || status=$?
+check "a signal stops train dqn and saves" grep -q "SIGTERM: stopped and saved at step [0-9]* of 1000000; go on with: weightnorm train dqn --resume --out dqn-signalled" signal.log
+check "…with its replay memory" sh -c 'ls dqn-signalled/replay-*.safetensors'
+
 # -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
 refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
     local what=$1 pattern=$2 out=$3 status=0
@@ -344,7 +370,7 @@ undrawn "no glimpses" "glimpses: expected a number from 1 to 10000, found 0" --g
 undrawn "an unknown preset of DRAW" "preset: expected quick, paper or paper-full-image, found 'fast'" --preset fast
 refuses "an animation of too many images" "count: expected at most 400 for an animation, found 401; --still draws more" none.png sample draw --count 401 --out none.png
 undrawn "colour images" "images: expected grey ones, found colour ones" --data colour
-refuses "going on with another number of glimpses" "expected the run's settings" - train draw --resume --out draw2 --glimpses 4
+refuses "going on with another number of glimpses" "expected the run.s settings, glimpses 3, found glimpses 4$" - train draw --resume --out draw2 --glimpses 4
 sed -i.kept 's/"glimpses" : 3/"glimpses" : 0/' draw2/config.json
 refuses "going on with settings that no run can have" "settings: glimpses: expected a number from 1 to 10000, found 0" - train draw --resume --out draw2
 refuses "a sample of settings that no run can have" "settings: glimpses: expected a number from 1 to 10000, found 0" none.png sample draw2 --out none.png
@@ -354,6 +380,28 @@ refuses "going on with another number of latents" "expected the run's settings" 
 refuses "a sample of nothing" "expected the folder of a run of weightnorm train vae" none.png sample nowhere --out none.png
 refuses "a sample of another kind of run" "expected a run of weightnorm train vae or train draw, found one of weightnorm compare" none.png sample second --out none.png
 refuses "a sample of a norm that the run lacks" "norm: expected one of the run's, weight, found 'batch'" none.png sample vae2 --norm batch --out none.png
+unplayed() { # WHAT PATTERN ARGUMENTS…: of train dqn
+    local what=$1 pattern=$2
+    shift 2
+    refuses "$what" "$pattern" none "${dqn[@]}" "$@" --out none
+}
+unplayed "a norm with batch statistics in deep Q-learning" "norm: expected norms out of normal, fixed-gain, weight, log-weight, found 'batch'" --norm batch
+unplayed "no games" "games: expected a number from 1 to 1024, found 0" --games 0
+unplayed "fewer transitions than learning needs" "replay: expected a number from 1000 to 1000000000, found 999" --replay 999
+unplayed "more transitions than the memory takes" "a replay memory of 1000000000 transitions: expected .* GB of memory and 0.54 GB to spare, found .*; take fewer" --replay 1000000000
+unplayed "stickiness 1" "stickiness: expected a probability from 0 to below 1, found 1" --stickiness 1
+unplayed "the paper's preset of the small game" "preset: expected quick with the game catch, found 'paper'" --preset paper
+unplayed "an evaluation of less than an action a game" "evaluation-actions: expected a number from 8 to 1000000000, found 7" --evaluation-actions 7
+XDG_CACHE_HOME=$PWD/none refuses "an Atari game without the emulator" "expected the emulator at .*/none/swift-weightnorm/atari/bin/python, found none: run make atari" none train dqn --out none
+refuses "going on with another game" "expected the run's game, catch, found pong" - train dqn --resume --out dqn --game pong
+refuses "going on with more epochs of deep Q-learning" "expected the run.s settings, epochs 2, found epochs 3$" - train dqn --resume --out dqn --epochs 3
+sed -i.kept 's/"depth" : 1/"depth" : 0/' dqn/config.json
+refuses "going on with deep Q-learning that no run can do" "settings: depth: expected a number from 1 to 64, found 0" - train dqn --resume --out dqn
+refuses "a game of a network that no run can have" "settings: depth: expected a number from 1 to 64, found 0" none.png play dqn --out none.png
+mv dqn/config.json.kept dqn/config.json
+refuses "a game of another kind of run" "expected a run of weightnorm train dqn, found one of weightnorm train vae" none.png play vae2 --out none.png
+refuses "a game of a norm that the run lacks" "norm: expected one of the run's, normal, weight, found 'log-weight'" none.png play dqn --norm log-weight --out none.png
+refuses "a game of no actions" "actions: expected a number from 1 to 100000, found 0" none.png play dqn --actions 0 --out none.png
 unresumed() { # WHAT PATTERN ARGUMENTS…: of train classification --resume, whose run stays as it is
     local what=$1 pattern=$2
     shift 2

@@ -145,10 +145,11 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         for (what, expected, given) in [
             ("norms", stored.norms.joined(separator: ", "), found.norms.joined(separator: ", ")),
             ("seeds", stored.seeds.map { "\($0)" }.joined(separator: ", "), found.seeds.map { "\($0)" }.joined(separator: ", ")),
-            ("preset", stored.preset, found.preset), ("settings", "\(stored.settings)", "\(found.settings)"),
+            ("preset", stored.preset, found.preset),
             ("draws", "\(stored.importanceDraws ?? 0)", "\(found.importanceDraws ?? 0)"),
             ("training images", "\(stored.training)", "\(found.training)"), ("test images", "\(stored.test)", "\(found.test)"),
         ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
+        try checkSettings(found.settings, continue: stored.settings)
         try checkMachine(device: (stored.device, found.device), threads: (stored.threads, found.threads))
     }
 

@@ -21,6 +21,22 @@ func storedConfiguration<Configuration: Decodable>(in out: String, command: Stri
     return try RunFolder.read(named: "config.json", at: out)
 }
 
+/// Throws if a run would go on with other settings than its own, and names those that differ.
+func checkSettings(_ found: some Encodable, continue stored: some Encodable) throws {
+    func fields(_ settings: some Encodable) throws -> [String: String] {
+        let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(settings)) as? [String: Any] ?? [:]
+        return try object.mapValues { value in
+            let data = try JSONSerialization.data(withJSONObject: [value], options: [.sortedKeys, .withoutEscapingSlashes])
+            return String(String(decoding: data, as: UTF8.self).dropFirst().dropLast())
+        }
+    }
+    let (before, now) = (try fields(stored), try fields(found))
+    let differing = Set(before.keys).union(now.keys).sorted().filter { before[$0] != now[$0] }
+    guard !differing.isEmpty else { return }
+    func text(_ fields: [String: String]) -> String { differing.map { "\($0) \(fields[$0] ?? "none")" }.joined(separator: ", ") }
+    throw ValidationError("--resume: expected the run's settings, \(text(before)), found \(text(now))")
+}
+
 /// Throws if a run would go on with other random numbers; says what has changed on which roundings depend.
 func checkMachine(device: (before: String, now: String), threads: (before: Int, now: Int)) throws {
     guard (device.before == "cpu") == (device.now == "cpu") else {

@@ -9,7 +9,7 @@ import WeightNorm
 struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run one of the paper's experiments.",
-        subcommands: [TrainClassification.self, TrainVAE.self, TrainDRAW.self])
+        subcommands: [TrainClassification.self, TrainVAE.self, TrainDRAW.self, TrainDQN.self])
 }
 
 /// `weightnorm train classification`: the paper's §5.1.

@@ -9,7 +9,7 @@ struct WeightNormCommand: ParsableCommand {
         abstract: "Train networks with weight normalization, and see what it does.",
         discussion: "The experiments of Salimans & Kingma, \"Weight Normalization\" (2016), as runs that anyone can repeat.",
         version: "0.1.0",
-        subcommands: [Train.self, Sample.self, Compare.self, SweepCommand.self, Analyze.self, DataCommand.self, Weights.self])
+        subcommands: [Train.self, Sample.self, Play.self, Compare.self, SweepCommand.self, Analyze.self, DataCommand.self, Weights.self])
 
     // Errors are one line on standard error, without the usage that ArgumentParser puts behind them: `--help` is a word away.
     static func main() {

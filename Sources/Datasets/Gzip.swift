@@ -8,28 +8,33 @@ package enum Gzip {
         return folders.map { "\($0)/gzip" }.first { access($0, X_OK) == 0 }
     }
 
-    /// Bytes packed in the deflate format (RFC 1951); nil if there is no gzip or it fails.
-    package static func deflated(_ bytes: [UInt8]) -> [UInt8]? {
+    /// Each of several byte strings packed in the deflate format (RFC 1951), all by one process, whose start takes longer than the packing of a small
+    /// picture; nil if there is no gzip or it fails.
+    package static func deflated(_ all: [[UInt8]]) -> [[UInt8]]? {
         guard let program else { return nil }
-        // From a file, not through a pipe: writing to one while the other fills up would need a thread.
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("weightnorm-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: file) }
-        let (process, output) = (Process(), Pipe())
+        guard !all.isEmpty else { return [] }
+        // Files, not pipes: writing to one while the other fills up would need a thread.
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("weightnorm-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = ["-9", "-n", "-c"]
-        process.standardOutput = output
+        process.arguments = ["-9", "-n"] + all.indices.map { "\($0)" }
+        process.currentDirectoryURL = folder
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         do {
-            try Data(bytes).write(to: file)
-            process.standardInput = try FileHandle(forReadingFrom: file)
-            // It stays open, and cannot stay behind.
-            try FileManager.default.removeItem(at: file)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+            for (index, bytes) in all.enumerated() { try Data(bytes).write(to: folder.appendingPathComponent("\(index)")) }
             try process.run()
+            process.waitUntilExit()
+            guard process.terminationStatus == 0 else { return nil }
+            return try all.indices.map { index in
+                let packed = try [UInt8](Data(contentsOf: folder.appendingPathComponent("\(index).gz")))
+                // RFC 1952: ten bytes of header without a name or anything else, and eight of checksum and length.
+                guard packed.count > 18, packed.starts(with: [0x1F, 0x8B, 8, 0]) else { throw CocoaError(.fileReadCorruptFile) }
+                return Array(packed[10..<packed.count - 8])
+            }
         } catch { return nil }
-        let packed = [UInt8](output.fileHandleForReading.readDataToEndOfFile())
-        process.waitUntilExit()
-        // RFC 1952: ten bytes of header without a name or anything else, and eight of checksum and length.
-        guard process.terminationStatus == 0, packed.count > 18, packed.starts(with: [0x1F, 0x8B, 8, 0]) else { return nil }
-        return Array(packed[10..<packed.count - 8])
     }
 }

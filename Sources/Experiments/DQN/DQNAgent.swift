@@ -13,8 +13,10 @@ package final class DQNAgent {
     package let target: QNetwork
     /// What data-dependent initialization found.
     package let initialization = InitializationReport()
+    /// Of the updates.
+    package let losses: LossMeter
     /// Updates done.
-    package private(set) var updates = 0
+    package var updates: Int { losses.stepCount }
     private let actions: Int
     private let optimizer: Adamax
     private let random: Generator
@@ -36,6 +38,7 @@ package final class DQNAgent {
         optimizer = Adamax(
             network.parameters, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon, correctsBias: false)
         draws = Xoshiro256(seed: seed)
+        losses = LossMeter(on: device)
         target.copyValues(from: network)
     }
 
@@ -43,7 +46,8 @@ package final class DQNAgent {
 
     /// Data-dependent initialization on states that were seen, `.uint8` of `[count, depth, rows, columns]`.
     package func initialize(_ states: Tensor) {
-        withoutGradients { _ = network(states.moved(to: device), .initializing(random, report: initialization)) }
+        network.initialize(
+            on: states.moved(to: device), valueDeviation: settings.initialValueDeviation, random: random, report: initialization)
         target.copyValues(from: network)
     }
 
@@ -51,17 +55,18 @@ package final class DQNAgent {
     package func values(in states: Tensor) -> Tensor { withoutGradients { network(states.moved(to: device), .inference) } }
 
     /// An action for each state: with the given probability any, else the one of the highest value.
-    package func act(in states: Tensor, exploration: Double) -> [Int] { act(in: states, exploration: exploration, using: &draws) }
+    package func act(in states: Tensor, exploration: Double) -> [Int] {
+        // The network is asked only if one of its actions can be taken.
+        act(given: exploration < 1 ? values(in: states) : nil, count: states.shape[0], exploration: exploration, using: &draws)
+    }
 
-    /// The same for somebody who plays beside the training, with draws of their own: an evaluation must not change what the training draws.
-    package func act(in states: Tensor, exploration: Double, using draws: inout Xoshiro256) -> [Int] {
-        let count = states.shape[0]
-        let isRandom = (0..<count).map { _ in Double.random(in: 0..<1, using: &draws) < exploration }
-        // The network is asked only if one of its actions is to be taken.
-        var chosen =
-            isRandom.allSatisfy(\.self)
-            ? [Int](repeating: 0, count: count) : values(in: states).indexOfMaximum(along: 1).elements(as: Int64.self).map { Int($0) }
-        for index in 0..<count where isRandom[index] { chosen[index] = Int(draws.next(below: UInt64(actions))) }
+    /// The same where the values of the states are known, for somebody who plays beside the training, with draws of their own: an evaluation must not change
+    /// what the training draws. Without values every action is any.
+    package func act(given values: Tensor?, count: Int, exploration: Double, using draws: inout Xoshiro256) -> [Int] {
+        var chosen = values?.indexOfMaximum(along: 1).elements(as: Int64.self).map { Int($0) } ?? [Int](repeating: 0, count: count)
+        for index in 0..<count where values == nil || Double.random(in: 0..<1, using: &draws) < exploration {
+            chosen[index] = Int(draws.next(below: UInt64(actions)))
+        }
         return chosen
     }
 
@@ -75,14 +80,24 @@ package final class DQNAgent {
         return found.huberLoss(targets: expected, reduction: .sum)
     }
 
-    /// One update on a minibatch drawn from the memory. Returns the loss, which stays on the device.
-    @discardableResult
-    package func learn(from memory: ReplayMemory) -> Tensor {
+    /// One update on a minibatch drawn from the memory; ``losses`` counts it. On the CPU nothing is changed if the loss is not finite.
+    package func learn(from memory: ReplayMemory) {
         let loss = loss(of: memory.sample(settings.batch, using: &draws, on: device))
-        optimizer.minimize(loss, rate: settings.learningRate)
-        updates += 1
+        guard losses.add(loss) else { return }
+        optimizer.minimize(loss, rate: settings.learningRate(normalization))
         if updates.isMultiple(of: settings.updatesPerTarget) { target.copyValues(from: network) }
-        return loss.detached()
+    }
+
+    /// The number of trained numbers.
+    package var parameterCount: Int { optimizer.parameters.reduce(0) { $0 + $1.value.count } }
+
+    /// Whether the losses since the last reading and every parameter are finite; if not, ``losses`` knows since when. Waits for the device.
+    package func isFinite() -> Bool {
+        _ = losses.mean
+        if losses.divergedAt == nil, !withoutGradients({ optimizer.parameters.allSatisfy { $0.value.isFinite().allTrue() } }) {
+            losses.markDiverged()
+        }
+        return losses.divergedAt == nil
     }
 }
 
@@ -96,7 +111,8 @@ extension DQNAgent {
         checkpoint.add(optimizer, as: "\(name)/optimizer")
         checkpoint.add(random, as: "\(name)/random")
         try checkpoint.add(value: draws, as: "\(name)/draws")
-        try checkpoint.add(value: updates, as: "\(name)/updates")
+        try losses.add(to: &checkpoint, as: "\(name)/losses")
+        try initialization.add(to: &checkpoint, as: "\(name)/initialization")
     }
 
     /// Goes on from an agent of the same settings, norm and seed that was added.
@@ -108,70 +124,7 @@ extension DQNAgent {
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")
         try checkpoint.restore(random, from: "\(name)/random")
         draws = try checkpoint.value("\(name)/draws")
-        let found: Int = try checkpoint.value("\(name)/updates")
-        guard found >= 0 else { throw CheckpointError(path: name, problem: "'updates': expected a number from 0 up, found \(found)") }
-        updates = found
-    }
-}
-
-/// Games that an agent plays and learns from: acting and learning overlap.
-package final class DQNPractice {
-    package let agent: DQNAgent
-    package let memory: ReplayMemory
-    private let environment: any Environment
-    private var stacks: FrameStacks
-    private var now: EnvironmentStep
-    private var owedUpdates = 0.0
-    private var isInitialized = false
-    /// Steps in which a game only began are no actions: these are the others.
-    package private(set) var actionsTaken = 0
-
-    /// Begins the games. States for data-dependent initialization are taken from the memory once it holds what learning needs.
-    package init(_ agent: DQNAgent, _ environment: any Environment, memory: ReplayMemory, seed: UInt64) throws {
-        self.agent = agent
-        self.memory = memory
-        self.environment = environment
-        stacks = Self.stacks(environment, depth: agent.settings.depth)
-        now = try environment.reset(seed: seed)
-        stacks.push(now)
-    }
-
-    private static func stacks(_ environment: some Environment, depth: Int) -> FrameStacks {
-        FrameStacks(environment, depth: depth, lostLifeEndsEpisode: true)
-    }
-
-    /// The probability of an action at random, now.
-    package var exploration: Double {
-        let settings = agent.settings
-        return actionsTaken < settings.actionsBeforeLearning
-            ? 1 : settings.exploration.probability(after: actionsTaken - settings.actionsBeforeLearning)
-    }
-
-    /// One step of all games, and the updates that are due, while the games go on. Returns the last update's loss.
-    @discardableResult
-    package func step() throws -> Tensor? {
-        let settings = agent.settings
-        let actions = agent.act(in: stacks.tensor(), exploration: exploration)
-        try environment.send(actions)
-        var loss: Tensor?
-        if actionsTaken >= settings.actionsBeforeLearning {
-            if !isInitialized {
-                var draws = Xoshiro256(seed: agent.seed)
-                agent.initialize(memory.sample(settings.initializationStates, using: &draws).states)
-                isInitialized = true
-            }
-            while owedUpdates >= 1 {
-                loss = agent.learn(from: memory)
-                owedUpdates -= 1
-            }
-        }
-        let next = try environment.receive()
-        memory.append(now, actions: actions, next)
-        let played = next.begins.count { !$0 }
-        if actionsTaken >= settings.actionsBeforeLearning { owedUpdates += Double(played) / Double(settings.actionsPerUpdate) }
-        actionsTaken += played
-        now = next
-        stacks.push(now)
-        return loss
+        try losses.restore(from: checkpoint, as: "\(name)/losses")
+        try initialization.restore(from: checkpoint, as: "\(name)/initialization")
     }
 }

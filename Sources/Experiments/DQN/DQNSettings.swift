@@ -20,8 +20,11 @@ package struct DQNSettings: Codable, Equatable, Sendable {
     /// γ.
     package var discount = 0.99
     package var batch = 64
-    /// Adamax's learning rate: the paper found 3e-4 best with weight normalization and 1e-4 without.
-    package var learningRate = 3e-4
+    /// Adamax's learning rate, by norm: the paper found 3e-4 best with weight normalization and 1e-4 without.
+    package var learningRates: [String: Double] = [
+        Normalization.normal.rawValue: 1e-4, Normalization.fixedGain.rawValue: 1e-4, Normalization.weight.rawValue: 3e-4,
+        Normalization.logWeight.rawValue: 3e-4,
+    ]
     package var beta1 = 0.5
     package var beta2 = 0.999
     package var epsilon = 1e-8
@@ -35,6 +38,29 @@ package struct DQNSettings: Codable, Equatable, Sendable {
     package var exploration = Exploration(first: 1, last: 0.1, actions: 1_000_000)
     /// States on which data-dependent initialization is done.
     package var initializationStates = 500
+    /// The deviation over those states that the initialization gives to the values of each action; all other pre-activations get 1, as in the paper's §3.
+    package var initialValueDeviation = 1.0
+
+    // -- Games ---------------------------------------------------------------------------------------------------------------------------
+    /// Games that are played side by side.
+    package var games = 8
+    /// The most transitions that are remembered.
+    package var replayCapacity = 1_000_000
+    /// Whether a lost life ends an episode of the training, although the game goes on.
+    package var lostLifeEndsEpisode = true
+    /// Whether the training's rewards are limited to −1…1; scores never are.
+    package var clipsRewards = true
+    /// The probability with which, at each frame, an Atari game plays the action before in the place of the new one.
+    package var stickiness = 0.0
+
+    // -- The run -------------------------------------------------------------------------------------------------------------------------
+    package var epochs = 200
+    /// Actions of an epoch, over all games.
+    package var actionsPerEpoch = 250_000
+    /// Actions, over all games, within which games of an evaluation are begun; there is one after every epoch.
+    package var evaluationActions = 125_000
+    /// The probability of an action at random in an evaluation.
+    package var evaluationExploration = 0.05
 
     /// The probability of an action at random.
     package struct Exploration: Codable, Equatable, Sendable {
@@ -54,15 +80,108 @@ package struct DQNSettings: Codable, Equatable, Sendable {
 
     package init() {}
 
+    /// Norms that such a network can have: those without batch statistics. "Batch normalization did not work" here (the paper, §5.4).
+    package static let norms: [Normalization] = [.normal, .fixedGain, .weight, .logWeight]
+
+    /// The learning rate of a norm.
+    package func learningRate(_ normalization: Normalization) -> Double { learningRates[normalization.rawValue] ?? .nan }
+
+    /// The same learning rate for all norms.
+    package mutating func setLearningRate(_ rate: Double) { learningRates = learningRates.mapValues { _ in rate } }
+
     /// A network with drawn weights, of states of `[batch, depth, rows, columns]`.
     func makeNetwork(rows: Int, columns: Int, actions: Int, normalization: Normalization, random: Generator) -> QNetwork {
         QNetwork(self, rows: rows, columns: columns, actions: actions, normalization: normalization, random: random)
     }
 }
 
+extension DQNSettings {
+    /// Settings that a run can be started with by name.
+    package enum Preset: String, CaseIterable, Sendable {
+        /// Less than an hour on two CPU cores: enough to see that it learns.
+        case quick
+        /// The paper's: 200 epochs, 50 million actions.
+        case paper
+    }
+
+    /// The settings of a preset; ``Catch``, which is so small, has ones of its own for `quick` and none for `paper`.
+    package static func preset(_ preset: Preset, forGame game: String) -> DQNSettings? {
+        var settings = DQNSettings()
+        switch (preset, Games.isCatch(game)) {
+        case (.paper, false): break
+        case (.paper, true): return nil
+        case (.quick, false):
+            (settings.batch, settings.actionsBeforeLearning, settings.updatesPerTarget) = (32, 5000, 250)
+            // In so short a run values that begin as large as those to be learned would hardly be unlearned.
+            settings.initialValueDeviation = 0.1
+            settings.exploration = Exploration(first: 1, last: 0.1, actions: 50_000)
+            settings.replayCapacity = 200_000
+            (settings.epochs, settings.actionsPerEpoch, settings.evaluationActions) = (8, 20_000, 10_000)
+        case (.quick, true):
+            (settings.network, settings.depth, settings.discount) = (.dense([64]), 1, 0.9)
+            settings.setLearningRate(0.005)
+            (settings.actionsBeforeLearning, settings.updatesPerTarget) = (1000, 100)
+            settings.exploration = Exploration(first: 1, last: 0.2, actions: 6000)
+            (settings.initializationStates, settings.replayCapacity) = (200, 20_000)
+            (settings.epochs, settings.actionsPerEpoch, settings.evaluationActions) = (8, 5000, 2000)
+        }
+        return settings
+    }
+
+    /// Throws unless every number is one that an agent can be made and trained with: settings may come from a file.
+    package func checkNumbers() throws(DQNFailure) {
+        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(DQNFailure) {
+            guard range.contains(value) else {
+                throw DQNFailure("settings: \(name): expected a number from \(range.lowerBound) to \(range.upperBound), found \(value)")
+            }
+        }
+        func check(_ name: String, _ value: Double, _ expected: String, _ isValid: (Double) -> Bool) throws(DQNFailure) {
+            guard isValid(value) else { throw DQNFailure("settings: \(name): expected \(expected), found \(value)") }
+        }
+        if case .dense(let sizes) = network {
+            try check("layers", sizes.count, 0...100)
+            for size in sizes { try check("features of a layer", size, 1...100_000) }
+        }
+        try check("depth", depth, 1...64)
+        try check("games", games, 1...1024)
+        try check("batch", batch, 1...10_000)
+        try check("replayCapacity", replayCapacity, (depth + 1) * games...1_000_000_000)
+        // Each game's newest transition cannot be learned from.
+        try check("actionsBeforeLearning", actionsBeforeLearning, 2 * games...replayCapacity)
+        try check("actionsPerUpdate", actionsPerUpdate, 1...1_000_000)
+        try check("updatesPerTarget", updatesPerTarget, 1...1_000_000_000)
+        try check("initializationStates", initializationStates, 2...100_000)
+        try check("epochs", epochs, 1...100_000)
+        try check("actionsPerEpoch", actionsPerEpoch, games...1_000_000_000)
+        try check("evaluationActions", evaluationActions, games...1_000_000_000)
+        try check("exploration.actions", exploration.actions, 0...1_000_000_000_000)
+        func isProbability(_ value: Double) -> Bool { (0...1).contains(value) }
+        for (name, value) in [
+            ("exploration.first", exploration.first), ("exploration.last", exploration.last),
+            ("evaluationExploration", evaluationExploration), ("stickiness", stickiness),
+        ] { try check(name, value, "a probability from 0 to 1", isProbability) }
+        for (name, value) in [("discount", discount), ("beta1", beta1), ("beta2", beta2)] {
+            try check(name, value, "a number from 0 to below 1") { $0 >= 0 && $0 < 1 }
+        }
+        try check("initialValueDeviation", initialValueDeviation, "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
+        try check("epsilon", epsilon, "a number above 0") { $0 > 0 && $0.isFinite }
+        for norm in Self.norms {
+            try check("learningRates", learningRate(norm), "one above 0 and at most 1000 for \(norm.rawValue)") { $0 > 0 && $0 <= 1000 }
+        }
+    }
+}
+
+/// What can stop deep Q-learning.
+package struct DQNFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
 /// Q: from states to the value of each action.
 package struct QNetwork: Module {
     private let layers: Sequential
+    private let values: Dense
 
     package init(
         _ settings: DQNSettings, rows: Int, columns: Int, actions: Int, normalization: Normalization, random: Generator
@@ -91,11 +210,22 @@ package struct QNetwork: Module {
                 features = size
             }
         }
-        self.layers = Sequential(layers + [dense(features, actions)])
+        self.layers = Sequential(layers)
+        values = dense(features, actions)
     }
 
     /// The value of each action, `[batch, actions]`, in states of bytes, `[batch, depth, rows, columns]`.
-    package func callAsFunction(_ states: Tensor, _ pass: Pass) -> Tensor {
+    package func callAsFunction(_ states: Tensor, _ pass: Pass) -> Tensor { values(features(of: states, pass), pass) }
+
+    /// Data-dependent initialization on states; the values get the given deviation, all that comes before them 1.
+    package func initialize(on states: Tensor, valueDeviation: Double, random: Generator, report: InitializationReport) {
+        withoutGradients {
+            let features = features(of: states, .initializing(random, report: report))
+            _ = values(features, .initializing(random, targetDeviation: valueDeviation, report: report))
+        }
+    }
+
+    private func features(of states: Tensor, _ pass: Pass) -> Tensor {
         let scaled = states.converted(to: .float32) * (1 / 255.0)
         // Pixel after pixel on the CPU, where convolutions are faster so.
         return layers(scaled.device.isCPU ? scaled.channelsLast() : scaled, pass)

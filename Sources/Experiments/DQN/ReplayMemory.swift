@@ -126,7 +126,8 @@ package final class ReplayMemory {
         )
         for game in 0..<games where !result.begins[game] {
             var mark: Marks = []
-            if seen.startsEpisode(game, lostLifeEndsEpisode: lostLifeEndsEpisode) { mark.insert(.starts) }
+            // Of what came before the first nothing is here.
+            if rings[game].count == 0 || seen.startsEpisode(game, lostLifeEndsEpisode: lostLifeEndsEpisode) { mark.insert(.starts) }
             if result.ends[game] == .terminated || lostLifeEndsEpisode && result.lostLives[game] { mark.insert(.ends) }
             if result.ends[game] == .truncated { mark.insert(.breaksOff) }
             let slot = rings[game].next
@@ -141,6 +142,12 @@ package final class ReplayMemory {
             rings[game] = Ring(next: (slot + 1) % perGame, count: min(rings[game].count + 1, perGame))
             appended += 1
         }
+    }
+
+    /// Forgets all transitions; what was taken of the system's memory stays taken.
+    package func removeAll() {
+        rings = [Ring](repeating: Ring(), count: games)
+        appended = 0
     }
 
     /// Says that the games will not go on where they are: what follows the newest transitions will not be seen.

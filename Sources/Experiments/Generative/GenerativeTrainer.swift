@@ -11,16 +11,15 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
     package let model: any GenerativeModel
     /// What data-dependent initialization found.
     package let initialization = InitializationReport()
-    package private(set) var stepCount = 0
-    /// The first step at which the loss was not finite, as far as it is known; see ``ClassificationTrainer/divergedAt``.
-    package private(set) var divergedAt: Int?
+    /// Of the steps, in nats.
+    private let losses: LossMeter
+    package var stepCount: Int { losses.stepCount }
+    /// The first step at which the loss was not finite, as far as it is known; see ``LossMeter/divergedAt``.
+    package var divergedAt: Int? { losses.divergedAt }
     private let random: Generator
     private let optimizer: any Optimizer
     /// With which the model is evaluated, where the settings ask for it.
     private var average: ExponentialAverage?
-    private var lossSum: Tensor
-    private var finiteSteps: Tensor
-    private var batchCount = 0
 
     /// A model with drawn weights. Weights, binarisation and draws of z depend on the seed alone, so that all norms of a seed start from the same draws.
     package init(
@@ -33,8 +32,7 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
         model = settings.makeModel(rows: rows, columns: columns, normalization: normalization, random: random)
         optimizer = settings.makeOptimizer(model.parameters)
         average = Self.makeAverage(settings, optimizer.parameters)
-        lossSum = .zeros([], on: device)
-        finiteSteps = .zeros([], type: .int64, on: device)
+        losses = LossMeter(on: device)
     }
 
     private static func makeAverage(_ settings: Settings, _ parameters: [Parameter]) -> ExponentialAverage? {
@@ -71,38 +69,21 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
     /// One step of the optimizer on a minibatch. On the CPU nothing is changed if the loss is not finite.
     package func step(_ pixels: Tensor) {
         let loss = model.terms(of: images(pixels), .training(random), random: random).loss
-        withoutGradients {
-            lossSum = lossSum + loss.detached()
-            finiteSteps = finiteSteps + lossSum.isFinite().converted(to: .int64)
-        }
-        batchCount += 1
-        stepCount += 1
-        if loss.device.isCPU, !loss.item().isFinite {
-            divergedAt = divergedAt ?? stepCount
-            return
-        }
+        guard losses.add(loss) else { return }
         optimizer.minimize(loss, rate: settings.learningRate, largestNorm: settings.largestGradientNorm)
         average?.update()
     }
 
-    /// The mean loss in nats on the minibatches since the last reading; waits for the device.
-    package var currentLoss: Double {
-        let sum = lossSum.item()
-        if !sum.isFinite { divergedAt = divergedAt ?? stepCount - batchCount + Int(finiteSteps.item()) + 1 }
-        return sum / Double(batchCount)
-    }
+    /// The mean loss in nats on the minibatches since the last reading; not a number without any. Waits for the device.
+    package var currentLoss: Double { losses.mean ?? .nan }
 
     /// ``currentLoss``, which begins anew.
-    package func readLoss() -> Double {
-        let loss = currentLoss
-        (lossSum, finiteSteps, batchCount) = (lossSum.zerosLike(), finiteSteps.zerosLike(), 0)
-        return loss
-    }
+    package func readLoss() -> Double { losses.read() ?? .nan }
 
     /// Finds out whether every parameter is finite; see ``ClassificationTrainer/checkParameters()``.
     package func checkParameters() {
         guard divergedAt == nil, !withoutGradients({ optimizer.parameters.allSatisfy { $0.value.isFinite().allTrue() } }) else { return }
-        divergedAt = stepCount
+        losses.markDiverged()
     }
 
     /// The mean bound in nats over test images, which must be binary already where the model's are, with the parameters of evaluation.
@@ -134,40 +115,32 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
 
     /// Draws from the model with the parameters of evaluation, `[count, channels, rows, columns]` in [0, 1]: the same for the same seed.
     package func samples(_ count: Int, seed: UInt64) -> Tensor {
-        let random = Generator(seed: seed, device: lossSum.device)
+        let random = Generator(seed: seed, device: self.random.device)
         return evaluating { withoutGradients { model.samples(count, random: random) } }
     }
 
     /// How the model draws images of its own; nil if it does not draw in steps.
     package func drawnSamples(_ count: Int, seed: UInt64) -> Drawing? {
         guard let model = model as? any DrawsInSteps else { return nil }
-        let random = Generator(seed: seed, device: lossSum.device)
+        let random = Generator(seed: seed, device: self.random.device)
         return evaluating { withoutGradients { model.drawnSamples(count, random: random) } }
     }
 
     /// How the model reads and draws test images; nil if it does not draw in steps.
     package func drawnReconstructions(of pixels: Tensor, seed: UInt64) -> Drawing? {
         guard let model = model as? any DrawsInSteps else { return nil }
-        let random = Generator(seed: seed, device: lossSum.device)
+        let random = Generator(seed: seed, device: self.random.device)
         return evaluating { withoutGradients { model.drawnReconstructions(of: scaled(pixels), random: random) } }
     }
 
     /// Test images as the model gives them back, with the parameters of evaluation; the same draws for the same seed.
     package func reconstructions(of pixels: Tensor, seed: UInt64) -> Tensor {
-        let random = Generator(seed: seed, device: lossSum.device)
+        let random = Generator(seed: seed, device: self.random.device)
         return evaluating { withoutGradients { model.reconstructions(of: scaled(pixels), random: random) } }
     }
 }
 
 // MARK: - Going on later
-
-/// What is counted outside of tensors.
-private struct TrainerCounts: Codable {
-    var steps: Int
-    var batches: Int
-    var units: Int
-    var constantUnits: Int
-}
 
 extension GenerativeTrainer {
     /// Adds everything on which the next step depends.
@@ -176,40 +149,22 @@ extension GenerativeTrainer {
         checkpoint.add(optimizer, as: "\(name)/optimizer")
         checkpoint.add(random, as: "\(name)/random")
         for (index, value) in (average?.values ?? []).enumerated() { checkpoint.add(value, as: "\(name)/average/\(index)") }
-        checkpoint.add(lossSum, as: "\(name)/loss")
-        checkpoint.add(finiteSteps, as: "\(name)/finite")
-        let counts = TrainerCounts(
-            steps: stepCount, batches: batchCount, units: initialization.unitCount, constantUnits: initialization.constantUnitCount)
-        try checkpoint.add(value: counts, as: "\(name)/counts")
+        try losses.add(to: &checkpoint, as: "\(name)/losses")
+        try initialization.add(to: &checkpoint, as: "\(name)/initialization")
     }
 
     /// Goes on from a trainer of the same settings, norm and seed that was added.
     ///
     /// - Throws: `CheckpointError` if it does not fit.
     package func restore(from checkpoint: Checkpoint, as name: String) throws {
-        let device = lossSum.device
         try checkpoint.restore(model, from: "\(name)/network")
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")
         try checkpoint.restore(random, from: "\(name)/random")
-        func tensor(_ part: String, like own: Tensor) throws -> Tensor {
-            let found = try checkpoint.tensor("\(name)/\(part)")
-            guard found.shape == own.shape, found.type == own.type else {
-                throw CheckpointError(path: name, problem: "'\(part)': expected \(own.type)\(own.shape), found \(found.type)\(found.shape)")
-            }
-            return found.moved(to: device)
-        }
         if let average {
-            average.restore(try average.values.enumerated().map { try tensor("average/\($0)", like: $1) })
+            average.restore(try average.values.enumerated().map { try checkpoint.tensor("\(name)/average/\($0)", like: $1) })
         }
-        lossSum = try tensor("loss", like: lossSum)
-        finiteSteps = try tensor("finite", like: finiteSteps)
-        let counts: TrainerCounts = try checkpoint.value("\(name)/counts")
-        guard counts.steps >= 0, (0...counts.steps).contains(counts.batches) else {
-            throw CheckpointError(
-                path: name, problem: "'counts': expected steps and minibatches from 0 up, found \(counts.steps) and \(counts.batches)")
-        }
-        (stepCount, batchCount) = (counts.steps, counts.batches)
-        initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)
+        try losses.restore(from: checkpoint, as: "\(name)/losses")
+        try initialization.restore(from: checkpoint, as: "\(name)/initialization")
     }
 
     /// Writes the model with its parameters of evaluation, as it is used.

@@ -54,36 +54,55 @@ package enum PNG {
     /// Of each frame only the rectangle is kept that differs from the frame before. Traps unless there are 1 to 256 colours, at least one frame, and each
     /// has as many pixels as the size says.
     package static func animation(_ frames: [Frame], width: Int, height: Int, palette: [Colour]) -> Data {
+        animation(frames.count, width: width, height: height, palette: palette) { frames[$0] }
+    }
+
+    /// Frames that are packed together.
+    private static let batch = 64
+
+    /// The same with frames that are made one after the other, so that only a few of them are in memory.
+    package static func animation(_ count: Int, width: Int, height: Int, palette: [Colour], frame: (Int) -> Frame) -> Data {
         trap(
-            unless: !frames.isEmpty && width > 0 && height > 0 && frames.allSatisfy { $0.pixels.count == width * height }
-                && (1...256).contains(palette.count),
-            "PNG: expected frames of \(width) × \(height) pixels and 1 to 256 colours, found \(frames.map(\.pixels.count)) and \(palette.count)"
-        )
+            unless: count > 0 && width > 0 && height > 0 && (1...256).contains(palette.count),
+            "PNG: expected frames of at least a pixel and 1 to 256 colours, found \(count) of \(width) × \(height) and \(palette.count)")
         var data = signature
         // Colour type 3: places in a palette.
         chunk("IHDR", number(width) + number(height) + [8, 3, 0, 0, 0], to: &data)
-        chunk("acTL", number(frames.count) + number(0), to: &data)
+        chunk("acTL", number(count) + number(0), to: &data)
         chunk("PLTE", palette.flatMap { [$0.red, $0.green, $0.blue] }, to: &data)
         var sequence = 0
         func next() -> [UInt8] {
             defer { sequence += 1 }
             return number(sequence)
         }
-        for (index, frame) in frames.enumerated() {
-            let part =
-                index == 0 ? Part(left: 0, top: 0, width: width, height: height) : Part(of: frame, from: frames[index - 1], width: width)
-            let duration = max(0, min(frame.milliseconds, 65535))
-            // The frame stays until the next is drawn over it, and takes the place of what is there.
-            let control =
-                number(part.width) + number(part.height) + number(part.left) + number(part.top)
-                + [UInt8(duration >> 8), UInt8(duration & 255), UInt8(1000 >> 8), UInt8(1000 & 255), 0, 0]
-            chunk("fcTL", next() + control, to: &data)
-            var lines: [UInt8] = []
-            for row in part.top..<part.top + part.height {
-                lines.append(0)
-                lines += frame.pixels[row * width + part.left..<row * width + part.left + part.width]
+        var last: Frame?
+        for start in stride(from: 0, to: count, by: batch) {
+            let range = start..<min(start + batch, count)
+            var parts: [(part: Part, milliseconds: Int, lines: [UInt8])] = []
+            for index in range {
+                let frame = frame(index)
+                trap(
+                    unless: frame.pixels.count == width * height,
+                    "PNG: expected frames of \(width) × \(height) pixels, found one of \(frame.pixels.count)")
+                let part = last.map { Part(of: frame, from: $0, width: width) } ?? Part(left: 0, top: 0, width: width, height: height)
+                last = frame
+                var lines: [UInt8] = []
+                for row in part.top..<part.top + part.height {
+                    lines.append(0)
+                    lines += frame.pixels[row * width + part.left..<row * width + part.left + part.width]
+                }
+                parts.append((part, frame.milliseconds, lines))
             }
-            if index == 0 { chunk("IDAT", packed(lines), to: &data) } else { chunk("fdAT", next() + packed(lines), to: &data) }
+            for ((part, milliseconds, _), packed) in zip(parts, packed(parts.map(\.lines))) {
+                let duration = max(0, min(milliseconds, 65535))
+                // The frame stays until the next is drawn over it, and takes the place of what is there.
+                let control =
+                    number(part.width) + number(part.height) + number(part.left) + number(part.top)
+                    + [UInt8(duration >> 8), UInt8(duration & 255), UInt8(1000 >> 8), UInt8(1000 & 255), 0, 0]
+                let isFirst = sequence == 0
+                chunk("fcTL", next() + control, to: &data)
+                if isFirst { chunk("IDAT", packed, to: &data) } else { chunk("fdAT", next() + packed, to: &data) }
+            }
         }
         chunk("IEND", [], to: &data)
         return data
@@ -140,9 +159,10 @@ package enum PNG {
         return result + adler32(bytes)
     }
 
-    /// A zlib stream, compressed if the system has gzip.
-    private static func packed(_ bytes: [UInt8]) -> [UInt8] {
-        Gzip.deflated(bytes).map { [0x78, 0x9C] + $0 + adler32(bytes) } ?? stored(bytes)
+    /// A zlib stream of each, compressed if the system has gzip.
+    private static func packed(_ all: [[UInt8]]) -> [[UInt8]] {
+        guard let deflated = Gzip.deflated(all) else { return all.map(stored) }
+        return zip(all, deflated).map { [0x78, 0x9C] + $1 + adler32($0) }
     }
 
     /// The checksum of a zlib stream.

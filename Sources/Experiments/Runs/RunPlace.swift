@@ -1,5 +1,7 @@
 import Foundation
+import Torch
 import Training
+import WeightNorm
 
 // What trainings that can be gone on with have in common: where the checkpoint lies, when one is due, and the place in the course of the run that it holds.
 
@@ -17,11 +19,11 @@ package enum RunCheckpoint {
     }
 }
 
-/// A place in the course of a run that trains with one seed after the other, beside its networks.
+/// A place in the course of a run that trains in rounds, one after the other, beside its networks: a round is a seed or, in deep Q-learning, a norm of a seed.
 struct RunPlace<Run: Codable>: Codable {
-    /// The place of the present seed among the run's.
+    /// The present round.
     var round: Int
-    /// Steps done with the present seed.
+    /// Steps done in the present round.
     var step: Int
     /// Lines in `metrics.jsonl`.
     var records: Int
@@ -33,14 +35,14 @@ struct RunPlace<Run: Codable>: Codable {
     var seconds: Double
     var norms: [String]
     var seeds: [UInt64]
-    /// Whether the networks of the present seed are there: between two seeds there are none.
+    /// Whether the networks of the present round are there: between two rounds there are none.
     var hasNetworks: Bool
 
-    /// Throws unless the place is one of a run with these norms, seeds and steps a seed.
-    func check(norms: [String], seeds: [UInt64], stepsPerRound: Int, in file: String) throws(CheckpointError) {
+    /// Throws unless the place is one of a run with these norms, seeds and steps a round; without a number there are as many rounds as seeds.
+    func check(norms: [String], seeds: [UInt64], rounds: Int? = nil, stepsPerRound: Int, in file: String) throws(CheckpointError) {
+        let rounds = rounds ?? seeds.count
         let isPlace =
-            hasNetworks
-            ? seeds.indices.contains(round) && (0...stepsPerRound).contains(step) : (0...seeds.count).contains(round) && step == 0
+            hasNetworks ? (0..<rounds).contains(round) && (0...stepsPerRound).contains(step) : (0...rounds).contains(round) && step == 0
         guard self.norms == norms, self.seeds == seeds, isPlace else {
             throw CheckpointError(path: file, problem: "expected the norms and seeds of config.json beside it, found others")
         }
@@ -73,5 +75,32 @@ extension Checkpoint {
         guard found == settings else {
             throw CheckpointError(path: file, problem: "expected the settings of config.json beside it, found others")
         }
+    }
+
+    /// A tensor that was added, on the device of another one of the same type and shape.
+    ///
+    /// - Throws: `CheckpointError` if there is none, or it is of another type or shape.
+    func tensor(_ name: String, like own: Tensor) throws(CheckpointError) -> Tensor {
+        let found = try tensor(name)
+        guard found.shape == own.shape, found.type == own.type else {
+            throw CheckpointError(path: name, problem: "expected \(own.type)\(own.shape), found \(found.type)\(found.shape)")
+        }
+        return found.moved(to: own.device)
+    }
+}
+
+extension InitializationReport {
+    /// Adds what was counted.
+    func add(to checkpoint: inout Checkpoint, as name: String) throws {
+        try checkpoint.add(value: ["units": unitCount, "constant": constantUnitCount], as: name)
+    }
+
+    /// - Throws: `CheckpointError` if it does not fit.
+    func restore(from checkpoint: Checkpoint, as name: String) throws(CheckpointError) {
+        let counts: [String: Int] = try checkpoint.value(name)
+        guard let units = counts["units"], let constant = counts["constant"], (0...units).contains(constant) else {
+            throw CheckpointError(path: name, problem: "expected a number of units and of constant ones, found others")
+        }
+        restore(unitCount: units, constantUnitCount: constant)
     }
 }

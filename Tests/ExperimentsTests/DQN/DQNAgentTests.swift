@@ -9,9 +9,11 @@ import WeightNorm
 private func settings() -> DQNSettings {
     var settings = DQNSettings()
     (settings.network, settings.depth, settings.discount) = (.dense([64]), 1, 0.9)
-    (settings.batch, settings.learningRate) = (64, 0.005)
+    settings.batch = 64
+    settings.setLearningRate(0.005)
     (settings.actionsBeforeLearning, settings.actionsPerUpdate, settings.updatesPerTarget) = (1000, 4, 100)
-    settings.exploration = DQNSettings.Exploration(first: 1, last: 0.2, actions: 6000)
+    // Half of the actions stay at random, so that every state is seen often enough for its values to be learned.
+    settings.exploration = DQNSettings.Exploration(first: 1, last: 0.5, actions: 6000)
     settings.initializationStates = 200
     return settings
 }
@@ -136,9 +138,10 @@ struct DQNAgentTests {
             let second = agent(settings, .weight, game)
             try second.restore(from: Checkpoint(reading: folder + "/checkpoint.safetensors", kind: "dqn"), as: "agent")
             for _ in 0..<150 {
-                #expect(first.learn(from: memory).item() == second.learn(from: memory).item())
+                first.learn(from: memory)
+                second.learn(from: memory)
             }
-            #expect(first.updates == second.updates)
+            #expect(first.updates == second.updates && first.losses.mean == second.losses.mean && first.losses.mean?.isFinite == true)
             for (one, other) in zip(
                 first.network.parameters + first.target.parameters, second.network.parameters + second.target.parameters)
             {

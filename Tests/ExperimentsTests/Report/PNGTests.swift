@@ -75,7 +75,9 @@ struct PNGTests {
     @Test("what gzip has packed unpacks to the same bytes")
     func packed() throws {
         let bytes = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 7 * $0) }
-        let deflated = try #require(Gzip.deflated(bytes), "gzip is needed")
+        let all = try #require(Gzip.deflated([[7], bytes, []]), "gzip is needed")
+        #expect(all.count == 3)
+        let deflated = all[1]
         func number(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
         let file = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3] + deflated + number(CRC32.of(bytes)) + number(UInt32(bytes.count))
         try withFolder { folder in

@@ -1,0 +1,57 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Training
+import WeightNorm
+
+/// `weightnorm play`: a game by a trained network.
+struct Play: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Play a game with a network of weightnorm train dqn.",
+        discussion: """
+            Plays one game with the network of the run's best evaluation, which need not be finished, and writes it as an animated PNG file, which browsers play: what the \
+            network sees, the score, and the value that it gives to every action; an action that was taken at random is orange. The same seed gives the same game.
+            """)
+
+    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm train dqn.", valueName: "run"))
+    var source = "runs/dqn"
+
+    @Option(help: ArgumentHelp("Norm of the run to play with; without it the first.", valueName: "name"))
+    var norm: String?
+
+    @Option(help: ArgumentHelp("Seed of the run to play with; without it the first.", valueName: "number"))
+    var seed: UInt64?
+
+    @Option(help: ArgumentHelp("Probability of an action at random; without it the run's in evaluations.", valueName: "probability"))
+    var exploration: Double?
+
+    @Option(help: ArgumentHelp("Most actions to play, 15 a second.", valueName: "number"))
+    var actions = 1800
+
+    @Option(help: ArgumentHelp("Seed of the game and of the actions at random.", valueName: "number"))
+    var draws: UInt64 = 0
+
+    @Option(help: ArgumentHelp("The PNG file.", valueName: "file"))
+    var out = "play.png"
+
+    func run() throws {
+        try require(actions, in: 1...100_000, option: "actions")
+        if let exploration {
+            try require(exploration, option: "exploration", expected: "a probability from 0 to 1") { (0...1).contains($0) }
+        }
+        let norm = try norm.map { name in
+            guard let norm = Normalization(rawValue: name) else {
+                throw ValidationError("--norm: expected a norm out of \(allNorms), found '\(name)'")
+            }
+            return norm
+        }
+        // One state at a time: threads would wait for each other longer than they work.
+        try prepareProcessor(threads: 1)
+        let player = try DQNPlayer(at: source, norm: norm, seed: seed)
+        let game = try player.play(exploration: exploration, seed: draws, most: actions)
+        try AtomicFile.write(GameAnimation(game).file(), to: out)
+        let end = game.isOver ? "to the end of the game" : "then it was broken off"
+        print("\(player.game), \(player.norm): \(NumberText.general(game.score)) points in \(game.moments.count) actions, \(end)")
+        print("The game is in \(out), an animation")
+    }
+}

@@ -1,0 +1,231 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Torch
+import Training
+import WeightNorm
+
+/// `weightnorm train dqn`: the paper's §5.4.
+struct TrainDQN: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dqn",
+        abstract: "Train deep Q-learning on Atari games (the paper's §5.4, Figure 5 and its table).",
+        discussion: """
+            Plays a game, learns from what it has seen, and after every epoch plays whole games, of which it keeps the mean score. The Atari games are played by the real \
+            emulator, ale-py, which 'make atari' installs; the game 'catch' needs none. With several norms or seeds it trains with one after the other. Writes to a \
+            folder: report.html to look at, summary.json, metrics.jsonl, the network of each norm's best evaluation, config.json, and checkpoint.safetensors with \
+            the replay memory beside it, from which --resume goes on: bit for bit with 'catch' (on the CPU, with the same number of threads), with new games with the \
+            emulator, whose games cannot be saved. SIGINT (Ctrl-C) and SIGTERM finish the step and save. weightnorm play plays a game and writes it as an animation.
+            """)
+
+    @Option(
+        help: ArgumentHelp(
+            "ale-py's name of an Atari game, such as \(Atari.paperGames.joined(separator: ", ")); or catch. (default: breakout)",
+            valueName: "name"))
+    var game: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The norm, or several separated by commas, out of: \(DQNSettings.norms.map(\.rawValue).joined(separator: ", ")). (default: weight)",
+            valueName: "list"))
+    var norm: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Seeds, separated by commas; the training is done with each, one after the other. (default: 0)", valueName: "list"))
+    var seeds: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "quick, for two CPU cores, or paper: 200 epochs of 250,000 actions, 1,000,000 transitions remembered. (default: quick)",
+            valueName: "name"))
+    var preset: String?
+
+    @Option(help: ArgumentHelp("Epochs, with an evaluation after each.", valueName: "number"))
+    var epochs: Int?
+
+    @Option(help: ArgumentHelp("Actions of an epoch, over all games; an action is held for four frames.", valueName: "number"))
+    var actionsPerEpoch: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Actions, over all games, within which games of an evaluation are begun; each is played to its end.", valueName: "number"))
+    var evaluationActions: Int?
+
+    @Option(help: ArgumentHelp("Transitions that are remembered; 7062 bytes each.", valueName: "number"))
+    var replay: Int?
+
+    @Option(help: ArgumentHelp("Games that are played side by side.", valueName: "number"))
+    var games: Int?
+
+    @Option(help: ArgumentHelp("Transitions in a minibatch.", valueName: "number"))
+    var batch: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Learning rate of Adamax, for every norm; without it 3e-4 with weight normalization and 1e-4 without.", valueName: "number"))
+    var learningRate: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "Probability with which an Atari game, at each frame, plays the action before in the place of the new one. (default: 0)",
+            valueName: "probability"))
+    var stickiness: Double?
+
+    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
+    var device: String?
+
+    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Seconds of work between two checkpoints; 0 for one after every step.", valueName: "seconds"))
+    var checkpointEvery = 600.0
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: """
+            Write the replay memory with every checkpoint: as many bytes as it has taken so far, and twice that while it is written. Without it, a run that goes on plays \
+            until it has seen as much as learning needs.
+            """)
+    var saveReplay: Bool?
+
+    @Flag(
+        help: """
+            Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --save-replay, \
+            --device of the same kind, and --threads. Begins the run if there is none yet.
+            """)
+    var resume = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder for the results: new, empty, or of an earlier run, which is replaced unless it is resumed.", valueName: "folder"))
+    var out = "runs/dqn"
+
+    func run() throws {
+        try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
+        let stored: DQNExperiment.Configuration? =
+            try resume ? storedConfiguration(in: out, command: DQNExperiment.command) : nil
+        let game = (game ?? stored?.game ?? "breakout").lowercased().replacingOccurrences(of: "-", with: "_")
+        let name = preset ?? stored?.preset ?? DQNSettings.Preset.quick.rawValue
+        let presets = DQNSettings.Preset.allCases.map(\.rawValue)
+        guard let preset = DQNSettings.Preset(rawValue: name) else {
+            throw ValidationError("--preset: expected \(alternatives(presets)), found '\(name)'")
+        }
+        guard var settings = stored?.settings ?? DQNSettings.preset(preset, forGame: game) else {
+            throw ValidationError("--preset: expected \(presets[0]) with the game \(game), found '\(name)'")
+        }
+        try apply(to: &settings)
+        try prepareProcessor(threads: threads ?? stored?.threads)
+        let experiment = DQNExperiment(
+            game: game, settings, normalizations: try norm.map(self.norms) ?? stored?.normalizations ?? [.weight],
+            seeds: try seeds.map(Command.seeds) ?? stored?.seeds ?? [0], device: try Device(named: device ?? stored?.device ?? "cpu"))
+        try experiment.check()
+        if let stored { try check(experiment, preset: name, continues: stored) }
+        // Before the folder: what cannot be begun must not cost the results of an earlier run.
+        let resources = try DQNResources(for: experiment)
+        let configuration = DQNExperiment.Configuration(
+            experiment, resources, preset: name, savesReplay: saveReplay ?? stored?.savesReplay ?? true)
+        if let stored, stored.player != configuration.player {
+            throw ValidationError("--resume: expected the run's emulator, \(stored.player), found \(configuration.player)")
+        }
+        try run(experiment, resources, configuration, resumes: stored != nil)
+    }
+
+    private func norms(_ text: String) throws -> [Normalization] {
+        let all = DQNSettings.norms.map(\.rawValue).joined(separator: ", ")
+        return try list(text, option: "norm", expected: "norms out of \(all)") { word in DQNSettings.norms.first { $0.rawValue == word } }
+    }
+
+    private func apply(to settings: inout DQNSettings) throws {
+        if let games { try require(games, in: 1...1024, option: "games") }
+        let count = games ?? settings.games
+        if let epochs { try require(epochs, in: 1...100_000, option: "epochs") }
+        if let actionsPerEpoch { try require(actionsPerEpoch, in: count...1_000_000_000, option: "actions-per-epoch") }
+        if let evaluationActions { try require(evaluationActions, in: count...1_000_000_000, option: "evaluation-actions") }
+        if let batch { try require(batch, in: 1...10_000, option: "batch") }
+        if let replay {
+            try require(replay, in: max(settings.actionsBeforeLearning, (settings.depth + 1) * count)...1_000_000_000, option: "replay")
+        }
+        if let learningRate {
+            try require(learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
+            settings.setLearningRate(learningRate)
+        }
+        if let stickiness {
+            try require(stickiness, option: "stickiness", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 }
+        }
+        settings.games = count
+        settings.epochs = epochs ?? settings.epochs
+        settings.actionsPerEpoch = actionsPerEpoch ?? settings.actionsPerEpoch
+        settings.evaluationActions = evaluationActions ?? settings.evaluationActions
+        settings.batch = batch ?? settings.batch
+        settings.replayCapacity = replay ?? settings.replayCapacity
+        settings.stickiness = stickiness ?? settings.stickiness
+    }
+
+    private func check(_ found: DQNExperiment, preset: String, continues stored: DQNExperiment.Configuration) throws {
+        func list(_ seeds: [UInt64]) -> String { seeds.map { "\($0)" }.joined(separator: ", ") }
+        for (what, expected, given) in [
+            ("game", stored.game, found.game),
+            ("norms", stored.norms.joined(separator: ", "), found.normalizations.map(\.rawValue).joined(separator: ", ")),
+            ("seeds", list(stored.seeds), list(found.seeds)), ("preset", stored.preset, preset),
+        ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
+        try checkSettings(found.settings, continue: stored.settings)
+        try checkMachine(device: (stored.device, found.device.description), threads: (stored.threads, Runtime.threadCount))
+    }
+
+    private func run(
+        _ experiment: DQNExperiment, _ resources: DQNResources, _ configuration: DQNExperiment.Configuration, resumes: Bool
+    ) throws {
+        let memory = resources.memory
+        let bytes = ReplayMemory.byteCount(capacity: memory.capacity, rows: memory.rows, columns: memory.columns)
+        print(
+            "\(configuration.game), \(configuration.player), \(memory.games) games side by side; actions: \(configuration.actions.joined(separator: ", "))"
+        )
+        print(
+            "Replay memory: \(memory.capacity) transitions, \(size(bytes)) when full; "
+                + (configuration.savesReplay ? "what is filled of it is written with every checkpoint" : "not part of checkpoints"))
+        let training =
+            try resumes
+            ? DQNTraining.resume(experiment, resources, at: out, savesReplay: configuration.savesReplay)
+            : DQNTraining(
+                experiment, resources, try RunFolder.start(at: out, config: configuration), savesReplay: configuration.savesReplay)
+        if resumes { print("Going on from action \(training.done) of \(training.total)") }
+        fflush(nil)
+        let interruption = Interruption()
+        let display = ProgressDisplay(label: "train", total: training.total, done: training.done, unit: "actions")
+        do {
+            try training.run(checkpoints: CheckpointClock(every: checkpointEvery)) {
+                interruption.received != nil
+            } progress: {
+                display.update(done: $0.done, note: $0.note)
+            } evaluated: {
+                display.print(DQNReport.line(of: $0))
+            }
+        } catch let error as EnvironmentError {
+            throw DQNFailure("\(error); \(training.lastGoodCheckpoint)")
+        }
+        display.finish()
+        if !training.isFinished {
+            try endStoppedRun(
+                after: interruption, at: training.done, savedAt: training.savedAt, of: training.total, command: configuration.command,
+                out: out)
+        }
+        let summary = DQNExperiment.Summary(
+            configuration, experiment, random: training.randomScore, runs: training.runs, seconds: training.seconds,
+            checkpoint: training.checkpointCost)
+        let report = DQNReport(summary, records: training.records)
+        try training.folder.write(json: summary, named: "summary.json")
+        try training.folder.write(Array(report.page.html().utf8), named: "report.html")
+        print(report.text)
+        if let cost = summary.checkpoint {
+            print(
+                "The last checkpoint with its replay memory took \(size(cost.bytes)) and \(NumberText.fixed(cost.seconds, decimals: 1)) s.")
+        }
+        print("The report is \(out)/report.html")
+    }
+
+    private func size(_ bytes: Int) -> String {
+        bytes < 100_000_000
+            ? "\(NumberText.fixed(Double(bytes) / 1e6, decimals: 1)) MB" : "\(NumberText.fixed(Double(bytes) / 1e9, decimals: 2)) GB"
+    }
+}

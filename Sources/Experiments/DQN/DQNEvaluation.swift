@@ -1,0 +1,83 @@
+import Datasets
+package import Torch
+
+/// How well somebody plays: the scores of whole games, in the game's own points.
+///
+/// Games are begun until so many actions were taken, over all games that are played side by side, and each of them is played to its end: otherwise long
+/// games, often the better ones, would be counted more seldom. After ten times as many actions what is still being played counts as it is.
+package struct DQNEvaluation: Equatable, Sendable {
+    /// Of every game that was begun within the number of actions, in the order of their ends.
+    package private(set) var scores: [Double] = []
+    /// Actions of those games.
+    package private(set) var actions = 0
+    /// How many of the scores, the last ones, are those of games that had not ended when there was no more patience with them.
+    package private(set) var unfinished = 0
+    private var valueSum = 0.0
+    private var valueCount = 0
+
+    /// The mean score.
+    package var score: Double { scores.reduce(0, +) / Double(scores.count) }
+
+    /// The standard deviation of the scores over games, with n − 1; nil for one game.
+    package var deviation: Double? { scores.count > 1 ? ComparisonReport.deviation(scores) : nil }
+
+    /// The mean over states of the value that the player gave them; nil if it gave none.
+    package var meanValue: Double? { valueCount > 0 ? valueSum / Double(valueCount) : nil }
+
+    /// Lets somebody play who says, given the stacks of frames `[games, depth, rows, columns]`, what to do in each game and, if known, of what value its state is.
+    ///
+    /// - Parameters:
+    ///   - shouldStop: is asked before every step; if it says so, what was played so far is of no use.
+    /// - Throws: what the environment throws.
+    package init(
+        in environment: any Environment, depth: Int, actions budget: Int, seed: UInt64, shouldStop: () -> Bool = { false },
+        play: (_ states: Tensor) -> (actions: [Int], values: [Float]?)
+    ) throws {
+        // A lost life goes on with the game, so that the stack may look back beyond it.
+        var stacks = Self.stacks(environment, depth: depth)
+        stacks.push(try environment.reset(seed: seed))
+        var running = [Double?](repeating: 0, count: environment.count)
+        // All games may have ended at once, with new ones still to be begun.
+        while actions < budget || running.contains(where: { $0 != nil }), actions < 10 * budget, !shouldStop() {
+            let (chosen, values) = play(stacks.tensor())
+            let next = try environment.step(chosen)
+            stacks.push(next)
+            for game in running.indices {
+                if next.begins[game] {
+                    if actions < budget { running[game] = 0 }
+                    continue
+                }
+                guard let before = running[game] else { continue }
+                if let values {
+                    valueSum += Double(values[game])
+                    valueCount += 1
+                }
+                actions += 1
+                let score = before + next.rewards[game]
+                running[game] = next.ends[game] == nil ? score : nil
+                if next.ends[game] != nil { scores.append(score) }
+            }
+        }
+        for case let score? in running {
+            scores.append(score)
+            unfinished += 1
+        }
+    }
+
+    private static func stacks(_ environment: some Environment, depth: Int) -> FrameStacks {
+        FrameStacks(environment, depth: depth, lostLifeEndsEpisode: false)
+    }
+
+    /// Lets an agent play, with the given probability of an action at random. It does not change, and its training draws nothing else for it.
+    package init(
+        of agent: DQNAgent, in environment: any Environment, actions budget: Int, exploration: Double, seed: UInt64,
+        shouldStop: () -> Bool = { false }
+    ) throws {
+        var draws = Xoshiro256(seed: seed)
+        try self.init(in: environment, depth: agent.settings.depth, actions: budget, seed: seed, shouldStop: shouldStop) { states in
+            let values = agent.values(in: states)
+            let actions = agent.act(given: values, count: states.shape[0], exploration: exploration, using: &draws)
+            return (actions, values.maximum(over: [1]).elements(as: Float.self))
+        }
+    }
+}

@@ -1,0 +1,214 @@
+package import Torch
+import Training
+package import WeightNorm
+
+/// What a run of deep Q-learning is made of.
+package struct DQNExperiment {
+    /// The words behind `weightnorm` that start such a run.
+    package static let command = "train dqn"
+
+    /// As ``Games`` knows it.
+    package let game: String
+    package let settings: DQNSettings
+    package let normalizations: [Normalization]
+    package let seeds: [UInt64]
+    package let device: Device
+
+    package init(game: String, _ settings: DQNSettings, normalizations: [Normalization], seeds: [UInt64], device: Device) {
+        self.game = game
+        self.settings = settings
+        self.normalizations = normalizations
+        self.seeds = seeds
+        self.device = device
+    }
+
+    /// Throws if the settings are none that a run can have; to be asked before anything is made of them.
+    package func check() throws(DQNFailure) {
+        for norm in normalizations where !DQNSettings.norms.contains(norm) {
+            let all = DQNSettings.norms.map(\.rawValue).joined(separator: ", ")
+            throw DQNFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
+        }
+        guard !normalizations.isEmpty, !seeds.isEmpty else { throw DQNFailure("expected norms and seeds, found none") }
+        try settings.checkNumbers()
+    }
+
+    /// What a run began with, as it stands in `config.json`.
+    package struct Configuration: Codable, Equatable, Sendable {
+        package var command = DQNExperiment.command
+        package var game: String
+        /// What plays it.
+        package var player: String
+        package var actions: [String]
+        package var rows: Int
+        package var columns: Int
+        package var norms: [String]
+        package var seeds: [UInt64]
+        package var device: String
+        package var threads: Int
+        package var preset: String
+        /// Whether checkpoints have the replay memory with them.
+        package var savesReplay: Bool
+        package var settings: DQNSettings
+
+        package init(_ experiment: DQNExperiment, _ resources: DQNResources, preset: String, savesReplay: Bool) {
+            let games = resources.training
+            (game, player) = (experiment.game, Games.description(games))
+            (actions, rows, columns) = (games.actions, games.rows, games.columns)
+            norms = experiment.normalizations.map(\.rawValue)
+            seeds = experiment.seeds
+            device = experiment.device.description
+            threads = Runtime.threadCount
+            self.preset = preset
+            self.savesReplay = savesReplay
+            settings = experiment.settings
+        }
+
+        /// The norms, as far as they are known.
+        package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
+    }
+
+    /// The whole result, as it stands in `summary.json`.
+    package struct Summary: Codable, Equatable, Sendable {
+        package var game: String
+        package var player: String
+        package var settings: DQNSettings
+        package var device: String
+        package var threads: Int
+        package var libtorch: String
+        package var processor: String
+        /// The score of play at random.
+        package var random: DQNScore?
+        package var runs: [DQNRun]
+        package var seconds: Double
+        /// What the last checkpoint with a replay memory took.
+        package var checkpoint: CheckpointCost?
+
+        package init(
+            _ configuration: Configuration, _ experiment: DQNExperiment, random: DQNScore?, runs: [DQNRun], seconds: Double,
+            checkpoint: CheckpointCost?
+        ) {
+            (game, player, settings) = (configuration.game, configuration.player, experiment.settings)
+            device = experiment.device.description
+            (threads, libtorch, processor) = (Runtime.threadCount, Runtime.libtorchVersion, Runtime.processorCapability)
+            self.random = random
+            self.runs = runs
+            self.seconds = seconds
+            self.checkpoint = checkpoint
+        }
+    }
+}
+
+/// What a run plays with and remembers in: made before its folder is touched, since an emulator may not be there, or the memory not fit.
+package struct DQNResources {
+    package let training: any Environment
+    /// Apart from the training, whose games must not be disturbed.
+    package let evaluation: any Environment
+    package let memory: ReplayMemory
+
+    /// Games and a memory that are there already.
+    package init(training: any Environment, evaluation: any Environment, memory: ReplayMemory) {
+        (self.training, self.evaluation, self.memory) = (training, evaluation, memory)
+    }
+
+    /// Starts the games and asks for the memory.
+    ///
+    /// - Throws: ``EnvironmentError`` if there is no such game or emulator; ``ReplayMemory/Failure`` if the memory does not fit.
+    package init(for experiment: DQNExperiment, available: Int? = SystemMemory.available) throws {
+        let settings = experiment.settings
+        // On a processor that also learns, one thread of the emulator is enough: it is an order of magnitude faster.
+        let threads = experiment.device.isCPU ? max(1, Runtime.threadCount / 4) : 0
+        training = try Games.environment(experiment.game, count: settings.games, threads: threads, stickiness: settings.stickiness)
+        evaluation = try Games.environment(experiment.game, count: settings.games, stickiness: settings.stickiness)
+        memory = try ReplayMemory(
+            capacity: settings.replayCapacity, games: settings.games, rows: training.rows, columns: training.columns, depth: settings.depth,
+            lostLifeEndsEpisode: settings.lostLifeEndsEpisode, clipsRewards: settings.clipsRewards, available: available)
+    }
+}
+
+/// How well somebody played in an evaluation, without the single games.
+package struct DQNScore: Codable, Equatable, Sendable {
+    /// The mean score of a game.
+    package var mean: Double
+    /// The standard deviation over games; nil for one game.
+    package var deviation: Double?
+    package var highest: Double
+    package var games: Int
+    /// Games that were counted before they had ended.
+    package var unfinished: Int
+    /// Actions that were taken.
+    package var actions: Int
+    /// The mean over states of the highest value that the agent gave to an action; nil for play at random.
+    package var meanValue: Double?
+
+    package init(_ evaluation: DQNEvaluation) {
+        (mean, deviation, highest) = (evaluation.score, evaluation.deviation, evaluation.scores.max() ?? .nan)
+        (games, unfinished, actions) = (evaluation.scores.count, evaluation.unfinished, evaluation.actions)
+        meanValue = evaluation.meanValue
+    }
+}
+
+/// An epoch of a run, as it stands in `metrics.jsonl`.
+package struct DQNRecord: Codable, Equatable, Sendable {
+    /// The norm; ``random`` for play at random, before the first epoch.
+    package var norm: String
+    package var seed: UInt64
+    package var epoch: Int
+    /// Actions taken in training, over all games.
+    package var actions: Int
+    package var updates: Int
+    /// ε, at the end of the epoch.
+    package var exploration: Double
+    /// The evaluation after the epoch.
+    package var score: DQNScore
+    /// The mean score of the games that ended in the epoch's training, actions at random included; nil if none did.
+    package var trainingScore: Double?
+    package var trainingGames: Int
+    /// The mean loss of the epoch's updates; nil if there was none.
+    package var loss: Double?
+
+    /// In the place of a norm.
+    package static let random = "random"
+
+    package init(
+        norm: String, seed: UInt64, epoch: Int, actions: Int, updates: Int, exploration: Double, score: DQNScore, trainingScore: Double?,
+        trainingGames: Int, loss: Double?
+    ) {
+        (self.norm, self.seed, self.epoch, self.actions, self.updates) = (norm, seed, epoch, actions, updates)
+        (self.exploration, self.score, self.trainingScore) = (exploration, score, trainingScore)
+        (self.trainingGames, self.loss) = (trainingGames, loss)
+    }
+}
+
+/// A finished run, as it stands in `summary.json`.
+package struct DQNRun: Codable, Equatable, Sendable {
+    package var norm: String
+    package var seed: UInt64
+    package var actions: Int
+    package var updates: Int
+    package var parameters: Int
+    package var constantUnits: Int
+    /// The highest of the evaluations' mean scores, which is the paper's measure, and after which epoch it was.
+    package var best: DQNScore
+    package var bestEpoch: Int
+    /// The evaluation after the last epoch.
+    package var last: DQNScore
+    /// In training, without evaluations and checkpoints.
+    package var actionsPerSecond: Double
+
+    package init(
+        norm: String, seed: UInt64, actions: Int, updates: Int, parameters: Int, constantUnits: Int, best: DQNScore, bestEpoch: Int,
+        last: DQNScore, actionsPerSecond: Double
+    ) {
+        (self.norm, self.seed, self.actions, self.updates, self.parameters) = (norm, seed, actions, updates, parameters)
+        (self.constantUnits, self.best, self.bestEpoch, self.last) = (constantUnits, best, bestEpoch, last)
+        self.actionsPerSecond = actionsPerSecond
+    }
+}
+
+/// What a checkpoint took, with its replay memory.
+package struct CheckpointCost: Codable, Equatable, Sendable {
+    package var bytes: Int
+    package var seconds: Double
+
+    package init(bytes: Int, seconds: Double) { (self.bytes, self.seconds) = (bytes, seconds) }
+}

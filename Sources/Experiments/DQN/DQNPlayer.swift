@@ -1,0 +1,133 @@
+import Datasets
+import Foundation
+import Torch
+import Training
+package import WeightNorm
+
+/// A network of a run's folder that plays.
+package struct DQNPlayer {
+    private let configuration: DQNExperiment.Configuration
+    private let network: QNetwork
+    /// The norm and the seed of the network.
+    package let norm: String
+    package let seed: UInt64
+    /// The game, as ``Games`` knows it.
+    package var game: String { configuration.game }
+
+    /// The network of a norm and seed, as it was at its best evaluation; of the run's first ones where none are given.
+    ///
+    /// - Throws: ``DQNFailure`` if the folder is no such run's or has no such network yet; what loading the file throws.
+    package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
+        let command: String
+        do {
+            command = try Comparison.Configuration.command(at: path)
+        } catch let error as FileError {
+            throw DQNFailure("expected the folder of a run of weightnorm \(DQNExperiment.command): \(error)")
+        }
+        guard command == DQNExperiment.command else {
+            throw DQNFailure("\(path): expected a run of weightnorm \(DQNExperiment.command), found one of weightnorm \(command)")
+        }
+        configuration = try RunFolder.read(named: "config.json", at: path)
+        // What a file says may be no network at all.
+        try configuration.settings.checkNumbers()
+        guard let firstNorm = configuration.norms.first, let firstSeed = configuration.seeds.first,
+            (1...1024).contains(configuration.rows), (1...1024).contains(configuration.columns),
+            (1...1024).contains(configuration.actions.count)
+        else {
+            throw DQNFailure(
+                "\(path)/config.json: expected norms, seeds, actions and the size of a frame, found none or ones that no game has")
+        }
+        let name = norm?.rawValue ?? firstNorm
+        guard let normalization = Normalization(rawValue: name), configuration.norms.contains(name),
+            DQNSettings.norms.contains(normalization)
+        else { throw DQNFailure("norm: expected one of the run's, \(configuration.norms.joined(separator: ", ")), found '\(name)'") }
+        let number = seed ?? firstSeed
+        guard configuration.seeds.contains(number) else {
+            let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
+            throw DQNFailure("seed: expected one of the run's, \(seeds), found \(number)")
+        }
+        (self.norm, self.seed) = (name, number)
+        network = configuration.settings.makeNetwork(
+            rows: configuration.rows, columns: configuration.columns, actions: configuration.actions.count, normalization: normalization,
+            random: Generator(seed: 0))
+        let file = "\(path)/\(NetworkFile.name(norm: name, seed: number))"
+        guard FileManager.default.fileExists(atPath: file) else {
+            throw DQNFailure(
+                "\(file): expected the network of a run's best evaluation so far, found none; it is there after the first epoch")
+        }
+        try network.load(from: file)
+    }
+
+    /// Plays a game to its end, or to the given number of actions.
+    ///
+    /// - Parameters:
+    ///   - exploration: the probability of an action at random; the run's in evaluations where none is given.
+    ///   - seed: on which game and actions at random depend, and nothing else does.
+    /// - Throws: ``EnvironmentError`` if the game cannot be played.
+    package func play(exploration: Double? = nil, seed: UInt64, most: Int) throws -> PlayedGame {
+        let settings = configuration.settings
+        let environment = try Games.environment(game, count: 1, threads: 1, stickiness: settings.stickiness)
+        guard environment.actions == configuration.actions, environment.rows == configuration.rows,
+            environment.columns == configuration.columns
+        else {
+            throw EnvironmentError(
+                environment: game, problem: "expected the run's actions and frames, found others in \(Games.description(environment))")
+        }
+        return try Self.play(in: environment, settings, exploration: exploration ?? settings.evaluationExploration, seed: seed, most: most)
+        {
+            states in withoutGradients { network(states, .inference) }.elements(as: Float.self)
+        }
+    }
+
+    private static func play(
+        in environment: some Environment, _ settings: DQNSettings, exploration: Double, seed: UInt64, most: Int, values: (Tensor) -> [Float]
+    ) throws -> PlayedGame {
+        var draws = Xoshiro256(seed: seed)
+        var stacks = FrameStacks(environment, depth: settings.depth, lostLifeEndsEpisode: false)
+        var step = try environment.reset(seed: seed)
+        var game = PlayedGame(rows: environment.rows, columns: environment.columns, actions: environment.actions)
+        while !game.isOver, game.moments.count < most {
+            stacks.push(step)
+            let values = values(stacks.tensor())
+            let isRandom = Double.random(in: 0..<1, using: &draws) < exploration
+            let action =
+                isRandom
+                ? Int(draws.next(below: UInt64(environment.actions.count))) : values.indices.max { values[$0] < values[$1] } ?? 0
+            game.moments.append(
+                PlayedGame.Moment(frame: step.frames, values: values, action: action, isRandom: isRandom, score: game.score))
+            step = try environment.step([action])
+            game.score += step.rewards[0]
+            game.isOver = step.ends[0] != nil
+        }
+        game.lastFrame = step.frames
+        return game
+    }
+}
+
+/// A game that was played, action by action.
+package struct PlayedGame {
+    /// What was seen and done.
+    package struct Moment {
+        /// Grey levels, `[rows, columns]`.
+        package var frame: [UInt8]
+        /// What the network expects of each action.
+        package var values: [Float]
+        package var action: Int
+        package var isRandom: Bool
+        /// The score before the action.
+        package var score: Double
+    }
+
+    package let rows: Int
+    package let columns: Int
+    /// The actions' names.
+    package let actions: [String]
+    package internal(set) var moments: [Moment] = []
+    /// What was seen after the last action.
+    package internal(set) var lastFrame: [UInt8] = []
+    package internal(set) var score = 0.0
+    /// Whether it was played to its end.
+    package internal(set) var isOver = false
+
+    package init(rows: Int, columns: Int, actions: [String]) { (self.rows, self.columns, self.actions) = (rows, columns, actions) }
+}

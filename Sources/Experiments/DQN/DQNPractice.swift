@@ -1,0 +1,132 @@
+import Datasets
+import Foundation
+import Torch
+package import Training
+
+/// Games that an agent plays and learns from: acting and learning overlap.
+package final class DQNPractice {
+    package let agent: DQNAgent
+    package let memory: ReplayMemory
+    /// Scores of the games that ended since ``readScores()``, in the games' own points.
+    package private(set) var scores: [Double] = []
+    /// Actions taken: steps in which a game only began are none.
+    package private(set) var actionsTaken = 0
+    private let environment: any Environment
+    private var stacks: FrameStacks
+    private var now: EnvironmentStep
+    private var owedUpdates = 0.0
+    private var isInitialized = false
+    /// What every game has paid so far.
+    private var running: [Double]
+
+    /// Begins the games. Learning begins once the memory has seen ``DQNSettings/actionsBeforeLearning`` transitions, with data-dependent initialization on states out
+    /// of it.
+    package init(_ agent: DQNAgent, _ environment: any Environment, memory: ReplayMemory, seed: UInt64) throws {
+        self.agent = agent
+        self.memory = memory
+        self.environment = environment
+        stacks = Self.stacks(environment, agent.settings)
+        now = try environment.reset(seed: seed)
+        stacks.push(now)
+        running = [Double](repeating: 0, count: environment.count)
+    }
+
+    private static func stacks(_ environment: some Environment, _ settings: DQNSettings) -> FrameStacks {
+        FrameStacks(environment, depth: settings.depth, lostLifeEndsEpisode: settings.lostLifeEndsEpisode)
+    }
+
+    /// The probability of an action at random, now.
+    package var exploration: Double {
+        let settings = agent.settings
+        return actionsTaken < settings.actionsBeforeLearning
+            ? 1 : settings.exploration.probability(after: actionsTaken - settings.actionsBeforeLearning)
+    }
+
+    /// Whether the memory has what learning needs: without, as after going on with an empty one, the agent only plays.
+    private var learns: Bool { memory.appended >= agent.settings.actionsBeforeLearning }
+
+    /// One step of all games, and the updates that are due, while the games go on.
+    package func step() throws {
+        let settings = agent.settings
+        let actions = agent.act(in: stacks.tensor(), exploration: exploration)
+        try environment.send(actions)
+        if learns {
+            if !isInitialized {
+                var draws = Xoshiro256(seed: agent.seed)
+                agent.initialize(memory.sample(settings.initializationStates, using: &draws).states)
+                isInitialized = true
+            }
+            while owedUpdates >= 1 {
+                agent.learn(from: memory)
+                owedUpdates -= 1
+            }
+        }
+        let next = try environment.receive()
+        memory.append(now, actions: actions, next)
+        var played = 0
+        for game in 0..<next.count where !next.begins[game] {
+            played += 1
+            running[game] += next.rewards[game]
+            guard next.ends[game] != nil else { continue }
+            scores.append(running[game])
+            running[game] = 0
+        }
+        if learns { owedUpdates += Double(played) / Double(settings.actionsPerUpdate) }
+        actionsTaken += played
+        now = next
+        stacks.push(now)
+    }
+
+    /// ``scores``, which begin anew.
+    package func readScores() -> [Double] {
+        defer { scores = [] }
+        return scores
+    }
+}
+
+// MARK: - Going on later
+
+extension DQNPractice {
+    private struct State: Codable {
+        var actionsTaken: Int
+        var owedUpdates: Double
+        var isInitialized: Bool
+        var scores: [Double]
+        var running: [Double]
+        /// The games, where they can be saved.
+        var games: Data?
+    }
+
+    /// Adds the agent, the games if they can be saved, and how far all is; the memory has a file of its own.
+    package func add(to checkpoint: inout Checkpoint, as name: String) throws {
+        try agent.add(to: &checkpoint, as: "\(name)/agent")
+        checkpoint.add(stacks.tensor(), as: "\(name)/stacks")
+        let state = State(
+            actionsTaken: actionsTaken, owedUpdates: owedUpdates, isInitialized: isInitialized, scores: scores, running: running,
+            games: try environment.snapshot())
+        try checkpoint.add(value: state, as: "\(name)/state")
+    }
+
+    /// Goes on from a practice of the same settings, norm and seed that was added, whose memory has been restored or is empty.
+    ///
+    /// Games that cannot be saved stay those with which this practice began; what followed the newest transitions in the memory will never be known.
+    ///
+    /// - Throws: `CheckpointError` if it does not fit.
+    package func restore(from checkpoint: Checkpoint, as name: String) throws {
+        func failure(_ problem: String) -> CheckpointError { CheckpointError(path: name, problem: problem) }
+        try agent.restore(from: checkpoint, as: "\(name)/agent")
+        let state: State = try checkpoint.value("\(name)/state")
+        guard state.actionsTaken >= 0, state.owedUpdates >= 0, state.owedUpdates.isFinite, state.running.count == environment.count else {
+            throw failure("'state': expected \(environment.count) games and counts from 0 up, found others")
+        }
+        (actionsTaken, owedUpdates, isInitialized) = (state.actionsTaken, state.owedUpdates, state.isInitialized)
+        scores = state.scores
+        guard let games = state.games else {
+            memory.breakOff()
+            return
+        }
+        running = state.running
+        now = try environment.restore(games)
+        try stacks.restore(try checkpoint.tensor("\(name)/stacks"))
+    }
+}

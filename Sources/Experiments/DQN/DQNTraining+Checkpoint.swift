@@ -1,0 +1,140 @@
+import Datasets
+import Foundation
+import Torch
+import Training
+
+extension DQNTraining {
+    private static let kind = "dqn"
+
+    /// The names of replay memories: a new one is written beside the old, which the last checkpoint needs until the next is there.
+    private static let replayNames = ["replay-a.safetensors", "replay-b.safetensors"]
+
+    /// What a checkpoint says of the replay memory's file.
+    private struct Replay: Codable {
+        var name: String?
+        var appended: Int
+    }
+
+    /// What a checkpoint says of the present round.
+    private struct RoundState: Codable {
+        var epoch: Int
+        var stepSeconds: Double
+        var bestEpoch: Int?
+        var bestScore: DQNScore?
+    }
+
+    /// Writes where the run is, in the place of the last checkpoint, which stays if that fails; the replay memory, if it is to be saved, as a file of its own.
+    package func save() throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var replay = Replay(name: nil, appended: 0)
+        var bytes = 0
+        do {
+            if let practice, savesReplay {
+                let name = Self.replayNames.first { $0 != replayName } ?? Self.replayNames[0]
+                replay = Replay(name: name, appended: practice.memory.appended)
+                let path = try folder.path(for: name)
+                try practice.memory.write(to: path)
+                bytes = Self.size(of: path)
+            }
+            let checkpoint = try checkpoint(replay)
+            try folder.synchronizeRecords()
+            let path = try folder.path(for: RunCheckpoint.name)
+            try checkpoint.write(to: path)
+            bytes += Self.size(of: path)
+        } catch let error as FileError {
+            // It is of no checkpoint, and may be large.
+            if let name = replay.name { unlink("\(folder.path)/\(name)") }
+            throw DQNFailure("\(error); \(lastGoodCheckpoint)")
+        }
+        savedAt = done
+        replayName = replay.name
+        for name in Self.replayNames where name != replay.name { unlink("\(folder.path)/\(name)") }
+        if replay.name != nil { checkpointCost = CheckpointCost(bytes: bytes, seconds: (clock.now - start) / .seconds(1)) }
+    }
+
+    private static func size(of path: String) -> Int {
+        (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+    }
+
+    private func checkpoint(_ replay: Replay) throws -> Checkpoint {
+        var checkpoint = Checkpoint(kind: Self.kind)
+        try checkpoint.add(
+            value: RunPlace(
+                round: round, step: practice == nil ? 0 : done - round * Self.actionsPerRound(experiment.settings), records: records.count,
+                runs: runs, seconds: seconds, norms: experiment.normalizations.map(\.rawValue), seeds: experiment.seeds,
+                hasNetworks: practice != nil),
+            as: "place")
+        try checkpoint.add(value: experiment.settings, as: "settings")
+        try checkpoint.add(value: replay, as: "replay")
+        if let practice {
+            try practice.add(to: &checkpoint, as: "practice")
+            if let best { checkpoint.add(best.network, as: "best") }
+            try checkpoint.add(
+                value: RoundState(epoch: epoch, stepSeconds: stepSeconds, bestEpoch: best?.epoch, bestScore: best?.score), as: "round")
+        }
+        return checkpoint
+    }
+
+    /// The run in a folder, from its last checkpoint; from the beginning if there is none yet. Records made after the checkpoint are cut off.
+    ///
+    /// Games that cannot be saved, as the emulator's, begin anew, with a seed that follows from the run's and from how far it is. Without a replay memory, because the
+    /// checkpoint has none or because none is to be saved, the agent plays until it has seen as much as learning needs, with what it has learned so far.
+    ///
+    /// - Throws: `CheckpointError` if the checkpoint or its replay memory does not fit; `FileError` if the folder is no run's, or another run is going on in it. Then nothing in
+    ///   the folder was changed.
+    package static func resume(
+        _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool
+    ) throws -> DQNTraining {
+        let file = RunCheckpoint.path(in: path)
+        guard access(file, F_OK) == 0 else {
+            return DQNTraining(experiment, resources, try RunFolder.reopen(at: path, keepingRecords: 0), savesReplay: savesReplay)
+        }
+        let checkpoint = try Checkpoint(reading: file, kind: kind)
+        try checkpoint.requireSettings(experiment.settings, in: file)
+        let place: RunPlace<DQNRun> = try checkpoint.value("place")
+        try place.check(
+            norms: experiment.normalizations.map(\.rawValue), seeds: experiment.seeds, rounds: rounds(of: experiment).count,
+            stepsPerRound: actionsPerRound(experiment.settings), in: file)
+        let replay: Replay = try checkpoint.value("replay")
+        guard replay.name.map(replayNames.contains) ?? true else {
+            throw CheckpointError(
+                path: file, problem: "expected a replay memory named \(replayNames[0]) or \(replayNames[1]), found another")
+        }
+        // Before the folder is touched: a checkpoint that does not fit must not cost a record.
+        var restored: (practice: DQNPractice, state: RoundState, best: Best?)?
+        if place.hasNetworks {
+            let (norm, seed) = rounds(of: experiment)[place.round]
+            var seeds = SplitMix64(seed: seed &+ UInt64(place.step))
+            let practice = try practice(of: experiment, resources, round: place.round, gamesSeed: seeds.next())
+            if savesReplay, let name = replay.name {
+                try practice.memory.restore(from: "\(path)/\(name)", appended: replay.appended)
+            }
+            try practice.restore(from: checkpoint, as: "practice")
+            let state: RoundState = try checkpoint.value("round")
+            var best: Best?
+            if let epoch = state.bestEpoch, let score = state.bestScore {
+                let network = network(of: experiment, resources, norm)
+                try checkpoint.restore(network, from: "best")
+                best = Best(epoch: epoch, score: score, network: network)
+            }
+            guard (0...experiment.settings.epochs).contains(state.epoch), (best == nil) == (state.epoch == 0) else {
+                throw CheckpointError(path: file, problem: "expected at most \(experiment.settings.epochs) epochs, found \(state.epoch)")
+            }
+            restored = (practice, state, best)
+        }
+        let training = DQNTraining(
+            experiment, resources, try RunFolder.reopen(at: path, keepingRecords: place.records), savesReplay: savesReplay)
+        training.records = try RunFolder.records(at: path)
+        (training.round, training.runs) = (place.round, place.runs)
+        training.earlierSeconds = place.seconds
+        training.replayName = replay.name
+        if let (practice, state, best) = restored {
+            (training.practice, training.epoch, training.stepSeconds, training.best) = (practice, state.epoch, state.stepSeconds, best)
+            // An evaluation after the checkpoint may have written another, which is of no record any longer.
+            try training.writeBest(practice.agent)
+        }
+        training.savedAt = training.done
+        return training
+    }
+}
