@@ -233,16 +233,25 @@ check "…with the same records" cmp dqn/metrics.jsonl dqn2/metrics.jsonl
 check "…and the same networks" cmp dqn/network-weight-seed2.safetensors dqn2/network-weight-seed2.safetensors
 check "play" "$command" play dqn --norm weight --seed 2 --out game.png
 check "…writes an animation of a game of nine actions" sh -c 'test "$(grep -a -o fcTL game.png | wc -l)" = 10'
-for delay in 0.3 0.8 0.5; do
-    timeout --signal=KILL "$delay" "$command" "${dqn[@]}" --norm normal,weight --seeds 1,2 --checkpoint-every 0.05 --resume --out dqn-killed >/dev/null 2>&1 || true
+for kill in 1 2 3; do
+    "$command" "${dqn[@]}" --norm normal,weight --seeds 1,2 --checkpoint-every 0.05 --resume --out dqn-killed >/dev/null 2>&1 &
+    pid=$!
+    # Not before it has saved; then anywhere.
+    for _ in {1..100}; do [[ -s dqn-killed/checkpoint.safetensors ]] && break; sleep 0.1; done
+    sleep "0.$((kill * 2))"
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
 done
+check "three kills leave a checkpoint" test -s dqn-killed/checkpoint.safetensors
 check "train dqn after three kills" "$command" "${dqn[@]}" --norm normal,weight --seeds 1,2 --resume --out dqn-killed
 check "…has the records of a run that was left alone" cmp dqn/metrics.jsonl dqn-killed/metrics.jsonl
 check "…and its networks" cmp dqn/network-normal-seed2.safetensors dqn-killed/network-normal-seed2.safetensors
 status=0
 env --default-signal=INT,TERM timeout --signal=TERM 1.5 "$command" "${dqn[@]}" --epochs 500 --out dqn-signalled >/dev/null 2>signal.log || status=$?
-check "a signal stops train dqn and saves" grep -q "SIGTERM: stopped and saved at step [0-9]* of 1000000; go on with: weightnorm train dqn --resume --out dqn-signalled" signal.log
+check "a signal stops train dqn and saves" grep -q "SIGTERM: stopped and saved at action [0-9]* of 1000000; go on with: weightnorm train dqn --resume --out dqn-signalled" signal.log
 check "…with its replay memory" sh -c 'ls dqn-signalled/replay-*.safetensors'
+env --default-signal=INT,TERM timeout --signal=TERM 2 "$command" train dqn --resume --out dqn-signalled >resumed.log 2>/dev/null || true
+check "…and goes on where it was" grep -qE "Going on from action [1-9][0-9]* of 1000000" resumed.log
 
 # -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
 refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
@@ -388,10 +397,12 @@ unplayed() { # WHAT PATTERN ARGUMENTS…: of train dqn
 unplayed "a norm with batch statistics in deep Q-learning" "norm: expected norms out of normal, fixed-gain, weight, log-weight, found 'batch'" --norm batch
 unplayed "no games" "games: expected a number from 1 to 1024, found 0" --games 0
 unplayed "fewer transitions than learning needs" "replay: expected a number from 1000 to 1000000000, found 999" --replay 999
-unplayed "more transitions than the memory takes" "a replay memory of 1000000000 transitions: expected .* GB of memory and 0.54 GB to spare, found .*; take fewer" --replay 1000000000
-unplayed "stickiness 1" "stickiness: expected a probability from 0 to below 1, found 1" --stickiness 1
+unplayed "more games than an evaluation has actions" "games: expected at most 200 .evaluation-actions., found 201" --games 201
+unplayed "too few actions to learn from" "settings: epochs × actionsPerEpoch: expected more than the 1000 actions before learning, found 1000" --epochs 1 --actions-per-epoch 1000
+unplayed "forgetting without going on" "forget-replay: expected it with --resume" --forget-replay
+unplayed "stickiness 1" "stickiness: expected a probability from 0 to below 1, found 1" --stickiness 1 --game pong
+unplayed "stickiness of the small game" "stickiness: expected it with an Atari game alone, found catch" --stickiness 0.1
 unplayed "the paper's preset of the small game" "preset: expected quick with the game catch, found 'paper'" --preset paper
-unplayed "an evaluation of less than an action a game" "evaluation-actions: expected a number from 8 to 1000000000, found 7" --evaluation-actions 7
 XDG_CACHE_HOME=$PWD/none refuses "an Atari game without the emulator" "expected the emulator at .*/none/swift-weightnorm/atari/bin/python, found none: run make atari" none train dqn --out none
 refuses "going on with another game" "expected the run's game, catch, found pong" - train dqn --resume --out dqn --game pong
 refuses "going on with more epochs of deep Q-learning" "expected the run.s settings, epochs 2, found epochs 3$" - train dqn --resume --out dqn --epochs 3

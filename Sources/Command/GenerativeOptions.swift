@@ -81,7 +81,8 @@ struct GenerativeRunner<Settings: TrainableSettings> {
     func run(apply: (inout Settings) throws -> Void) throws {
         try require(options.checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
         let stored: Experiment.Configuration? = try options.resume ? storedConfiguration(in: out, command: Settings.command) : nil
-        let normalizations = try options.norm.map(self.norms) ?? stored?.normalizations ?? [.weight]
+        let normalizations =
+            try options.norm.map { try norms($0, option: "norm", outOf: Settings.norms) } ?? stored?.normalizations ?? [.weight]
         let seeds = try options.seeds.map(Command.seeds) ?? stored?.seeds ?? [0]
         let name = preset ?? stored?.preset ?? Settings.presets[0]
         let data = options.data ?? stored?.data ?? "mnist"
@@ -112,13 +113,6 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         let configuration = Experiment.Configuration(data: data, training: training, test: test, preset: name, experiment: experiment)
         if let stored { try check(configuration, continues: stored) }
         try run(configuration, experiment, training, test, resumes: stored != nil)
-    }
-
-    private func norms(_ text: String) throws -> [Normalization] {
-        let all = Settings.norms.map(\.rawValue).joined(separator: ", ")
-        return try list(text, option: "norm", expected: "norms out of \(all)") { word in
-            Settings.norms.first { $0.rawValue == word }
-        }
     }
 
     private func applyCommon(to settings: inout Settings) throws {

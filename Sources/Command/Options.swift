@@ -39,9 +39,12 @@ func prepareProcessor(threads: Int?) throws {
     Runtime.keepFreedMemory()
 }
 
-/// The norms that `--norms`, or an option of another name, names.
-func norms(_ text: String, option: String = "norms") throws -> [Normalization] {
-    try list(text, option: option, expected: "norms out of \(allNorms)") { Normalization(rawValue: $0) }
+/// The norms that `--norms`, or an option of another name, names, out of those that are allowed.
+func norms(
+    _ text: String, option: String = "norms", outOf allowed: [Normalization] = Normalization.allCases
+) throws -> [Normalization] {
+    let all = allowed.map(\.rawValue).joined(separator: ", ")
+    return try list(text, option: option, expected: "norms out of \(all)") { word in allowed.first { $0.rawValue == word } }
 }
 
 /// Words as "a", "a or b", "a, b or c".

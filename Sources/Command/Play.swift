@@ -10,7 +10,7 @@ struct Play: ParsableCommand {
         abstract: "Play a game with a network of weightnorm train dqn.",
         discussion: """
             Plays one game with the network of the run's best evaluation, which need not be finished, and writes it as an animated PNG file, which browsers play: what the \
-            network sees, the score, and the value that it gives to every action; an action that was taken at random is orange. The same seed gives the same game.
+            network sees, the score, and the value that it gives to every action; an action that was taken at random is orange. The same --draws give the same game.
             """)
 
     @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm train dqn.", valueName: "run"))
@@ -48,8 +48,12 @@ struct Play: ParsableCommand {
         // One state at a time: threads would wait for each other longer than they work.
         try prepareProcessor(threads: 1)
         let player = try DQNPlayer(at: source, norm: norm, seed: seed)
-        let game = try player.play(exploration: exploration, seed: draws, most: actions)
-        try AtomicFile.write(GameAnimation(game).file(), to: out)
+        // A signal ends it between two actions or pictures, so that nothing stays behind.
+        let interruption = Interruption()
+        func check() throws { if let code = interruption.exitCode { throw ExitCode(code) } }
+        let game = try player.play(exploration: exploration, seed: draws, most: actions) { interruption.received != nil }
+        try check()
+        try AtomicFile.write(GameAnimation(game).file(check: check), to: out)
         let end = game.isOver ? "to the end of the game" : "then it was broken off"
         print("\(player.game), \(player.norm): \(NumberText.general(game.score)) points in \(game.moments.count) actions, \(end)")
         print("The game is in \(out), an animation")

@@ -51,12 +51,12 @@ func checkMachine(device: (before: String, now: String), threads: (before: Int, 
 
 /// Ends a run that a signal stopped, with 130 after SIGINT and 143 after SIGTERM, and says how to go on.
 func endStoppedRun(
-    after interruption: Interruption, at done: Int, savedAt saved: Int?, of total: Int, command: String, out: String
+    after interruption: Interruption, at done: Int, savedAt saved: Int?, of total: Int, unit: String = "step", command: String, out: String
 ) throws {
     guard let code = interruption.exitCode else { return }
     let name = code == 130 ? "SIGINT" : "SIGTERM"
     let state = saved == done ? "stopped and saved" : "stopped, not saved because a number is not finite,"
     let way = command == "compare" ? "the same command and --resume" : "weightnorm \(command) --resume --out \(out)"
-    sayAside("\(name): \(state) at step \(done) of \(total); go on with: \(way)")
+    sayAside("\(name): \(state) at \(unit) \(done) of \(total); go on with: \(way)")
     throw ExitCode(code)
 }

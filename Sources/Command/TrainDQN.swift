@@ -52,7 +52,7 @@ struct TrainDQN: ParsableCommand {
             "Actions, over all games, within which games of an evaluation are begun; each is played to its end.", valueName: "number"))
     var evaluationActions: Int?
 
-    @Option(help: ArgumentHelp("Transitions that are remembered; 7062 bytes each.", valueName: "number"))
+    @Option(help: ArgumentHelp("Transitions that are remembered; of an Atari game 7062 bytes each.", valueName: "number"))
     var replay: Int?
 
     @Option(help: ArgumentHelp("Games that are played side by side.", valueName: "number"))
@@ -84,10 +84,13 @@ struct TrainDQN: ParsableCommand {
     @Flag(
         inversion: .prefixedNo,
         help: """
-            Write the replay memory with every checkpoint: as many bytes as it has taken so far, and twice that while it is written. Without it, a run that goes on plays \
-            until it has seen as much as learning needs.
+            Write the replay memory with every checkpoint: as many bytes as it has taken so far, and twice that while it is written. Without it, a run that goes on from \
+            such a checkpoint plays until it has seen as much as learning needs.
             """)
     var saveReplay: Bool?
+
+    @Flag(help: "With --resume: go on without the replay memory that the checkpoint names, such as one that is damaged or lost.")
+    var forgetReplay = false
 
     @Flag(
         help: """
@@ -103,6 +106,7 @@ struct TrainDQN: ParsableCommand {
 
     func run() throws {
         try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
+        guard resume || !forgetReplay else { throw ValidationError("--forget-replay: expected it with --resume, found it without") }
         let stored: DQNExperiment.Configuration? =
             try resume ? storedConfiguration(in: out, command: DQNExperiment.command) : nil
         let game = (game ?? stored?.game ?? "breakout").lowercased().replacingOccurrences(of: "-", with: "_")
@@ -114,15 +118,19 @@ struct TrainDQN: ParsableCommand {
         guard var settings = stored?.settings ?? DQNSettings.preset(preset, forGame: game) else {
             throw ValidationError("--preset: expected \(presets[0]) with the game \(game), found '\(name)'")
         }
-        try apply(to: &settings)
+        try stored?.settings.checkNumbers()
+        try apply(to: &settings, game: game)
         try prepareProcessor(threads: threads ?? stored?.threads)
         let experiment = DQNExperiment(
-            game: game, settings, normalizations: try norm.map(self.norms) ?? stored?.normalizations ?? [.weight],
+            game: game, settings,
+            normalizations: try norm.map { try norms($0, option: "norm", outOf: DQNSettings.norms) } ?? stored?.normalizations ?? [.weight],
             seeds: try seeds.map(Command.seeds) ?? stored?.seeds ?? [0], device: try Device(named: device ?? stored?.device ?? "cpu"))
         try experiment.check()
         if let stored { try check(experiment, preset: name, continues: stored) }
         // Before the folder: what cannot be begun must not cost the results of an earlier run.
         let resources = try DQNResources(for: experiment)
+        try settings.checkNetwork(
+            rows: resources.training.rows, columns: resources.training.columns, actions: resources.training.actions.count)
         let configuration = DQNExperiment.Configuration(
             experiment, resources, preset: name, savesReplay: saveReplay ?? stored?.savesReplay ?? true)
         if let stored, stored.player != configuration.player {
@@ -131,35 +139,40 @@ struct TrainDQN: ParsableCommand {
         try run(experiment, resources, configuration, resumes: stored != nil)
     }
 
-    private func norms(_ text: String) throws -> [Normalization] {
-        let all = DQNSettings.norms.map(\.rawValue).joined(separator: ", ")
-        return try list(text, option: "norm", expected: "norms out of \(all)") { word in DQNSettings.norms.first { $0.rawValue == word } }
-    }
-
-    private func apply(to settings: inout DQNSettings) throws {
+    private func apply(to settings: inout DQNSettings, game: String) throws {
+        let most = 1_000_000_000
         if let games { try require(games, in: 1...1024, option: "games") }
-        let count = games ?? settings.games
         if let epochs { try require(epochs, in: 1...100_000, option: "epochs") }
-        if let actionsPerEpoch { try require(actionsPerEpoch, in: count...1_000_000_000, option: "actions-per-epoch") }
-        if let evaluationActions { try require(evaluationActions, in: count...1_000_000_000, option: "evaluation-actions") }
+        if let actionsPerEpoch { try require(actionsPerEpoch, in: 1...most, option: "actions-per-epoch") }
+        if let evaluationActions { try require(evaluationActions, in: 1...most, option: "evaluation-actions") }
         if let batch { try require(batch, in: 1...10_000, option: "batch") }
-        if let replay {
-            try require(replay, in: max(settings.actionsBeforeLearning, (settings.depth + 1) * count)...1_000_000_000, option: "replay")
-        }
+        if let replay { try require(replay, in: settings.actionsBeforeLearning...most, option: "replay") }
         if let learningRate {
             try require(learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
             settings.setLearningRate(learningRate)
         }
         if let stickiness {
+            guard !Games.isCatch(game) else { throw ValidationError("--stickiness: expected it with an Atari game alone, found catch") }
             try require(stickiness, option: "stickiness", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 }
         }
-        settings.games = count
+        settings.games = games ?? settings.games
         settings.epochs = epochs ?? settings.epochs
         settings.actionsPerEpoch = actionsPerEpoch ?? settings.actionsPerEpoch
         settings.evaluationActions = evaluationActions ?? settings.evaluationActions
         settings.batch = batch ?? settings.batch
         settings.replayCapacity = replay ?? settings.replayCapacity
         settings.stickiness = stickiness ?? settings.stickiness
+        // Each game takes part in all of these.
+        let (needed, limits) = (
+            settings.depth + 1,
+            [
+                ("actions-per-epoch", settings.actionsPerEpoch), ("evaluation-actions", settings.evaluationActions),
+                ("half of the actions before learning", settings.actionsBeforeLearning / 2),
+            ]
+        )
+        for (what, limit) in limits + [("replay / \(needed)", settings.replayCapacity / needed)] where settings.games > limit {
+            throw ValidationError("--games: expected at most \(limit) (\(what)), found \(settings.games)")
+        }
     }
 
     private func check(_ found: DQNExperiment, preset: String, continues stored: DQNExperiment.Configuration) throws {
@@ -186,7 +199,8 @@ struct TrainDQN: ParsableCommand {
                 + (configuration.savesReplay ? "what is filled of it is written with every checkpoint" : "not part of checkpoints"))
         let training =
             try resumes
-            ? DQNTraining.resume(experiment, resources, at: out, savesReplay: configuration.savesReplay)
+            ? DQNTraining.resume(
+                experiment, resources, at: out, savesReplay: configuration.savesReplay, forgetsReplay: forgetReplay)
             : DQNTraining(
                 experiment, resources, try RunFolder.start(at: out, config: configuration), savesReplay: configuration.savesReplay)
         if resumes { print("Going on from action \(training.done) of \(training.total)") }
@@ -207,7 +221,8 @@ struct TrainDQN: ParsableCommand {
         display.finish()
         if !training.isFinished {
             try endStoppedRun(
-                after: interruption, at: training.done, savedAt: training.savedAt, of: training.total, command: configuration.command,
+                after: interruption, at: training.done, savedAt: training.savedAt, of: training.total, unit: "action",
+                command: configuration.command,
                 out: out)
         }
         let summary = DQNExperiment.Summary(

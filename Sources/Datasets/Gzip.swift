@@ -18,8 +18,7 @@ package enum Gzip {
         defer { try? FileManager.default.removeItem(at: folder) }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = ["-9", "-n"] + all.indices.map { "\($0)" }
-        process.currentDirectoryURL = folder
+        process.arguments = ["-9", "-n"] + all.indices.map { folder.appendingPathComponent("\($0)").path }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice

@@ -63,11 +63,16 @@ package final class DQNAgent {
     /// The same where the values of the states are known, for somebody who plays beside the training, with draws of their own: an evaluation must not change
     /// what the training draws. Without values every action is any.
     package func act(given values: Tensor?, count: Int, exploration: Double, using draws: inout Xoshiro256) -> [Int] {
-        var chosen = values?.indexOfMaximum(along: 1).elements(as: Int64.self).map { Int($0) } ?? [Int](repeating: 0, count: count)
-        for index in 0..<count where values == nil || Double.random(in: 0..<1, using: &draws) < exploration {
-            chosen[index] = Int(draws.next(below: UInt64(actions)))
+        let best = values?.indexOfMaximum(along: 1).elements(as: Int64.self)
+        return (0..<count).map { index in
+            Self.choose(best.map { Int($0[index]) }, of: actions, exploration: exploration, using: &draws).action
         }
-        return chosen
+    }
+
+    /// The best action, or with the given probability any of so many; any if none is known to be the best.
+    static func choose(_ best: Int?, of actions: Int, exploration: Double, using draws: inout Xoshiro256) -> (action: Int, isRandom: Bool) {
+        if let best, Double.random(in: 0..<1, using: &draws) >= exploration { return (best, false) }
+        return (Int(draws.next(below: UInt64(actions))), true)
     }
 
     /// The loss of transitions: Huber's with δ = 1, summed over the minibatch (C).
@@ -92,13 +97,7 @@ package final class DQNAgent {
     package var parameterCount: Int { optimizer.parameters.reduce(0) { $0 + $1.value.count } }
 
     /// Whether the losses since the last reading and every parameter are finite; if not, ``losses`` knows since when. Waits for the device.
-    package func isFinite() -> Bool {
-        _ = losses.mean
-        if losses.divergedAt == nil, !withoutGradients({ optimizer.parameters.allSatisfy { $0.value.isFinite().allTrue() } }) {
-            losses.markDiverged()
-        }
-        return losses.divergedAt == nil
-    }
+    package func isFinite() -> Bool { losses.isFinite(optimizer.parameters) }
 }
 
 // MARK: - Going on later

@@ -4,14 +4,17 @@ package import Torch
 /// How well somebody plays: the scores of whole games, in the game's own points.
 ///
 /// Games are begun until so many actions were taken, over all games that are played side by side, and each of them is played to its end: otherwise long
-/// games, often the better ones, would be counted more seldom. After ten times as many actions what is still being played counts as it is.
+/// games, often the better ones, would be counted more seldom. A game that does not end within ``longestGame`` actions, or that number if it is larger, counts
+/// as it is then.
 package struct DQNEvaluation: Equatable, Sendable {
     /// Of every game that was begun within the number of actions, in the order of their ends.
     package private(set) var scores: [Double] = []
     /// Actions of those games.
     package private(set) var actions = 0
-    /// How many of the scores, the last ones, are those of games that had not ended when there was no more patience with them.
+    /// How many of the scores are those of games that had not ended when there was no more patience with them.
     package private(set) var unfinished = 0
+    /// Nearly an hour at fifteen actions a second: there are games that an agent can stand still in for ever.
+    package static let longestGame = 50_000
     private var valueSum = 0.0
     private var valueCount = 0
 
@@ -36,15 +39,16 @@ package struct DQNEvaluation: Equatable, Sendable {
         // A lost life goes on with the game, so that the stack may look back beyond it.
         var stacks = Self.stacks(environment, depth: depth)
         stacks.push(try environment.reset(seed: seed))
-        var running = [Double?](repeating: 0, count: environment.count)
+        var running = [(score: Double, actions: Int)?](repeating: (0, 0), count: environment.count)
+        let most = max(budget, Self.longestGame)
         // All games may have ended at once, with new ones still to be begun.
-        while actions < budget || running.contains(where: { $0 != nil }), actions < 10 * budget, !shouldStop() {
+        while actions < budget || running.contains(where: { $0 != nil }), !shouldStop() {
             let (chosen, values) = play(stacks.tensor())
             let next = try environment.step(chosen)
             stacks.push(next)
             for game in running.indices {
                 if next.begins[game] {
-                    if actions < budget { running[game] = 0 }
+                    if actions < budget { running[game] = (0, 0) }
                     continue
                 }
                 guard let before = running[game] else { continue }
@@ -53,14 +57,14 @@ package struct DQNEvaluation: Equatable, Sendable {
                     valueCount += 1
                 }
                 actions += 1
-                let score = before + next.rewards[game]
-                running[game] = next.ends[game] == nil ? score : nil
-                if next.ends[game] != nil { scores.append(score) }
+                let now = (score: before.score + next.rewards[game], actions: before.actions + 1)
+                let isOver = next.ends[game] != nil
+                running[game] = isOver || now.actions == most ? nil : now
+                if running[game] == nil {
+                    scores.append(now.score)
+                    if !isOver { unfinished += 1 }
+                }
             }
-        }
-        for case let score? in running {
-            scores.append(score)
-            unfinished += 1
         }
     }
 

@@ -47,6 +47,8 @@ package struct DQNPlayer {
             throw DQNFailure("seed: expected one of the run's, \(seeds), found \(number)")
         }
         (self.norm, self.seed) = (name, number)
+        try configuration.settings.checkNetwork(
+            rows: configuration.rows, columns: configuration.columns, actions: configuration.actions.count)
         network = configuration.settings.makeNetwork(
             rows: configuration.rows, columns: configuration.columns, actions: configuration.actions.count, normalization: normalization,
             random: Generator(seed: 0))
@@ -58,13 +60,15 @@ package struct DQNPlayer {
         try network.load(from: file)
     }
 
-    /// Plays a game to its end, or to the given number of actions.
+    /// Plays a game to its end, to the given number of actions, or until `shouldStop` says so.
     ///
     /// - Parameters:
     ///   - exploration: the probability of an action at random; the run's in evaluations where none is given.
     ///   - seed: on which game and actions at random depend, and nothing else does.
     /// - Throws: ``EnvironmentError`` if the game cannot be played.
-    package func play(exploration: Double? = nil, seed: UInt64, most: Int) throws -> PlayedGame {
+    package func play(
+        exploration: Double? = nil, seed: UInt64, most: Int, shouldStop: () -> Bool = { false }
+    ) throws -> PlayedGame {
         let settings = configuration.settings
         let environment = try Games.environment(game, count: 1, threads: 1, stickiness: settings.stickiness)
         guard environment.actions == configuration.actions, environment.rows == configuration.rows,
@@ -73,26 +77,26 @@ package struct DQNPlayer {
             throw EnvironmentError(
                 environment: game, problem: "expected the run's actions and frames, found others in \(Games.description(environment))")
         }
-        return try Self.play(in: environment, settings, exploration: exploration ?? settings.evaluationExploration, seed: seed, most: most)
-        {
-            states in withoutGradients { network(states, .inference) }.elements(as: Float.self)
+        let exploration = exploration ?? settings.evaluationExploration
+        return try Self.play(in: environment, settings, exploration: exploration, seed: seed, most: most, shouldStop: shouldStop) {
+            states in
+            withoutGradients { network(states, .inference) }.elements(as: Float.self)
         }
     }
 
     private static func play(
-        in environment: some Environment, _ settings: DQNSettings, exploration: Double, seed: UInt64, most: Int, values: (Tensor) -> [Float]
+        in environment: some Environment, _ settings: DQNSettings, exploration: Double, seed: UInt64, most: Int, shouldStop: () -> Bool,
+        values: (Tensor) -> [Float]
     ) throws -> PlayedGame {
         var draws = Xoshiro256(seed: seed)
         var stacks = FrameStacks(environment, depth: settings.depth, lostLifeEndsEpisode: false)
         var step = try environment.reset(seed: seed)
         var game = PlayedGame(rows: environment.rows, columns: environment.columns, actions: environment.actions)
-        while !game.isOver, game.moments.count < most {
+        while !game.isOver, game.moments.count < most, !shouldStop() {
             stacks.push(step)
             let values = values(stacks.tensor())
-            let isRandom = Double.random(in: 0..<1, using: &draws) < exploration
-            let action =
-                isRandom
-                ? Int(draws.next(below: UInt64(environment.actions.count))) : values.indices.max { values[$0] < values[$1] } ?? 0
+            let (action, isRandom) = DQNAgent.choose(
+                values.indices.max { values[$0] < values[$1] }, of: environment.actions.count, exploration: exploration, using: &draws)
             game.moments.append(
                 PlayedGame.Moment(frame: step.frames, values: values, action: action, isRandom: isRandom, score: game.score))
             step = try environment.step([action])
@@ -116,18 +120,22 @@ package struct PlayedGame {
         package var isRandom: Bool
         /// The score before the action.
         package var score: Double
+
+        package init(frame: [UInt8], values: [Float], action: Int, isRandom: Bool, score: Double) {
+            (self.frame, self.values, self.action, self.isRandom, self.score) = (frame, values, action, isRandom, score)
+        }
     }
 
     package let rows: Int
     package let columns: Int
     /// The actions' names.
     package let actions: [String]
-    package internal(set) var moments: [Moment] = []
+    package var moments: [Moment] = []
     /// What was seen after the last action.
-    package internal(set) var lastFrame: [UInt8] = []
-    package internal(set) var score = 0.0
+    package var lastFrame: [UInt8] = []
+    package var score = 0.0
     /// Whether it was played to its end.
-    package internal(set) var isOver = false
+    package var isOver = false
 
     package init(rows: Int, columns: Int, actions: [String]) { (self.rows, self.columns, self.actions) = (rows, columns, actions) }
 }

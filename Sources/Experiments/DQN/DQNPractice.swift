@@ -15,7 +15,8 @@ package final class DQNPractice {
     private var stacks: FrameStacks
     private var now: EnvironmentStep
     private var owedUpdates = 0.0
-    private var isInitialized = false
+    /// The action from which ε falls; nil before the network is initialized.
+    private var explorationStart: Int?
     /// What every game has paid so far.
     private var running: [Double]
 
@@ -37,13 +38,15 @@ package final class DQNPractice {
 
     /// The probability of an action at random, now.
     package var exploration: Double {
-        let settings = agent.settings
-        return actionsTaken < settings.actionsBeforeLearning
-            ? 1 : settings.exploration.probability(after: actionsTaken - settings.actionsBeforeLearning)
+        guard let start = explorationStart ?? (learns ? learningStart : nil) else { return 1 }
+        return agent.settings.exploration.probability(after: actionsTaken - start)
     }
 
     /// Whether the memory has what learning needs: without, as after going on with an empty one, the agent only plays.
     private var learns: Bool { memory.appended >= agent.settings.actionsBeforeLearning }
+
+    /// The action at which the memory had just what learning needs.
+    private var learningStart: Int { actionsTaken - (memory.appended - agent.settings.actionsBeforeLearning) }
 
     /// One step of all games, and the updates that are due, while the games go on.
     package func step() throws {
@@ -51,10 +54,10 @@ package final class DQNPractice {
         let actions = agent.act(in: stacks.tensor(), exploration: exploration)
         try environment.send(actions)
         if learns {
-            if !isInitialized {
+            if explorationStart == nil {
                 var draws = Xoshiro256(seed: agent.seed)
                 agent.initialize(memory.sample(settings.initializationStates, using: &draws).states)
-                isInitialized = true
+                explorationStart = learningStart
             }
             while owedUpdates >= 1 {
                 agent.learn(from: memory)
@@ -90,7 +93,7 @@ extension DQNPractice {
     private struct State: Codable {
         var actionsTaken: Int
         var owedUpdates: Double
-        var isInitialized: Bool
+        var explorationStart: Int?
         var scores: [Double]
         var running: [Double]
         /// The games, where they can be saved.
@@ -102,7 +105,7 @@ extension DQNPractice {
         try agent.add(to: &checkpoint, as: "\(name)/agent")
         checkpoint.add(stacks.tensor(), as: "\(name)/stacks")
         let state = State(
-            actionsTaken: actionsTaken, owedUpdates: owedUpdates, isInitialized: isInitialized, scores: scores, running: running,
+            actionsTaken: actionsTaken, owedUpdates: owedUpdates, explorationStart: explorationStart, scores: scores, running: running,
             games: try environment.snapshot())
         try checkpoint.add(value: state, as: "\(name)/state")
     }
@@ -116,10 +119,10 @@ extension DQNPractice {
         func failure(_ problem: String) -> CheckpointError { CheckpointError(path: name, problem: problem) }
         try agent.restore(from: checkpoint, as: "\(name)/agent")
         let state: State = try checkpoint.value("\(name)/state")
-        guard state.actionsTaken >= 0, state.owedUpdates >= 0, state.owedUpdates.isFinite, state.running.count == environment.count else {
-            throw failure("'state': expected \(environment.count) games and counts from 0 up, found others")
-        }
-        (actionsTaken, owedUpdates, isInitialized) = (state.actionsTaken, state.owedUpdates, state.isInitialized)
+        guard state.actionsTaken >= memory.appended, (0..<Double(1 + environment.count)).contains(state.owedUpdates),
+            state.explorationStart.map((0...state.actionsTaken).contains) ?? true, state.running.count == environment.count
+        else { throw failure("'state': expected counts that a run of \(environment.count) games can have, found others") }
+        (actionsTaken, owedUpdates, explorationStart) = (state.actionsTaken, state.owedUpdates, state.explorationStart)
         scores = state.scores
         guard let games = state.games else {
             memory.breakOff()

@@ -20,7 +20,8 @@ package struct DQNReport {
     /// An evaluation in a line, for the terminal.
     package static func line(of record: DQNRecord) -> String {
         let score = record.score
-        let games = "\(score.games) \(score.games == 1 ? "game" : "games")"
+        let cut = score.unfinished > 0 ? " (\(score.unfinished) not ended)" : ""
+        let games = "\(score.games) \(score.games == 1 ? "game" : "games")\(cut)"
         let mean = NumberText.fixed(score.mean, decimals: 2)
         guard record.norm != DQNRecord.random else { return "play at random: mean score \(mean) in \(games)" }
         return
@@ -77,6 +78,9 @@ package struct DQNReport {
         return lines.joined(separator: "\n")
     }
 
+    /// Games of all evaluations that were counted before their end.
+    private var cutGames: Int { records.reduce(0) { $0 + $1.score.unfinished } }
+
     private var evaluations: String { summary.settings.epochs == 1 ? "one evaluation" : "the run’s \(summary.settings.epochs) evaluations" }
 
     private var table: Table {
@@ -114,6 +118,7 @@ package struct DQNReport {
                 """
                 A score is the mean over whole games of an evaluation, in the game’s own points. Best: the highest of \(evaluations)\
                 \(isPapers ? ", as in the paper, whose runs took 50 million actions" : "")\
+                \(cutGames > 0 ? ". Of the games, \(cutGames) had not ended after \(DQNEvaluation.longestGame) actions or more, and count as they were then" : "")\
                 \(seeds.count > 1 ? "; with several seeds the mean over seeds, with the standard deviation" : "").
                 """
             ])

@@ -111,6 +111,7 @@ extension DQNSettings {
         case (.paper, false): break
         case (.paper, true): return nil
         case (.quick, false):
+            settings.setLearningRate(5e-4)
             (settings.batch, settings.actionsBeforeLearning, settings.updatesPerTarget) = (32, 5000, 250)
             // In so short a run values that begin as large as those to be learned would hardly be unlearned.
             settings.initialValueDeviation = 0.1
@@ -153,20 +154,61 @@ extension DQNSettings {
         try check("initializationStates", initializationStates, 2...100_000)
         try check("epochs", epochs, 1...100_000)
         try check("actionsPerEpoch", actionsPerEpoch, games...1_000_000_000)
+        guard epochs * actionsPerEpoch > actionsBeforeLearning else {
+            throw DQNFailure(
+                "settings: epochs × actionsPerEpoch: expected more than the \(actionsBeforeLearning) actions before learning, "
+                    + "found \(epochs * actionsPerEpoch)")
+        }
         try check("evaluationActions", evaluationActions, games...1_000_000_000)
         try check("exploration.actions", exploration.actions, 0...1_000_000_000_000)
         func isProbability(_ value: Double) -> Bool { (0...1).contains(value) }
         for (name, value) in [
             ("exploration.first", exploration.first), ("exploration.last", exploration.last),
-            ("evaluationExploration", evaluationExploration), ("stickiness", stickiness),
+            ("evaluationExploration", evaluationExploration),
         ] { try check(name, value, "a probability from 0 to 1", isProbability) }
-        for (name, value) in [("discount", discount), ("beta1", beta1), ("beta2", beta2)] {
+        for (name, value) in [("discount", discount), ("beta1", beta1), ("beta2", beta2), ("stickiness", stickiness)] {
             try check(name, value, "a number from 0 to below 1") { $0 >= 0 && $0 < 1 }
         }
         try check("initialValueDeviation", initialValueDeviation, "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
         try check("epsilon", epsilon, "a number above 0") { $0 > 0 && $0.isFinite }
         for norm in Self.norms {
             try check("learningRates", learningRate(norm), "one above 0 and at most 1000 for \(norm.rawValue)") { $0 > 0 && $0 <= 1000 }
+        }
+    }
+}
+
+extension DQNSettings {
+    /// The kernels and strides of the convolutions, and their numbers of maps.
+    static let convolutions = [(maps: 32, kernel: 8, stride: 4), (maps: 64, kernel: 4, stride: 2), (maps: 64, kernel: 3, stride: 1)]
+    /// The features of the dense layer behind the convolutions.
+    static let convolutionalFeatures = 512
+
+    /// Throws unless there can be such a network for frames of a size; the settings' numbers must have been checked.
+    package func checkNetwork(rows: Int, columns: Int, actions: Int) throws(DQNFailure) {
+        var parameters = 0.0
+        var features: Double
+        var sizes: [Int]
+        switch network {
+        case .convolutional:
+            var (height, width, maps) = (rows, columns, depth)
+            for (outputs, kernel, stride) in Self.convolutions {
+                guard height >= kernel, width >= kernel else {
+                    throw DQNFailure("network: expected frames large enough for its convolutions, found \(rows) × \(columns)")
+                }
+                parameters += Double(maps * kernel * kernel * outputs)
+                (height, width, maps) = ((height - kernel) / stride + 1, (width - kernel) / stride + 1, outputs)
+            }
+            (features, sizes) = (Double(maps * height * width), [Self.convolutionalFeatures])
+        case .dense(let list):
+            (features, sizes) = (Double(depth * rows * columns), list)
+        }
+        sizes.append(actions)
+        for size in sizes {
+            parameters += features * Double(size)
+            features = Double(size)
+        }
+        guard parameters <= 1e9 else {
+            throw DQNFailure("network: expected at most a thousand million weights, found \(NumberText.general(parameters))")
         }
     }
 }
@@ -192,7 +234,7 @@ package struct QNetwork: Module {
         switch settings.network {
         case .convolutional:
             var (height, width, maps) = (rows, columns, settings.depth)
-            for (outputs, kernel, stride) in [(32, 8, 4), (64, 4, 2), (64, 3, 1)] {
+            for (outputs, kernel, stride) in DQNSettings.convolutions {
                 layers += [
                     Convolution(maps, to: outputs, kernel: kernel, stride: stride, normalization: normalization, random: random),
                     Activation.relu,
@@ -200,8 +242,8 @@ package struct QNetwork: Module {
                 (height, width, maps) = ((height - kernel) / stride + 1, (width - kernel) / stride + 1, outputs)
             }
             features = maps * height * width
-            layers += [Flatten(), dense(features, 512), Activation.relu]
-            features = 512
+            layers += [Flatten(), dense(features, DQNSettings.convolutionalFeatures), Activation.relu]
+            features = DQNSettings.convolutionalFeatures
         case .dense(let sizes):
             features = settings.depth * rows * columns
             layers.append(Flatten())

@@ -13,6 +13,8 @@ extension DQNTraining {
     private struct Replay: Codable {
         var name: String?
         var appended: Int
+        /// What the last checkpoint with a memory took.
+        var cost: CheckpointCost?
     }
 
     /// What a checkpoint says of the present round.
@@ -24,15 +26,18 @@ extension DQNTraining {
     }
 
     /// Writes where the run is, in the place of the last checkpoint, which stays if that fails; the replay memory, if it is to be saved, as a file of its own.
+    ///
+    /// - Throws: ``DQNFailure``, with the last good checkpoint.
     package func save() throws {
         let clock = ContinuousClock()
         let start = clock.now
-        var replay = Replay(name: nil, appended: 0)
+        var replay = Replay(name: nil, appended: 0, cost: checkpointCost)
         var bytes = 0
         do {
+            Self.removeReplays(in: folder.path, but: replayName)
             if let practice, savesReplay {
                 let name = Self.replayNames.first { $0 != replayName } ?? Self.replayNames[0]
-                replay = Replay(name: name, appended: practice.memory.appended)
+                replay = Replay(name: name, appended: practice.memory.appended, cost: checkpointCost)
                 let path = try folder.path(for: name)
                 try practice.memory.write(to: path)
                 bytes = Self.size(of: path)
@@ -42,15 +47,19 @@ extension DQNTraining {
             let path = try folder.path(for: RunCheckpoint.name)
             try checkpoint.write(to: path)
             bytes += Self.size(of: path)
-        } catch let error as FileError {
-            // It is of no checkpoint, and may be large.
-            if let name = replay.name { unlink("\(folder.path)/\(name)") }
+        } catch {
+            // The new memory stays: the checkpoint may be there that names it. What is of no checkpoint goes with the next save.
             throw DQNFailure("\(error); \(lastGoodCheckpoint)")
         }
         savedAt = done
         replayName = replay.name
-        for name in Self.replayNames where name != replay.name { unlink("\(folder.path)/\(name)") }
+        Self.removeReplays(in: folder.path, but: replay.name)
         if replay.name != nil { checkpointCost = CheckpointCost(bytes: bytes, seconds: (clock.now - start) / .seconds(1)) }
+    }
+
+    /// Removes the replay memories that the last checkpoint does not name: they are large, and a kill may have left one.
+    private static func removeReplays(in folder: String, but kept: String?) {
+        for name in replayNames where name != kept { unlink("\(folder)/\(name)") }
     }
 
     private static func size(of path: String) -> Int {
@@ -79,16 +88,19 @@ extension DQNTraining {
     /// The run in a folder, from its last checkpoint; from the beginning if there is none yet. Records made after the checkpoint are cut off.
     ///
     /// Games that cannot be saved, as the emulator's, begin anew, with a seed that follows from the run's and from how far it is. Without a replay memory, because the
-    /// checkpoint has none or because none is to be saved, the agent plays until it has seen as much as learning needs, with what it has learned so far.
+    /// checkpoint has none or because it is to be forgotten, the agent plays until it has seen as much as learning needs, with what it has learned so far.
     ///
     /// - Throws: `CheckpointError` if the checkpoint or its replay memory does not fit; `FileError` if the folder is no run's, or another run is going on in it. Then nothing in
     ///   the folder was changed.
     package static func resume(
-        _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool
+        _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool, forgetsReplay: Bool = false
     ) throws -> DQNTraining {
         let file = RunCheckpoint.path(in: path)
         guard access(file, F_OK) == 0 else {
-            return DQNTraining(experiment, resources, try RunFolder.reopen(at: path, keepingRecords: 0), savesReplay: savesReplay)
+            let folder = try RunFolder.reopen(at: path, keepingRecords: 0)
+            let training = DQNTraining(experiment, resources, folder, savesReplay: savesReplay)
+            training.removeWhatNoCheckpointKnows()
+            return training
         }
         let checkpoint = try Checkpoint(reading: file, kind: kind)
         try checkpoint.requireSettings(experiment.settings, in: file)
@@ -107,8 +119,10 @@ extension DQNTraining {
             let (norm, seed) = rounds(of: experiment)[place.round]
             var seeds = SplitMix64(seed: seed &+ UInt64(place.step))
             let practice = try practice(of: experiment, resources, round: place.round, gamesSeed: seeds.next())
-            if savesReplay, let name = replay.name {
-                try practice.memory.restore(from: "\(path)/\(name)", appended: replay.appended)
+            if !forgetsReplay, let name = replay.name {
+                do {
+                    try practice.memory.restore(from: "\(path)/\(name)", appended: replay.appended)
+                } catch { throw DQNFailure("\(error); --forget-replay goes on without it") }
             }
             try practice.restore(from: checkpoint, as: "practice")
             let state: RoundState = try checkpoint.value("round")
@@ -118,8 +132,15 @@ extension DQNTraining {
                 try checkpoint.restore(network, from: "best")
                 best = Best(epoch: epoch, score: score, network: network)
             }
-            guard (0...experiment.settings.epochs).contains(state.epoch), (best == nil) == (state.epoch == 0) else {
-                throw CheckpointError(path: file, problem: "expected at most \(experiment.settings.epochs) epochs, found \(state.epoch)")
+            let (settings, actions) = (experiment.settings, practice.actionsTaken)
+            // An evaluation that is due may still be to be done.
+            guard (0...settings.epochs).contains(state.epoch), (best == nil) == (state.epoch == 0),
+                min(actions, actionsPerRound(settings)) == place.step, actions >= state.epoch * settings.actionsPerEpoch,
+                actions <= (state.epoch + 1) * settings.actionsPerEpoch + settings.games
+            else {
+                throw CheckpointError(
+                    path: file,
+                    problem: "expected as many epochs as its \(place.step) actions make, found \(state.epoch) and \(actions) actions")
             }
             restored = (practice, state, best)
         }
@@ -128,13 +149,22 @@ extension DQNTraining {
         training.records = try RunFolder.records(at: path)
         (training.round, training.runs) = (place.round, place.runs)
         training.earlierSeconds = place.seconds
-        training.replayName = replay.name
+        (training.replayName, training.checkpointCost) = (replay.name, replay.cost)
         if let (practice, state, best) = restored {
             (training.practice, training.epoch, training.stepSeconds, training.best) = (practice, state.epoch, state.stepSeconds, best)
             // An evaluation after the checkpoint may have written another, which is of no record any longer.
             try training.writeBest(practice.agent)
         }
+        training.removeWhatNoCheckpointKnows()
         training.savedAt = training.done
         return training
+    }
+
+    /// Removes what a kill has left of the time after the last checkpoint: networks of which there is no record, replay memories.
+    private func removeWhatNoCheckpointKnows() {
+        Self.removeReplays(in: folder.path, but: replayName)
+        for (index, (norm, seed)) in Self.rounds(of: experiment).enumerated() where index > round || index == round && best == nil {
+            unlink("\(folder.path)/\(NetworkFile.name(norm: norm.rawValue, seed: seed))")
+        }
     }
 }

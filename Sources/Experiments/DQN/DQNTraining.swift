@@ -15,16 +15,10 @@ package final class DQNTraining {
     }
 
     /// The best network of the present round.
-    final class Best {
-        var epoch: Int
-        var score: DQNScore
+    struct Best {
+        let epoch: Int
+        let score: DQNScore
         let network: QNetwork
-
-        init(epoch: Int, score: DQNScore, network: QNetwork) {
-            self.epoch = epoch
-            self.score = score
-            self.network = network
-        }
     }
 
     package let experiment: DQNExperiment
@@ -185,8 +179,9 @@ package final class DQNTraining {
             of: agent, in: resources.evaluation, actions: settings.evaluationActions, exploration: settings.evaluationExploration,
             seed: evaluationSeed(agent.seed, epoch: epoch + 1), shouldStop: shouldStop)
         if shouldStop() { return false }
-        epoch += 1
         let score = DQNScore(evaluation)
+        guard score.meanValue?.isFinite != false else { throw divergence(practice) }
+        epoch += 1
         let scores = practice.readScores()
         try add(
             DQNRecord(
@@ -235,12 +230,12 @@ package final class DQNTraining {
         let norms = WeightObserver(agent.network).read(rate: 1)
             .map { "\($0.path) \(NumberText.general($0.gain.mean))" }.joined(separator: ", ")
         return DQNFailure(
-            "norm \(agent.normalization.rawValue), seed \(agent.seed): the loss or a parameter is not finite at update "
+            "norm \(agent.normalization.rawValue), seed \(agent.seed): the loss, a parameter or a value is not finite at update "
                 + "\(agent.losses.divergedAt ?? agent.updates); mean ‖w‖ of a unit by layer: \(norms); \(lastGoodCheckpoint); "
                 + "try a smaller --learning-rate")
     }
 
-    package var lastGoodCheckpoint: String { RunCheckpoint.lastGood(in: folder.path, at: savedAt) }
+    package var lastGoodCheckpoint: String { RunCheckpoint.lastGood(in: folder.path, at: savedAt, unit: "action") }
 
     private func finishRound(_ practice: DQNPractice) throws {
         let agent = practice.agent

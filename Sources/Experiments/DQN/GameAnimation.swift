@@ -16,7 +16,7 @@ package struct GameAnimation {
     package let height: Int
 
     private static let margin = 12
-    private static let (barWidth, valueLetters) = (96, 6)
+    private static let (barWidth, valueLetters) = (96, 7)
     /// Where the list of actions begins.
     private static let listTop = 72
     private static let levels = 248
@@ -52,13 +52,18 @@ package struct GameAnimation {
         height = max(game.rows * scale, panelHeight)
     }
 
-    /// The file. An action is held for four of the console's 60 frames a second, and so is its picture; the end is shown for two seconds.
-    package func file() -> Data {
+    /// The file. An action is held for four of the console's 60 frames a second, and so is its picture; the end is shown for two seconds. Before every picture
+    /// `check` is called, whose error ends it.
+    package func file(check: () throws -> Void) rethrows -> Data {
         let count = game.moments.count + 1
-        return PNG.animation(count, width: width, height: height, palette: Self.palette) { index in
-            PNG.Frame(picture(index), milliseconds: index == count - 1 ? 2000 : 67)
+        return try PNG.animation(count, width: width, height: height, palette: Self.palette) { index in
+            try check()
+            return PNG.Frame(picture(index), milliseconds: index == count - 1 ? 2000 : 67)
         }
     }
+
+    /// The file; see ``file(check:)``.
+    package func file() -> Data { file(check: {}) }
 
     /// The pixels before an action, and after the last, as places in the palette.
     package func picture(_ index: Int) -> [UInt8] {
@@ -83,8 +88,8 @@ package struct GameAnimation {
 
     private func list(_ moment: PlayedGame.Moment, _ left: Int, _ pixels: inout [UInt8]) {
         let barLeft = left + nameWidth + Self.margin
-        let span = max(highest - lowest, .leastNormalMagnitude)
-        func place(_ value: Float) -> Int { Int((value - lowest) / span * Float(Self.barWidth)) }
+        let span = max(Double(highest) - Double(lowest), .leastNormalMagnitude)
+        func place(_ value: Float) -> Int { Int((Double(value) - Double(lowest)) / span * Double(Self.barWidth)) }
         for (action, name) in game.actions.enumerated() {
             let top = Self.listTop + action * lineHeight
             let isChosen = action == moment.action
@@ -96,13 +101,17 @@ package struct GameAnimation {
             for row in top..<top + PixelFont.height * letters {
                 for column in from...max(from, to - 1) { pixels[row * width + barLeft + column] = isChosen ? colour : Self.bar }
             }
-            write(
-                String(NumberText.fixed(Double(value), decimals: 2).prefix(Self.valueLetters)), barLeft + Self.barWidth + Self.margin, top,
-                isChosen ? colour : Self.quiet, letters, &pixels)
+            write(Self.text(Double(value)), barLeft + Self.barWidth + Self.margin, top, isChosen ? colour : Self.quiet, letters, &pixels)
         }
         let below = Self.listTop + game.actions.count * lineHeight + PixelFont.lineHeight
         write("values of actions, green: taken", left, below, Self.quiet, 1, &pixels)
         if moment.isRandom { write("orange: at random", left, below + PixelFont.lineHeight + 2, Self.random, 1, &pixels) }
+    }
+
+    /// A value in at most seven letters.
+    private static func text(_ value: Double) -> String {
+        let plain = NumberText.fixed(value, decimals: value.magnitude < 100 ? 2 : 0)
+        return plain.count <= valueLetters ? plain : String(format: "%.1E", value)
     }
 
     private func end(_ left: Int, _ pixels: inout [UInt8]) {

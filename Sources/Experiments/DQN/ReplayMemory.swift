@@ -116,6 +116,11 @@ package final class ReplayMemory {
     /// The number of transitions there.
     package var count: Int { rings.reduce(0) { $0 + $1.count } }
 
+    /// How many of them can be drawn now.
+    package var drawableCount: Int {
+        rings.enumerated().reduce(0) { sum, ring in sum + (0..<ring.element.count).count { canBeDrawn(ring.offset, slot: $0) } }
+    }
+
     /// Puts in what came of a step: in each game that did not begin with it, the transition from what was seen before. The oldest fall out.
     ///
     /// Traps if the steps are not of as many games and as large frames as the memory is for.

@@ -80,11 +80,8 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
     /// ``currentLoss``, which begins anew.
     package func readLoss() -> Double { losses.read() ?? .nan }
 
-    /// Finds out whether every parameter is finite; see ``ClassificationTrainer/checkParameters()``.
-    package func checkParameters() {
-        guard divergedAt == nil, !withoutGradients({ optimizer.parameters.allSatisfy { $0.value.isFinite().allTrue() } }) else { return }
-        losses.markDiverged()
-    }
+    /// Whether the losses since the last reading and every parameter are finite; see ``LossMeter/isFinite(_:)``.
+    package func isFinite() -> Bool { losses.isFinite(optimizer.parameters) }
 
     /// The mean bound in nats over test images, which must be binary already where the model's are, with the parameters of evaluation.
     ///

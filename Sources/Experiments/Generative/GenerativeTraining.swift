@@ -115,14 +115,7 @@ package final class GenerativeTraining<Settings: GenerativeSettings> {
         step += 1
     }
 
-    private func isFinite() -> Bool {
-        for contestant in contestants {
-            _ = contestant.trainer.currentLoss
-            contestant.trainer.checkParameters()
-            if contestant.trainer.divergedAt != nil { return false }
-        }
-        return true
-    }
+    private func isFinite() -> Bool { contestants.allSatisfy { $0.trainer.isFinite() } }
 
     private func record() throws {
         for contestant in contestants {

@@ -61,7 +61,7 @@ package enum PNG {
     private static let batch = 64
 
     /// The same with frames that are made one after the other, so that only a few of them are in memory.
-    package static func animation(_ count: Int, width: Int, height: Int, palette: [Colour], frame: (Int) -> Frame) -> Data {
+    package static func animation(_ count: Int, width: Int, height: Int, palette: [Colour], frame: (Int) throws -> Frame) rethrows -> Data {
         trap(
             unless: count > 0 && width > 0 && height > 0 && (1...256).contains(palette.count),
             "PNG: expected frames of at least a pixel and 1 to 256 colours, found \(count) of \(width) × \(height) and \(palette.count)")
@@ -80,7 +80,7 @@ package enum PNG {
             let range = start..<min(start + batch, count)
             var parts: [(part: Part, milliseconds: Int, lines: [UInt8])] = []
             for index in range {
-                let frame = frame(index)
+                let frame = try frame(index)
                 trap(
                     unless: frame.pixels.count == width * height,
                     "PNG: expected frames of \(width) × \(height) pixels, found one of \(frame.pixels.count)")

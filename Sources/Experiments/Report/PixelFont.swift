@@ -7,7 +7,8 @@ enum PixelFont {
 
     /// The rows of a letter from above, five bits each, the highest for the left pixel; small letters are taken for capitals, unknown ones for a box.
     static func rows(of letter: Character) -> [UInt8] {
-        let capital = letter.uppercased().first ?? letter
+        // Thousands are set apart by a narrow space.
+        let capital = letter.isWhitespace ? " " : letter.uppercased().first ?? letter
         return glyphs[capital] ?? [0b11111, 0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b11111]
     }
 
@@ -18,6 +19,7 @@ enum PixelFont {
         " ": [0, 0, 0, 0, 0, 0, 0],
         "-": [0, 0, 0, 0b01110, 0, 0, 0],
         "−": [0, 0, 0, 0b11111, 0, 0, 0],
+        "+": [0, 0b00100, 0b00100, 0b11111, 0b00100, 0b00100, 0],
         ".": [0, 0, 0, 0, 0, 0b00110, 0b00110],
         ",": [0, 0, 0, 0, 0b00110, 0b00100, 0b01000],
         ":": [0, 0b00110, 0b00110, 0, 0b00110, 0b00110, 0],

@@ -1,5 +1,6 @@
 package import Torch
 package import Training
+import WeightNorm
 
 /// The mean loss of steps, summed on the device, so that none waits for it; and the first step at which the loss was not finite.
 package final class LossMeter {
@@ -47,8 +48,13 @@ package final class LossMeter {
         return mean
     }
 
-    /// Takes it that the last step is where the run diverged, if nothing was known before: for parameters that are not finite after a finite loss.
-    package func markDiverged() { divergedAt = divergedAt ?? stepCount }
+    /// Whether the losses since the last reading and all parameters are finite. A finite loss can have a gradient that is not: then the last step is taken for the one
+    /// at which the run diverged. Waits for the device.
+    package func isFinite(_ parameters: [Parameter]) -> Bool {
+        _ = mean
+        if divergedAt == nil, !withoutGradients({ parameters.allSatisfy { $0.value.isFinite().allTrue() } }) { divergedAt = stepCount }
+        return divergedAt == nil
+    }
 }
 
 // MARK: - Going on later

@@ -13,9 +13,9 @@ package enum RunCheckpoint {
     /// The file in a folder.
     package static func path(in folder: String) -> String { folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)" }
 
-    /// Words for the checkpoint from which a run can go on, written or read at a step if there is one.
-    static func lastGood(in folder: String, at step: Int?) -> String {
-        step.map { "the last good checkpoint is of step \($0): \(path(in: folder))" } ?? "there is no checkpoint yet"
+    /// Words for the checkpoint from which a run can go on, written or read at a step, or what the run counts, if there is one.
+    static func lastGood(in folder: String, at step: Int?, unit: String = "step") -> String {
+        step.map { "the last good checkpoint is of \(unit) \($0): \(path(in: folder))" } ?? "there is no checkpoint yet"
     }
 }
 

@@ -62,11 +62,12 @@ struct DQNEvaluationTests {
         #expect(evaluation.scores == [Double](repeating: 4, count: 27) && evaluation.meanValue == nil)
     }
 
-    @Test("what is still played after ten times as many actions counts as it is")
+    @Test("a game that does not end counts as it is when there is no more patience with it")
     func patience() throws {
         let evaluation = try DQNEvaluation(in: Scripted([[5], [1_000_000]]), depth: 1, actions: 20, seed: 0) { _ in ([0, 0], nil) }
-        #expect(evaluation.unfinished == 1 && evaluation.actions == 200)
-        #expect(evaluation.scores.dropLast() == [5, 5] && evaluation.scores.last == 190)
+        #expect(evaluation.unfinished == 1 && evaluation.scores == [5, 5, Double(DQNEvaluation.longestGame)])
+        let longer = try DQNEvaluation(in: Scripted([[1_000_000]]), depth: 1, actions: 60_000, seed: 0) { _ in ([0], nil) }
+        #expect(longer.unfinished == 1 && longer.scores == [60_000])
     }
 
     @Test("it is a function of its seed, and the agent's training draws nothing else for it")

@@ -6,6 +6,12 @@ import Torch
 import Training
 import WeightNorm
 
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
 private func settings() -> DQNSettings {
     var settings = DQNSettings()
     (settings.network, settings.depth, settings.discount) = (.dense([16]), 2, 0.9)
@@ -186,6 +192,13 @@ struct DQNTrainingTests {
             let memory = second.resources.memory
             #expect(memory.appended == first.resources.memory.appended && again.done == before.done)
             #expect(again.practice?.agent.updates == before.updates && before.updates > 0)
+            // The step after the last would tell what followed the newest transitions, were the games still the same.
+            let practice = try #require(again.practice)
+            let drawable = memory.drawableCount
+            try practice.step()
+            #expect(memory.drawableCount == drawable && memory.count > drawable)
+            try practice.step()
+            #expect(memory.drawableCount == drawable + 4)
             try again.run(checkpoints: CheckpointClock(every: 1e9))
             #expect(again.isFinished && again.records.map(\.epoch) == [0, 1, 2, 3])
             #expect(again.runs.first?.actions ?? 0 >= 600)
@@ -199,10 +212,12 @@ struct DQNTrainingTests {
             let (_, updates) = try stopped(
                 experiment, DQNResources(for: experiment, available: nil), at: path, after: 300, savesReplay: false)
             #expect(!exists(path + "/replay-a.safetensors") && !exists(path + "/replay-b.safetensors"))
-            let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: false)
+            let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: true)
             let practice = try #require(again.practice)
             #expect(practice.memory.appended == 0 && practice.agent.updates == updates && practice.exploration < 1)
+            let exploration = practice.exploration
             try again.run(shouldStop: { practice.memory.appended >= 96 })
+            #expect(practice.exploration < exploration)
             #expect(practice.agent.updates == updates)
             try again.run(shouldStop: { practice.memory.appended >= 160 })
             #expect(practice.agent.updates > updates)
@@ -218,7 +233,7 @@ struct DQNTrainingTests {
             var training: DQNTraining? = try start(experiment, fragile(experiment, life: 70).resources, at: path)
             #expect(throws: EnvironmentError.self) { try training?.run(checkpoints: CheckpointClock(every: 0)) }
             let saved = try #require(training?.savedAt)
-            #expect(training?.lastGoodCheckpoint.contains("the last good checkpoint is of step \(saved)") == true)
+            #expect(training?.lastGoodCheckpoint.contains("the last good checkpoint is of action \(saved)") == true)
             training = nil
             let again = try DQNTraining.resume(experiment, fragile(experiment).resources, at: path, savesReplay: true)
             #expect(again.done == saved && again.done > 200)
@@ -243,24 +258,56 @@ struct DQNTrainingTests {
             let right = try Data(contentsOf: URL(fileURLWithPath: later))
             var damaged = right
             damaged[damaged.count - 100] ^= 1
-            let records = try Data(contentsOf: URL(fileURLWithPath: path + "/metrics.jsonl"))
+            let before = try files(at: path)
             for (wrong, expected) in [(early, "as the checkpoint"), (damaged, "another checksum"), (nil, "No such file")] {
                 if let wrong { try wrong.write(to: URL(fileURLWithPath: later)) } else { try FileManager.default.removeItem(atPath: later) }
                 #expect {
                     _ = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: true)
                 } throws: {
-                    "\($0)".contains(expected) && "\($0)".contains("replay-")
+                    "\($0)".contains(expected) && "\($0)".contains("replay-") && "\($0)".contains("--forget-replay goes on without it")
                 }
             }
-            #expect(try Data(contentsOf: URL(fileURLWithPath: path + "/metrics.jsonl")) == records)
+            #expect(try files(at: path) == before && before.count == 3)
             // Without it there is a way on.
-            let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: false)
-            #expect(again.done == done)
-            try right.write(to: URL(fileURLWithPath: later))
+            let again = try DQNTraining.resume(
+                experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: true, forgetsReplay: true)
+            #expect(again.done == done && again.practice?.memory.count == 0)
         }
     }
 
-    @Test("checkpoints of other settings, norms or places are refused")
+    @Test("before learning has begun, going on without a replay memory begins again to take actions at random")
+    func beforeLearning() throws {
+        let experiment = experiment(norms: [.weight], seeds: [7])
+        try withFolder { path in
+            _ = try stopped(experiment, DQNResources(for: experiment, available: nil), at: path, after: 80, savesReplay: false)
+            let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: false)
+            let practice = try #require(again.practice)
+            try again.run(shouldStop: { practice.memory.appended >= 96 })
+            #expect(practice.actionsTaken >= 170 && practice.exploration == 1 && practice.agent.updates == 0)
+            try again.run(shouldStop: { practice.memory.appended >= 200 })
+            #expect(practice.exploration == experiment.settings.exploration.probability(after: practice.memory.appended - 100))
+        }
+    }
+
+    @Test("what a kill has left of the time after the last checkpoint goes when the run goes on")
+    func leftovers() throws {
+        let experiment = experiment(norms: [.weight], seeds: [7])
+        try withFolder { path in
+            _ = try stopped(experiment, DQNResources(for: experiment, available: nil), at: path, after: 100)
+            let names = ["replay-a", "replay-b"].map { "\(path)/\($0).safetensors" }
+            let kept = try #require(names.first(where: exists))
+            let other = try #require(names.first { !exists($0) })
+            let network = "\(path)/network-weight-seed7.safetensors"
+            for file in [other, network] { try FileManager.default.copyItem(atPath: kept, toPath: file) }
+            let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: false)
+            #expect(exists(kept) && !exists(other) && !exists(network) && again.practice?.memory.appended == 100)
+            // Saved without a memory: the one before is of no checkpoint any longer.
+            try again.save()
+            #expect(!exists(kept))
+        }
+    }
+
+    @Test("checkpoints of other settings, norms or seeds are refused")
     func wrongCheckpoint() throws {
         let experiment = experiment(norms: [.weight], seeds: [7])
         try withFolder { path in
@@ -293,20 +340,21 @@ struct DQNTrainingTests {
             for parameter in agent.network.parameters { parameter.assign(parameter.snapshot() * 1e38) }
             #expect { try training.run(checkpoints: CheckpointClock(every: 1e9)) } throws: {
                 let message = "\($0)"
-                return message.contains(#/norm normal, seed 3: the loss or a parameter is not finite at update \d/#)
+                return message.contains(#/norm normal, seed 3: the loss, a parameter or a value is not finite at update \d/#)
                     && message.contains("values.weight") && message.contains("there is no checkpoint yet")
             }
         }
     }
 
     @Test("settings that no agent can have are refused by name, and so are norms with batch statistics")
-    func checks() {
+    func checks() throws {
         let changes: [(String, (inout DQNSettings) -> Void)] = [
             ("depth", { $0.depth = 0 }), ("games", { $0.games = 0 }), ("batch", { $0.batch = 0 }),
             ("replayCapacity", { $0.replayCapacity = 11 }), ("actionsBeforeLearning", { $0.actionsBeforeLearning = 2001 }),
             ("actionsPerUpdate", { $0.actionsPerUpdate = 0 }), ("updatesPerTarget", { $0.updatesPerTarget = 0 }),
             ("initializationStates", { $0.initializationStates = 1 }), ("epochs", { $0.epochs = 0 }),
-            ("actionsPerEpoch", { $0.actionsPerEpoch = 3 }), ("evaluationActions", { $0.evaluationActions = 3 }),
+            ("actionsPerEpoch", { $0.actionsPerEpoch = 3 }), ("epochs × actionsPerEpoch", { ($0.epochs, $0.actionsPerEpoch) = (1, 100) }),
+            ("evaluationActions", { $0.evaluationActions = 3 }),
             ("exploration.first", { $0.exploration.first = 1.1 }), ("exploration.last", { $0.exploration.last = .nan }),
             ("evaluationExploration", { $0.evaluationExploration = -0.1 }), ("stickiness", { $0.stickiness = 2 }),
             ("discount", { $0.discount = 1 }), ("beta1", { $0.beta1 = 1 }), ("epsilon", { $0.epsilon = 0 }),
@@ -320,8 +368,21 @@ struct DQNTrainingTests {
         }
         #expect(throws: Never.self) { try settings().checkNumbers() }
         for preset in DQNSettings.Preset.allCases {
-            #expect(throws: Never.self) { try DQNSettings.preset(preset, forGame: "breakout")?.checkNumbers() }
+            let settings = try #require(DQNSettings.preset(preset, forGame: "breakout"))
+            #expect(throws: Never.self) {
+                try settings.checkNumbers()
+                try settings.checkNetwork(rows: 84, columns: 84, actions: 18)
+            }
+            #expect { try settings.checkNetwork(rows: 84, columns: 20, actions: 4) } throws: { "\($0)".hasSuffix("found 84 × 20") }
         }
+        let small = try #require(DQNSettings.preset(.quick, forGame: "catch"))
+        #expect(throws: Never.self) {
+            try small.checkNumbers()
+            try small.checkNetwork(rows: 10, columns: 5, actions: 3)
+        }
+        var large = small
+        large.network = .dense([100_000, 100_000])
+        #expect { try large.checkNetwork(rows: 10, columns: 5, actions: 3) } throws: { "\($0)".contains("thousand million weights") }
         #expect(DQNSettings.preset(.paper, forGame: "catch") == nil)
         #expect { try experiment(norms: [.batch]).check() } throws: { "\($0)".contains("found 'batch'") }
     }
@@ -373,11 +434,56 @@ struct DQNTrainingTests {
             let file = animation.file()
             #expect(file.ranges(of: Data("fcTL".utf8)).count == 10)
 
+            // No end but a break, values that are none, and more points than a thousand.
+            var strange = PlayedGame(rows: 84, columns: 84, actions: (0..<18).map { "down-right-\($0)" })
+            for score in [0.0, 12_340, 1e9] {
+                strange.moments.append(
+                    PlayedGame.Moment(
+                        frame: [UInt8](repeating: 9, count: 84 * 84),
+                        values: (0..<18).map { [.nan, -.infinity, 3e38, -3e38, 1234.5, 0][$0 % 6] }, action: 2, isRandom: false,
+                        score: score))
+            }
+            strange.lastFrame = strange.moments[0].frame
+            let large = GameAnimation(strange)
+            #expect(large.height >= 336 && large.picture(1) != large.picture(0) && large.picture(3) != large.picture(2))
+            #expect(large.file().count > 1000)
+            #expect(throws: Killed.self) { _ = try large.file(check: { throw Killed() }) }
+
             #expect { _ = try DQNPlayer(at: path, norm: .normal) } throws: {
                 "\($0)".contains("expected one of the run's, weight, found 'normal'")
             }
             #expect { _ = try DQNPlayer(at: path, seed: 1) } throws: { "\($0)".contains("expected one of the run's, 7, found 1") }
             #expect { _ = try DQNPlayer(at: path + "/none") } throws: { "\($0)".contains("expected the folder of a run") }
+        }
+    }
+
+    @Test(
+        "a run of which the emulator was killed goes on from its checkpoint, and its network plays",
+        .enabled(if: Atari.isInstalled, "needs the Atari emulator: make atari"), .timeLimit(.minutes(5)))
+    func emulator() throws {
+        var settings = try #require(DQNSettings.preset(.quick, forGame: "breakout"))
+        (settings.games, settings.replayCapacity, settings.actionsBeforeLearning, settings.batch) = (2, 1000, 60, 8)
+        (settings.initializationStates, settings.epochs, settings.actionsPerEpoch, settings.evaluationActions) = (20, 2, 80, 20)
+        let experiment = DQNExperiment(game: "breakout", settings, normalizations: [.weight], seeds: [1], device: .cpu)
+        try withFolder { path in
+            let resources = try DQNResources(for: experiment, available: nil)
+            let process = try #require((resources.training as? Atari)?.processIdentifier)
+            let configuration = DQNExperiment.Configuration(experiment, resources, preset: "quick", savesReplay: true)
+            var training: DQNTraining? = DQNTraining(
+                experiment, resources, try RunFolder.start(at: path, config: configuration), savesReplay: true)
+            #expect(throws: EnvironmentError.self) {
+                try training?.run(checkpoints: CheckpointClock(every: 0), progress: { if $0.done >= 120 { kill(process, SIGKILL) } })
+            }
+            let saved = try #require(training?.savedAt)
+            #expect(saved >= 120 && training?.practice?.agent.updates ?? 0 > 5)
+            training = nil
+            let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: true)
+            #expect(again.done == saved)
+            try again.run(checkpoints: CheckpointClock(every: 1e9))
+            #expect(again.isFinished && again.records.map(\.epoch) == [0, 1, 2])
+            let game = try DQNPlayer(at: path).play(seed: 2, most: 12)
+            #expect(game.moments.count == 12 && game.moments[3].values.count == 4 && Set(game.moments[3].frame).count > 5)
+            #expect(GameAnimation(game).height == 336)
         }
     }
 

@@ -72,6 +72,18 @@ struct PNGTests {
         #expect(Array(parts[6].content[..<4]) == [0, 0, 0, 2] && Array(parts[8].content[..<4]) == [0, 0, 0, 4])
     }
 
+    @Test("a long animation has all its frames, numbered without a gap")
+    func longAnimation() {
+        let colours = (0..<200).map { PNG.Colour(red: UInt8($0), green: 0, blue: 0) }
+        let file = PNG.animation(150, width: 2, height: 1, palette: colours) { PNG.Frame([UInt8($0), 7], milliseconds: 10) }
+        let parts = chunks(file)
+        #expect(parts.map(\.name).filter { $0 == "fcTL" }.count == 150 && parts.map(\.name).filter { $0 == "fdAT" }.count == 149)
+        let numbers = parts.filter { ["fcTL", "fdAT"].contains($0.name) }.map { $0.content[..<4].reduce(0) { $0 << 8 | Int($1) } }
+        #expect(numbers == Array(0..<299))
+        // Each frame but the first changes one pixel.
+        #expect(parts.filter { $0.name == "fcTL" }.dropFirst().allSatisfy { Array($0.content[4..<12]) == [0, 0, 0, 1, 0, 0, 0, 1] })
+    }
+
     @Test("what gzip has packed unpacks to the same bytes")
     func packed() throws {
         let bytes = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 7 * $0) }
