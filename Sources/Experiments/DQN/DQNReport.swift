@@ -91,7 +91,7 @@ package struct DQNReport {
         func known(_ value: Double?) -> Table.Cell { value.map { .number($0, decimals: 0) } ?? .missing }
         var rows: [[Table.Cell]] = norms.map { norm in
             row(
-                .text(norm), best: cell(values(norm, \.best.mean)), epoch: .text(bestEpochs(norm)), games: .text(games(norm)),
+                .text(norm), best: cell(values(norm, \.best.mean)).noted(1), epoch: .text(bestEpochs(norm)), games: .text(games(norm)),
                 last: cell(values(norm, \.last.mean)), paper: known(paper(norm)),
                 speed: .number(Comparison.median(values(norm, \.actionsPerSecond)), decimals: 0))
         }
