@@ -47,6 +47,14 @@ func norms(
     return try list(text, option: option, expected: "norms out of \(all)") { word in allowed.first { $0.rawValue == word } }
 }
 
+/// The norm that `--norm` names where there can be one.
+func norm(_ name: String) throws -> Normalization {
+    guard let norm = Normalization(rawValue: name) else {
+        throw ValidationError("--norm: expected a norm out of \(allNorms), found '\(name)'")
+    }
+    return norm
+}
+
 /// Words as "a", "a or b", "a, b or c".
 func alternatives(_ words: [String]) -> String {
     guard let last = words.last, words.count > 1 else { return words.first ?? "" }

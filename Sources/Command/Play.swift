@@ -39,12 +39,7 @@ struct Play: ParsableCommand {
         if let exploration {
             try require(exploration, option: "exploration", expected: "a probability from 0 to 1") { (0...1).contains($0) }
         }
-        let norm = try norm.map { name in
-            guard let norm = Normalization(rawValue: name) else {
-                throw ValidationError("--norm: expected a norm out of \(allNorms), found '\(name)'")
-            }
-            return norm
-        }
+        let norm = try norm.map(Command.norm)
         // One state at a time: threads would wait for each other longer than they work.
         try prepareProcessor(threads: 1)
         let player = try DQNPlayer(at: source, norm: norm, seed: seed)

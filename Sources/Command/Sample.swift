@@ -40,12 +40,7 @@ struct Sample: ParsableCommand {
     func run() throws {
         try require(count, in: 1...10_000, option: "count")
         try require(across, in: 1...1000, option: "across")
-        let norm = try norm.map { name in
-            guard let norm = Normalization(rawValue: name) else {
-                throw ValidationError("--norm: expected a norm out of \(allNorms), found '\(name)'")
-            }
-            return norm
-        }
+        let norm = try norm.map(Command.norm)
         let sampler = try GenerativeSampler(at: source, norm: norm, seed: seed)
         // Every frame of every image is held in memory.
         if sampler.isAnimated, !still, count > 400 {

@@ -63,7 +63,8 @@ struct TrainDQN: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learning rate of Adamax, for every norm; without it 3e-4 with weight normalization and 1e-4 without.", valueName: "number"))
+            "Learning rate of Adamax, for every norm; without it the preset's: quick 5e-4, paper 3e-4 with weight normalization and 1e-4 without.",
+            valueName: "number"))
     var learningRate: Double?
 
     @Option(
@@ -94,7 +95,7 @@ struct TrainDQN: ParsableCommand {
 
     @Flag(
         help: """
-            Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --save-replay, \
+            Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --save-replay, --forget-replay, \
             --device of the same kind, and --threads. Begins the run if there is none yet.
             """)
     var resume = false
@@ -216,7 +217,7 @@ struct TrainDQN: ParsableCommand {
                 display.print(DQNReport.line(of: $0))
             }
         } catch let error as EnvironmentError {
-            throw DQNFailure("\(error); \(training.lastGoodCheckpoint)")
+            throw RunFailure("\(error); \(training.lastGoodCheckpoint)")
         }
         display.finish()
         if !training.isFinished {

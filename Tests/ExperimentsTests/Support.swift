@@ -26,3 +26,16 @@ func rows(_ count: Int, seed: UInt64) -> ImageSet {
 func resident(_ training: ImageSet, _ test: ImageSet) -> ClassificationImages {
     ClassificationImages(training: ResidentImages(training), test: ResidentImages(test), channels: training.channels)
 }
+
+/// What a run leaves: every file with its bytes, but for the checkpoint, whose times differ, and the replay memory beside it.
+func files(at path: String) throws -> [String: Data] {
+    var found: [String: Data] = [:]
+    for name in try FileManager.default.contentsOfDirectory(atPath: path)
+    where name != "checkpoint.safetensors" && name != ".weightnorm-run" && !name.hasPrefix("replay-") {
+        found[name] = FileManager.default.contents(atPath: "\(path)/\(name)")
+    }
+    return found
+}
+
+/// In the place of a kill.
+struct Killed: Error {}

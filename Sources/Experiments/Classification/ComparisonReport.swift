@@ -19,14 +19,7 @@ package struct ComparisonReport {
         self.filters = filters
         self.summary = summary
         self.records = records
-        var norms: [String] = []
-        var seeds: [UInt64] = []
-        for run in summary.runs {
-            if !norms.contains(run.norm) { norms.append(run.norm) }
-            if !seeds.contains(run.seed) { seeds.append(run.seed) }
-        }
-        self.norms = norms
-        self.seeds = seeds
+        (norms, seeds) = (summary.runs.norms, summary.runs.seeds)
     }
 
     // MARK: - The table

@@ -209,12 +209,11 @@ package final class ComparisonTraining {
     private func diverge(_ contestant: Contestant, at end: Int) throws {
         guard !comparison.goesOnAfterDivergence else { return }
         let trainer = contestant.trainer
-        let norms = trainer.readWeights().map { "\($0.path) \(NumberText.general($0.gain.mean))" }.joined(separator: ", ")
         let last = contestant.history.last?.trainLoss ?? .nan
         throw Comparison.Failure(
-            description:
-                "norm \(trainer.normalization.rawValue), seed \(trainer.seed): the loss is \(last.isNaN ? "nan" : "\(last)") at step \(end); "
-                + "mean ‖w‖ of a unit by layer: \(norms); \(lastGoodCheckpoint); try a smaller --learning-rate")
+            description: RunFailure.divergence(
+                norm: trainer.normalization, seed: trainer.seed, "the loss is \(last.isNaN ? "nan" : "\(last)") at step \(end)",
+                weights: trainer.readWeights().map { ($0.path, $0.gain.mean) }, lastGood: lastGoodCheckpoint))
     }
 
     var lastGoodCheckpoint: String { RunCheckpoint.lastGood(in: folder.path, at: savedAt) }

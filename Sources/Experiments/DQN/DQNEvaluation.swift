@@ -37,7 +37,7 @@ package struct DQNEvaluation: Equatable, Sendable {
         play: (_ states: Tensor) -> (actions: [Int], values: [Float]?)
     ) throws {
         // A lost life goes on with the game, so that the stack may look back beyond it.
-        var stacks = Self.stacks(environment, depth: depth)
+        var stacks = FrameStacks(environment, depth: depth, lostLifeEndsEpisode: false)
         stacks.push(try environment.reset(seed: seed))
         var running = [(score: Double, actions: Int)?](repeating: (0, 0), count: environment.count)
         let most = max(budget, Self.longestGame)
@@ -66,10 +66,6 @@ package struct DQNEvaluation: Equatable, Sendable {
                 }
             }
         }
-    }
-
-    private static func stacks(_ environment: some Environment, depth: Int) -> FrameStacks {
-        FrameStacks(environment, depth: depth, lostLifeEndsEpisode: false)
     }
 
     /// Lets an agent play, with the given probability of an action at random. It does not change, and its training draws nothing else for it.

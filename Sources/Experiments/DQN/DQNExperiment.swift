@@ -23,12 +23,12 @@ package struct DQNExperiment {
     }
 
     /// Throws if the settings are none that a run can have; to be asked before anything is made of them.
-    package func check() throws(DQNFailure) {
+    package func check() throws(RunFailure) {
         for norm in normalizations where !DQNSettings.norms.contains(norm) {
             let all = DQNSettings.norms.map(\.rawValue).joined(separator: ", ")
-            throw DQNFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
+            throw RunFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
         }
-        guard !normalizations.isEmpty, !seeds.isEmpty else { throw DQNFailure("expected norms and seeds, found none") }
+        guard !normalizations.isEmpty, !seeds.isEmpty else { throw RunFailure("expected norms and seeds, found none") }
         try settings.checkNumbers()
     }
 

@@ -16,45 +16,37 @@ package struct DQNPlayer {
 
     /// The network of a norm and seed, as it was at its best evaluation; of the run's first ones where none are given.
     ///
-    /// - Throws: ``DQNFailure`` if the folder is no such run's or has no such network yet; what loading the file throws.
+    /// - Throws: ``RunFailure`` if the folder is no such run's or has no such network yet; what loading the file throws.
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
         let command: String
         do {
             command = try Comparison.Configuration.command(at: path)
         } catch let error as FileError {
-            throw DQNFailure("expected the folder of a run of weightnorm \(DQNExperiment.command): \(error)")
+            throw RunFailure("expected the folder of a run of weightnorm \(DQNExperiment.command): \(error)")
         }
         guard command == DQNExperiment.command else {
-            throw DQNFailure("\(path): expected a run of weightnorm \(DQNExperiment.command), found one of weightnorm \(command)")
+            throw RunFailure("\(path): expected a run of weightnorm \(DQNExperiment.command), found one of weightnorm \(command)")
         }
         configuration = try RunFolder.read(named: "config.json", at: path)
         // What a file says may be no network at all.
         try configuration.settings.checkNumbers()
-        guard let firstNorm = configuration.norms.first, let firstSeed = configuration.seeds.first,
-            (1...1024).contains(configuration.rows), (1...1024).contains(configuration.columns),
+        let choice = try RunChoice(norm: norm, seed: seed, norms: configuration.norms, seeds: configuration.seeds, at: path)
+        guard DQNSettings.norms.contains(choice.norm), (1...1024).contains(configuration.rows), (1...1024).contains(configuration.columns),
             (1...1024).contains(configuration.actions.count)
         else {
-            throw DQNFailure(
-                "\(path)/config.json: expected norms, seeds, actions and the size of a frame, found none or ones that no game has")
+            throw RunFailure(
+                "\(path)/config.json: expected a norm, actions and a size of frames that such a network can have, found \(choice.norm.rawValue), "
+                    + "\(configuration.actions.count), \(configuration.rows) × \(configuration.columns)")
         }
-        let name = norm?.rawValue ?? firstNorm
-        guard let normalization = Normalization(rawValue: name), configuration.norms.contains(name),
-            DQNSettings.norms.contains(normalization)
-        else { throw DQNFailure("norm: expected one of the run's, \(configuration.norms.joined(separator: ", ")), found '\(name)'") }
-        let number = seed ?? firstSeed
-        guard configuration.seeds.contains(number) else {
-            let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
-            throw DQNFailure("seed: expected one of the run's, \(seeds), found \(number)")
-        }
-        (self.norm, self.seed) = (name, number)
+        (self.norm, self.seed) = (choice.norm.rawValue, choice.seed)
         try configuration.settings.checkNetwork(
             rows: configuration.rows, columns: configuration.columns, actions: configuration.actions.count)
         network = configuration.settings.makeNetwork(
-            rows: configuration.rows, columns: configuration.columns, actions: configuration.actions.count, normalization: normalization,
+            rows: configuration.rows, columns: configuration.columns, actions: configuration.actions.count, normalization: choice.norm,
             random: Generator(seed: 0))
-        let file = "\(path)/\(NetworkFile.name(norm: name, seed: number))"
+        let file = "\(path)/\(NetworkFile.name(norm: self.norm, seed: self.seed))"
         guard FileManager.default.fileExists(atPath: file) else {
-            throw DQNFailure(
+            throw RunFailure(
                 "\(file): expected the network of a run's best evaluation so far, found none; it is there after the first epoch")
         }
         try network.load(from: file)
@@ -78,33 +70,23 @@ package struct DQNPlayer {
                 environment: game, problem: "expected the run's actions and frames, found others in \(Games.description(environment))")
         }
         let exploration = exploration ?? settings.evaluationExploration
-        return try Self.play(in: environment, settings, exploration: exploration, seed: seed, most: most, shouldStop: shouldStop) {
-            states in
-            withoutGradients { network(states, .inference) }.elements(as: Float.self)
-        }
-    }
-
-    private static func play(
-        in environment: some Environment, _ settings: DQNSettings, exploration: Double, seed: UInt64, most: Int, shouldStop: () -> Bool,
-        values: (Tensor) -> [Float]
-    ) throws -> PlayedGame {
         var draws = Xoshiro256(seed: seed)
         var stacks = FrameStacks(environment, depth: settings.depth, lostLifeEndsEpisode: false)
         var step = try environment.reset(seed: seed)
-        var game = PlayedGame(rows: environment.rows, columns: environment.columns, actions: environment.actions)
-        while !game.isOver, game.moments.count < most, !shouldStop() {
+        var played = PlayedGame(rows: environment.rows, columns: environment.columns, actions: environment.actions)
+        while !played.isOver, played.moments.count < most, !shouldStop() {
             stacks.push(step)
-            let values = values(stacks.tensor())
+            let values = withoutGradients { network(stacks.tensor(), .inference) }.elements(as: Float.self)
             let (action, isRandom) = DQNAgent.choose(
                 values.indices.max { values[$0] < values[$1] }, of: environment.actions.count, exploration: exploration, using: &draws)
-            game.moments.append(
-                PlayedGame.Moment(frame: step.frames, values: values, action: action, isRandom: isRandom, score: game.score))
+            played.moments.append(
+                PlayedGame.Moment(frame: step.frames, values: values, action: action, isRandom: isRandom, score: played.score))
             step = try environment.step([action])
-            game.score += step.rewards[0]
-            game.isOver = step.ends[0] != nil
+            played.score += step.rewards[0]
+            played.isOver = step.ends[0] != nil
         }
-        game.lastFrame = step.frames
-        return game
+        played.lastFrame = step.frames
+        return played
     }
 }
 

@@ -26,14 +26,11 @@ package final class DQNPractice {
         self.agent = agent
         self.memory = memory
         self.environment = environment
-        stacks = Self.stacks(environment, agent.settings)
+        stacks = FrameStacks(
+            environment, depth: agent.settings.depth, lostLifeEndsEpisode: agent.settings.lostLifeEndsEpisode)
         now = try environment.reset(seed: seed)
         stacks.push(now)
         running = [Double](repeating: 0, count: environment.count)
-    }
-
-    private static func stacks(_ environment: some Environment, _ settings: DQNSettings) -> FrameStacks {
-        FrameStacks(environment, depth: settings.depth, lostLifeEndsEpisode: settings.lostLifeEndsEpisode)
     }
 
     /// The probability of an action at random, now.

@@ -8,13 +8,7 @@ package struct DQNReport {
     package init(_ summary: DQNExperiment.Summary, records: [DQNRecord]) {
         self.summary = summary
         self.records = records
-        var norms: [String] = []
-        var seeds: [UInt64] = []
-        for run in summary.runs {
-            if !norms.contains(run.norm) { norms.append(run.norm) }
-            if !seeds.contains(run.seed) { seeds.append(run.seed) }
-        }
-        (self.norms, self.seeds) = (norms, seeds)
+        (norms, seeds) = (summary.runs.norms, summary.runs.seeds)
     }
 
     /// An evaluation in a line, for the terminal.
@@ -28,10 +22,6 @@ package struct DQNReport {
             "\(record.norm), seed \(record.seed), epoch \(record.epoch): mean score \(mean) in \(games), the best \(NumberText.general(score.highest))"
     }
 
-    private func values(_ norm: String, _ value: (DQNRun) -> Double) -> [Double] { summary.runs.filter { $0.norm == norm }.map(value) }
-
-    private static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
-
     private func bestEpochs(_ norm: String) -> String {
         summary.runs.filter { $0.norm == norm }.map { "\($0.bestEpoch)" }.joined(separator: ", ")
     }
@@ -43,12 +33,6 @@ package struct DQNReport {
     private func paper(_ player: String) -> Double? { PaperScores.best(summary.game)?[player] }
 
     // MARK: - The table
-
-    private static func text(_ values: [Double], decimals: Int) -> String {
-        values.count > 1
-            ? NumberText.spread(mean(values), ComparisonReport.deviation(values), decimals: decimals)
-            : NumberText.fixed(values[0], decimals: decimals)
-    }
 
     /// Whether the paper has scores of the game.
     private var isPapers: Bool { PaperScores.best(summary.game) != nil }
@@ -64,10 +48,11 @@ package struct DQNReport {
             "norm", best: "best score", epoch: "epoch", games: "games", last: "last score", paper: "the paper", speed: "actions/s")
         let rows = norms.map { norm in
             row(
-                norm, best: Self.text(values(norm, \.best.mean), decimals: 2), epoch: bestEpochs(norm), games: games(norm),
-                last: Self.text(values(norm, \.last.mean), decimals: 2),
+                norm, best: NumberText.overSeeds(summary.runs.values(norm, \.best.mean), decimals: 2), epoch: bestEpochs(norm),
+                games: games(norm),
+                last: NumberText.overSeeds(summary.runs.values(norm, \.last.mean), decimals: 2),
                 paper: paper(norm).map { NumberText.fixed($0, decimals: 0) } ?? "–",
-                speed: NumberText.fixed(Comparison.median(values(norm, \.actionsPerSecond)), decimals: 0))
+                speed: NumberText.fixed(Comparison.median(summary.runs.values(norm, \.actionsPerSecond)), decimals: 0))
         }
         var lines = TextTable.lines(headings, rows) + [""]
         lines.append(
@@ -84,16 +69,13 @@ package struct DQNReport {
     private var evaluations: String { summary.settings.epochs == 1 ? "one evaluation" : "the run’s \(summary.settings.epochs) evaluations" }
 
     private var table: Table {
-        func cell(_ values: [Double]) -> Table.Cell {
-            values.count > 1
-                ? .spread(Self.mean(values), ComparisonReport.deviation(values), decimals: 2) : .number(values[0], decimals: 2)
-        }
         func known(_ value: Double?) -> Table.Cell { value.map { .number($0, decimals: 0) } ?? .missing }
         var rows: [[Table.Cell]] = norms.map { norm in
             row(
-                .text(norm), best: cell(values(norm, \.best.mean)).noted(1), epoch: .text(bestEpochs(norm)), games: .text(games(norm)),
-                last: cell(values(norm, \.last.mean)), paper: known(paper(norm)),
-                speed: .number(Comparison.median(values(norm, \.actionsPerSecond)), decimals: 0))
+                .text(norm), best: .overSeeds(summary.runs.values(norm, \.best.mean), decimals: 2).noted(1), epoch: .text(bestEpochs(norm)),
+                games: .text(games(norm)),
+                last: .overSeeds(summary.runs.values(norm, \.last.mean), decimals: 2), paper: known(paper(norm)),
+                speed: .number(Comparison.median(summary.runs.values(norm, \.actionsPerSecond)), decimals: 0))
         }
         if let random = summary.random {
             rows.append(

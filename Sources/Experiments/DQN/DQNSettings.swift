@@ -130,14 +130,14 @@ extension DQNSettings {
     }
 
     /// Throws unless every number is one that an agent can be made and trained with: settings may come from a file.
-    package func checkNumbers() throws(DQNFailure) {
-        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(DQNFailure) {
+    package func checkNumbers() throws(RunFailure) {
+        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(RunFailure) {
             guard range.contains(value) else {
-                throw DQNFailure("settings: \(name): expected a number from \(range.lowerBound) to \(range.upperBound), found \(value)")
+                throw RunFailure("settings: \(name): expected a number from \(range.lowerBound) to \(range.upperBound), found \(value)")
             }
         }
-        func check(_ name: String, _ value: Double, _ expected: String, _ isValid: (Double) -> Bool) throws(DQNFailure) {
-            guard isValid(value) else { throw DQNFailure("settings: \(name): expected \(expected), found \(value)") }
+        func check(_ name: String, _ value: Double, _ expected: String, _ isValid: (Double) -> Bool) throws(RunFailure) {
+            guard isValid(value) else { throw RunFailure("settings: \(name): expected \(expected), found \(value)") }
         }
         if case .dense(let sizes) = network {
             try check("layers", sizes.count, 0...100)
@@ -155,7 +155,7 @@ extension DQNSettings {
         try check("epochs", epochs, 1...100_000)
         try check("actionsPerEpoch", actionsPerEpoch, games...1_000_000_000)
         guard epochs * actionsPerEpoch > actionsBeforeLearning else {
-            throw DQNFailure(
+            throw RunFailure(
                 "settings: epochs × actionsPerEpoch: expected more than the \(actionsBeforeLearning) actions before learning, "
                     + "found \(epochs * actionsPerEpoch)")
         }
@@ -184,7 +184,7 @@ extension DQNSettings {
     static let convolutionalFeatures = 512
 
     /// Throws unless there can be such a network for frames of a size; the settings' numbers must have been checked.
-    package func checkNetwork(rows: Int, columns: Int, actions: Int) throws(DQNFailure) {
+    package func checkNetwork(rows: Int, columns: Int, actions: Int) throws(RunFailure) {
         var parameters = 0.0
         var features: Double
         var sizes: [Int]
@@ -193,7 +193,7 @@ extension DQNSettings {
             var (height, width, maps) = (rows, columns, depth)
             for (outputs, kernel, stride) in Self.convolutions {
                 guard height >= kernel, width >= kernel else {
-                    throw DQNFailure("network: expected frames large enough for its convolutions, found \(rows) × \(columns)")
+                    throw RunFailure("network: expected frames large enough for its convolutions, found \(rows) × \(columns)")
                 }
                 parameters += Double(maps * kernel * kernel * outputs)
                 (height, width, maps) = ((height - kernel) / stride + 1, (width - kernel) / stride + 1, outputs)
@@ -208,16 +208,9 @@ extension DQNSettings {
             features = Double(size)
         }
         guard parameters <= 1e9 else {
-            throw DQNFailure("network: expected at most a thousand million weights, found \(NumberText.general(parameters))")
+            throw RunFailure("network: expected at most a thousand million weights, found \(NumberText.general(parameters))")
         }
     }
-}
-
-/// What can stop deep Q-learning.
-package struct DQNFailure: Error, CustomStringConvertible {
-    package let description: String
-
-    package init(_ description: String) { self.description = description }
 }
 
 /// Q: from states to the value of each action.

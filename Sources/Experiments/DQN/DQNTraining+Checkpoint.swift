@@ -27,7 +27,7 @@ extension DQNTraining {
 
     /// Writes where the run is, in the place of the last checkpoint, which stays if that fails; the replay memory, if it is to be saved, as a file of its own.
     ///
-    /// - Throws: ``DQNFailure``, with the last good checkpoint.
+    /// - Throws: ``RunFailure``, with the last good checkpoint.
     package func save() throws {
         let clock = ContinuousClock()
         let start = clock.now
@@ -49,7 +49,7 @@ extension DQNTraining {
             bytes += Self.size(of: path)
         } catch {
             // The new memory stays: the checkpoint may be there that names it. What is of no checkpoint goes with the next save.
-            throw DQNFailure("\(error); \(lastGoodCheckpoint)")
+            throw RunFailure("\(error); \(lastGoodCheckpoint)")
         }
         savedAt = done
         replayName = replay.name
@@ -90,8 +90,8 @@ extension DQNTraining {
     /// Games that cannot be saved, as the emulator's, begin anew, with a seed that follows from the run's and from how far it is. Without a replay memory, because the
     /// checkpoint has none or because it is to be forgotten, the agent plays until it has seen as much as learning needs, with what it has learned so far.
     ///
-    /// - Throws: `CheckpointError` if the checkpoint or its replay memory does not fit; `FileError` if the folder is no run's, or another run is going on in it. Then nothing in
-    ///   the folder was changed.
+    /// - Throws: `CheckpointError` if the checkpoint does not fit, ``RunFailure`` if its replay memory does not; `FileError` if the folder is no run's, or another run is
+    ///   going on in it. Then nothing in the folder was changed.
     package static func resume(
         _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool, forgetsReplay: Bool = false
     ) throws -> DQNTraining {
@@ -122,7 +122,7 @@ extension DQNTraining {
             if !forgetsReplay, let name = replay.name {
                 do {
                     try practice.memory.restore(from: "\(path)/\(name)", appended: replay.appended)
-                } catch { throw DQNFailure("\(error); --forget-replay goes on without it") }
+                } catch { throw RunFailure("\(error); --forget-replay goes on without it") }
             }
             try practice.restore(from: checkpoint, as: "practice")
             let state: RoundState = try checkpoint.value("round")

@@ -74,7 +74,7 @@ package final class DQNTraining {
     ///   - checkpoints: says when to save; without, nothing is saved.
     ///   - progress: is told how far the run is, after every step.
     ///   - evaluated: is told of every evaluation.
-    /// - Throws: ``DQNFailure`` if it diverged; ``EnvironmentError`` if the games cannot be played any longer. Then it can go on from its last checkpoint.
+    /// - Throws: ``RunFailure`` if it diverged; ``EnvironmentError`` if the games cannot be played any longer. Then it can go on from its last checkpoint.
     package func run(
         checkpoints: CheckpointClock? = nil, shouldStop: () -> Bool = { false }, progress: (Progress) throws -> Void = { _ in },
         evaluated: (DQNRecord) throws -> Void = { _ in }
@@ -225,14 +225,13 @@ package final class DQNTraining {
 
     // MARK: - Ends
 
-    private func divergence(_ practice: DQNPractice) -> DQNFailure {
+    private func divergence(_ practice: DQNPractice) -> RunFailure {
         let agent = practice.agent
-        let norms = WeightObserver(agent.network).read(rate: 1)
-            .map { "\($0.path) \(NumberText.general($0.gain.mean))" }.joined(separator: ", ")
-        return DQNFailure(
-            "norm \(agent.normalization.rawValue), seed \(agent.seed): the loss, a parameter or a value is not finite at update "
-                + "\(agent.losses.divergedAt ?? agent.updates); mean ‖w‖ of a unit by layer: \(norms); \(lastGoodCheckpoint); "
-                + "try a smaller --learning-rate")
+        return RunFailure(
+            RunFailure.divergence(
+                norm: agent.normalization, seed: agent.seed,
+                "the loss, a parameter or a value is not finite at update \(agent.losses.divergedAt ?? agent.updates)",
+                weights: WeightObserver(agent.network).read(rate: 1).map { ($0.path, $0.gain.mean) }, lastGood: lastGoodCheckpoint))
     }
 
     package var lastGoodCheckpoint: String { RunCheckpoint.lastGood(in: folder.path, at: savedAt, unit: "action") }

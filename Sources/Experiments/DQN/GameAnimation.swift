@@ -24,10 +24,7 @@ package struct GameAnimation {
         UInt8(levels), UInt8(levels + 1), UInt8(levels + 2), UInt8(levels + 3), UInt8(levels + 4), UInt8(levels + 5)
     )
     private static let palette: [PNG.Colour] =
-        (0..<levels).map { level in
-            let grey = UInt8((Double(level) * 255 / Double(levels - 1)).rounded())
-            return PNG.Colour(red: grey, green: grey, blue: grey)
-        } + [
+        PNG.Colour.greys(levels) + [
             PNG.Colour(red: 24, green: 26, blue: 32), PNG.Colour(red: 236, green: 238, blue: 242),
             PNG.Colour(red: 140, green: 146, blue: 158),
             PNG.Colour(red: 76, green: 110, blue: 160), PNG.Colour(red: 90, green: 200, blue: 120),

@@ -85,7 +85,7 @@ extension DRAWSettings: GenerativeSettings {
         Adam(parameters, beta1: beta1, beta2: beta2, epsilon: epsilon)
     }
 
-    package func checkNumbers() throws(GenerativeFailure) {
+    package func checkNumbers() throws(RunFailure) {
         let sides =
             attention.map { [("side of the filters that read", $0.read, 100), ("side of the filters that write", $0.write, 100)] } ?? []
         try check(
@@ -100,8 +100,8 @@ extension DRAWSettings: GenerativeSettings {
             ])
     }
 
-    package func check(_ images: ImageSet) throws(GenerativeFailure) {
-        guard images.channels == 1 else { throw GenerativeFailure("images: expected grey ones, found colour ones of \(images.size)") }
+    package func check(_ images: ImageSet) throws(RunFailure) {
+        guard images.channels == 1 else { throw RunFailure("images: expected grey ones, found colour ones of \(images.size)") }
     }
 
     package func description(of data: String) -> ReportedModel {

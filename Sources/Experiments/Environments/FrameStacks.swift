@@ -14,7 +14,7 @@ package struct FrameStacks {
     private var bytes: [UInt8]
 
     /// Stacks of zeros for the games of an environment.
-    package init(_ environment: some Environment, depth: Int = 4, lostLifeEndsEpisode: Bool) {
+    package init(_ environment: any Environment, depth: Int = 4, lostLifeEndsEpisode: Bool) {
         (count, rows, columns) = (environment.count, environment.rows, environment.columns)
         self.depth = depth
         self.lostLifeEndsEpisode = lostLifeEndsEpisode

@@ -44,10 +44,7 @@ enum DrawingAnimation {
     private static let levels = 253
     private static let (gapColour, readColour, writeColour) = (UInt8(253), UInt8(254), UInt8(255))
     private static let palette: [PNG.Colour] =
-        (0..<levels).map { level in
-            let grey = UInt8((Double(level) * 255 / Double(levels - 1)).rounded())
-            return PNG.Colour(red: grey, green: grey, blue: grey)
-        } + [
+        PNG.Colour.greys(levels) + [
             PNG.Colour(red: 128, green: 128, blue: 128), PNG.Colour(red: 40, green: 200, blue: 90),
             PNG.Colour(red: 235, green: 70, blue: 60),
         ]

@@ -23,24 +23,23 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
     }
 
     /// Throws if the settings do not fit the images; to be asked before a folder is made.
-    package func check(training: ImageSet) throws(GenerativeFailure) {
+    package func check(training: ImageSet) throws(RunFailure) {
         for norm in normalizations where !Settings.norms.contains(norm) {
             let all = Settings.norms.map(\.rawValue).joined(separator: ", ")
-            throw GenerativeFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
+            throw RunFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
         }
         if let draws = importanceDraws, !(1...100_000).contains(draws) {
-            throw GenerativeFailure("importance draws: expected a number from 1 to 100000, found \(draws)")
+            throw RunFailure("importance draws: expected a number from 1 to 100000, found \(draws)")
         }
         try settings.checkNumbers()
         guard settings.batch <= training.count else {
-            throw GenerativeFailure("minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
+            throw RunFailure("minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
         }
         try settings.check(training)
     }
 
     package typealias Record = GenerativeRecord
     package typealias Run = GenerativeRun
-    package typealias Failure = GenerativeFailure
 
     /// What a run began with, as it stands in `config.json`.
     package struct Configuration: Codable, Equatable, Sendable {

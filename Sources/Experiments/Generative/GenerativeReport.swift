@@ -18,13 +18,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
         model = summary.settings.description(of: summary.data)
         self.records = records
         self.pictures = pictures
-        var norms: [String] = []
-        var seeds: [UInt64] = []
-        for run in summary.runs {
-            if !norms.contains(run.norm) { norms.append(run.norm) }
-            if !seeds.contains(run.seed) { seeds.append(run.seed) }
-        }
-        (self.norms, self.seeds) = (norms, seeds)
+        (norms, seeds) = (summary.runs.norms, summary.runs.seeds)
     }
 
     private var isPhotograph: Bool { summary.settings.pixels == .levels }
@@ -32,26 +26,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
     /// Nats of an image as bits per dimension: −nats/(dimensions·log 2).
     private func bits(_ nats: Double) -> Double { -nats / (Double(summary.dimensions) * log(2.0)) }
 
-    private func values(_ norm: String, _ value: (GenerativeRun) -> Double?) -> [Double] {
-        summary.runs.filter { $0.norm == norm }.compactMap(value)
-    }
-
-    private static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
-
     // MARK: - The table
-
-    private static func text(_ values: [Double], decimals: Int) -> String {
-        guard !values.isEmpty else { return "–" }
-        return values.count > 1
-            ? NumberText.spread(mean(values), ComparisonReport.deviation(values), decimals: decimals)
-            : NumberText.fixed(values[0], decimals: decimals)
-    }
-
-    private static func cell(_ values: [Double], decimals: Int) -> Table.Cell {
-        guard !values.isEmpty else { return .missing }
-        return values.count > 1
-            ? .spread(mean(values), ComparisonReport.deviation(values), decimals: decimals) : .number(values[0], decimals: decimals)
-    }
 
     private var hasEstimate: Bool { summary.runs.contains { $0.logLikelihood != nil } }
 
@@ -62,10 +37,11 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
         let headings = ["norm", "test bound", "bits/dim", "training bound"] + (hasEstimate ? ["log p(x)"] : []) + ["ms/step"]
         let rows = norms.map { norm in
             [
-                norm, Self.text(values(norm, \.testBound), decimals: 2), Self.text(values(norm, { bits($0.testBound) }), decimals: 4),
-                Self.text(values(norm, \.trainBound), decimals: 2),
-            ] + (hasEstimate ? [Self.text(values(norm, \.logLikelihood), decimals: 2)] : [])
-                + [NumberText.fixed(Comparison.median(values(norm, \.millisecondsPerStep)), decimals: 1)]
+                norm, NumberText.overSeeds(summary.runs.values(norm, \.testBound), decimals: 2),
+                NumberText.overSeeds(summary.runs.values(norm, { bits($0.testBound) }), decimals: 4),
+                NumberText.overSeeds(summary.runs.values(norm, \.trainBound), decimals: 2),
+            ] + (hasEstimate ? [NumberText.overSeeds(summary.runs.values(norm, \.logLikelihood), decimals: 2)] : [])
+                + [NumberText.fixed(Comparison.median(summary.runs.values(norm, \.millisecondsPerStep)), decimals: 1)]
         }
         var lines = TextTable.lines(headings, rows) + [""]
         lines.append(
@@ -89,10 +65,11 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
             columns: columns,
             rows: norms.map { norm in
                 [
-                    .init(stringLiteral: norm), Self.cell(values(norm, \.testBound), decimals: 2),
-                    Self.cell(values(norm, { bits($0.testBound) }), decimals: 4), Self.cell(values(norm, \.trainBound), decimals: 2),
-                ] + (hasEstimate ? [Self.cell(values(norm, \.logLikelihood), decimals: 2)] : [])
-                    + [.number(Comparison.median(values(norm, \.millisecondsPerStep)), decimals: 1)]
+                    .init(stringLiteral: norm), .overSeeds(summary.runs.values(norm, \.testBound), decimals: 2),
+                    .overSeeds(summary.runs.values(norm, { bits($0.testBound) }), decimals: 4),
+                    .overSeeds(summary.runs.values(norm, \.trainBound), decimals: 2),
+                ] + (hasEstimate ? [.overSeeds(summary.runs.values(norm, \.logLikelihood), decimals: 2)] : [])
+                    + [.number(Comparison.median(summary.runs.values(norm, \.millisecondsPerStep)), decimals: 1)]
             })
     }
 

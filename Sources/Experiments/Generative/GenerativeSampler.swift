@@ -9,20 +9,20 @@ package struct GenerativeSampler {
 
     /// The model of a norm and seed; of the run's first ones where none are given.
     ///
-    /// - Throws: ``GenerativeFailure`` if the folder is no such run's or has no such model; what loading the file throws.
+    /// - Throws: ``RunFailure`` if the folder is no such run's or has no such model; what loading the file throws.
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
         let command: String
         do {
             command = try Comparison.Configuration.command(at: path)
         } catch let error as FileError {
-            throw GenerativeFailure("expected the folder of a run of weightnorm train vae or train draw: \(error)")
+            throw RunFailure("expected the folder of a run of weightnorm train vae or train draw: \(error)")
         }
         model =
             switch command {
             case VAESettings.command: try Self.model(VAESettings.self, at: path, norm: norm, seed: seed)
             case DRAWSettings.command: try Self.model(DRAWSettings.self, at: path, norm: norm, seed: seed)
             default:
-                throw GenerativeFailure("\(path): expected a run of weightnorm train vae or train draw, found one of weightnorm \(command)")
+                throw RunFailure("\(path): expected a run of weightnorm train vae or train draw, found one of weightnorm \(command)")
             }
     }
 
@@ -30,33 +30,22 @@ package struct GenerativeSampler {
         _ settings: Settings.Type, at path: String, norm: Normalization?, seed: UInt64?
     ) throws -> any GenerativeModel {
         let configuration = try RunFolder.read(GenerativeExperiment<Settings>.Configuration.self, named: "config.json", at: path)
-        guard let firstNorm = configuration.norms.first, let firstSeed = configuration.seeds.first else {
-            throw GenerativeFailure("\(path)/config.json: expected norms and seeds, found none")
-        }
-        let name = norm?.rawValue ?? firstNorm
-        guard let normalization = Normalization(rawValue: name), configuration.norms.contains(name) else {
-            throw GenerativeFailure(
-                "norm: expected one of the run's, \(configuration.norms.joined(separator: ", ")), found '\(name)'")
-        }
-        let number = seed ?? firstSeed
-        guard configuration.seeds.contains(number) else {
-            let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
-            throw GenerativeFailure("seed: expected one of the run's, \(seeds), found \(number)")
-        }
+        let choice = try RunChoice(norm: norm, seed: seed, norms: configuration.norms, seeds: configuration.seeds, at: path)
+        let (normalization, name) = (choice.norm, choice.norm.rawValue)
         // What a file says may be no model at all.
         try configuration.settings.checkNumbers()
         guard Settings.norms.contains(normalization), (1...4096).contains(configuration.rows), (1...4096).contains(configuration.columns)
         else {
-            throw GenerativeFailure(
+            throw RunFailure(
                 "\(path)/config.json: expected a norm and a size that such a model can have, found \(name), \(configuration.rows) × \(configuration.columns)"
             )
         }
         let model = configuration.settings.makeModel(
             rows: configuration.rows, columns: configuration.columns, normalization: normalization,
             random: Generator(seed: 0))
-        let file = "\(path)/\(NetworkFile.name(norm: name, seed: number))"
+        let file = "\(path)/\(NetworkFile.name(norm: name, seed: choice.seed))"
         guard FileManager.default.fileExists(atPath: file) else {
-            throw GenerativeFailure("\(file): expected the model of a finished run, found none; --resume finishes it")
+            throw RunFailure("\(file): expected the model of a finished run, found none; --resume finishes it")
         }
         try model.load(from: file)
         return model

@@ -38,10 +38,10 @@ package protocol GenerativeSettings: Codable, Equatable, Sendable {
     func makeOptimizer(_ parameters: [Parameter]) -> any Optimizer
 
     /// Throws unless every number is one that a model can be made and trained with: settings may come from a file.
-    func checkNumbers() throws(GenerativeFailure)
+    func checkNumbers() throws(RunFailure)
 
     /// Throws unless the images fit the model.
-    func check(_ images: ImageSet) throws(GenerativeFailure)
+    func check(_ images: ImageSet) throws(RunFailure)
 
     /// What a report says of such a model.
     func description(of data: String) -> ReportedModel
@@ -51,16 +51,16 @@ extension GenerativeSettings {
     /// Throws unless the counts are from 1 to 10,000, or to another bound, and the other numbers are as they must be.
     func check(
         counts: [(name: String, value: Int, most: Int)], numbers: [(name: String, value: Double, expected: String, isValid: Bool)]
-    ) throws(GenerativeFailure) {
+    ) throws(RunFailure) {
         for (name, value, most) in counts + [("batch", batch, 10_000), ("epochs", epochs, 100_000)] where !(1...most).contains(value) {
-            throw GenerativeFailure("settings: \(name): expected a number from 1 to \(most), found \(value)")
+            throw RunFailure("settings: \(name): expected a number from 1 to \(most), found \(value)")
         }
         let rate = (
             name: "learningRate", value: learningRate, expected: "a number above 0 and at most 1000",
             isValid: learningRate > 0 && learningRate <= 1000
         )
         for (name, value, expected, isValid) in numbers + [rate] where !isValid {
-            throw GenerativeFailure("settings: \(name): expected \(expected), found \(value)")
+            throw RunFailure("settings: \(name): expected \(expected), found \(value)")
         }
     }
 }
@@ -100,11 +100,4 @@ package struct ReportedModel {
         self.optimizer = optimizer
         self.paper = paper
     }
-}
-
-/// What can stop the training of a generative model.
-package struct GenerativeFailure: Error, CustomStringConvertible {
-    package let description: String
-
-    package init(_ description: String) { self.description = description }
 }

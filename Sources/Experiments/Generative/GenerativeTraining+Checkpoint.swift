@@ -23,7 +23,7 @@ extension GenerativeTraining {
             try folder.synchronizeRecords()
             try checkpoint.write(to: folder.path(for: RunCheckpoint.name))
         } catch let error as FileError {
-            throw GenerativeFailure("\(error); \(lastGoodCheckpoint)")
+            throw RunFailure("\(error); \(lastGoodCheckpoint)")
         }
         savedAt = done
     }

@@ -130,13 +130,13 @@ package final class GenerativeTraining<Settings: GenerativeSettings> {
         }
     }
 
-    private func divergence(_ contestant: Contestant) -> GenerativeFailure {
+    private func divergence(_ contestant: Contestant) -> RunFailure {
         let trainer = contestant.trainer
-        let norms = WeightObserver(trainer.model).read(rate: 1)
-            .map { "\($0.path) \(NumberText.general($0.gain.mean))" }.joined(separator: ", ")
-        return GenerativeFailure(
-            "norm \(trainer.normalization.rawValue), seed \(trainer.seed): the loss or the bound is not finite at step \(trainer.divergedAt ?? step); "
-                + "mean ‖w‖ of a unit by layer: \(norms); \(lastGoodCheckpoint); try a smaller --learning-rate")
+        return RunFailure(
+            RunFailure.divergence(
+                norm: trainer.normalization, seed: trainer.seed,
+                "the loss or the bound is not finite at step \(trainer.divergedAt ?? step)",
+                weights: WeightObserver(trainer.model).read(rate: 1).map { ($0.path, $0.gain.mean) }, lastGood: lastGoodCheckpoint))
     }
 
     var lastGoodCheckpoint: String { RunCheckpoint.lastGood(in: folder.path, at: savedAt) }

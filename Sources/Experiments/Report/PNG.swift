@@ -34,6 +34,14 @@ package enum PNG {
         package let blue: UInt8
 
         package init(red: UInt8, green: UInt8, blue: UInt8) { (self.red, self.green, self.blue) = (red, green, blue) }
+
+        /// So many levels of grey, from black to white.
+        static func greys(_ count: Int) -> [Colour] {
+            (0..<count).map { level in
+                let grey = UInt8((Double(level) * 255 / Double(count - 1)).rounded())
+                return Colour(red: grey, green: grey, blue: grey)
+            }
+        }
     }
 
     /// A picture of an animation.

@@ -28,7 +28,7 @@ extension VAESettings: GenerativeSettings {
         Adamax(parameters, beta1: beta1, beta2: beta2, epsilon: epsilon, correctsBias: false)
     }
 
-    package func checkNumbers() throws(GenerativeFailure) {
+    package func checkNumbers() throws(RunFailure) {
         let counts =
             maps.map { ("maps", $0, 10_000) } + depth.map { ("depth", $0, 100) } + [
                 ("blocks", blocks, 100), ("hidden", hidden, 100_000), ("ladderMaps", ladderMaps, 10_000), ("latents", latents, 10_000),
@@ -36,7 +36,7 @@ extension VAESettings: GenerativeSettings {
                 ("number of maps", maps.count, 3),
                 ("number of scales", depth.count, 10),
             ]
-        guard maps.count == 3 else { throw GenerativeFailure("settings: maps: expected three numbers, found \(maps.count)") }
+        guard maps.count == 3 else { throw RunFailure("settings: maps: expected three numbers, found \(maps.count)") }
         try check(
             counts: counts.map { (name: $0.0, value: $0.1, most: $0.2) },
             numbers: [
@@ -50,10 +50,10 @@ extension VAESettings: GenerativeSettings {
             ])
     }
 
-    package func check(_ images: ImageSet) throws(GenerativeFailure) {
+    package func check(_ images: ImageSet) throws(RunFailure) {
         let (channels, part) = pixels == .levels ? (3, 1 << depth.count) : (1, 4)
         guard images.channels == channels, images.rows.isMultiple(of: part), images.columns.isMultiple(of: part) else {
-            throw GenerativeFailure(
+            throw RunFailure(
                 "images: expected \(channels == 1 ? "grey" : "colour") ones whose sides are multiples of \(part), found \(images.size)")
         }
     }

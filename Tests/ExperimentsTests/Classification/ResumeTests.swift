@@ -24,16 +24,6 @@ private let images = resident(rows(100, seed: 1), rows(40, seed: 2))
 /// 2 seeds × 2 passes × 5 minibatches.
 private let total = 20
 
-/// What a run leaves: every file with its bytes, but for the checkpoint, whose times differ.
-private func files(at path: String) throws -> [String: Data] {
-    var found: [String: Data] = [:]
-    for name in try FileManager.default.contentsOfDirectory(atPath: path)
-    where name != "checkpoint.safetensors" && name != ".weightnorm-run" {
-        found[name] = FileManager.default.contents(atPath: "\(path)/\(name)")
-    }
-    return found
-}
-
 private func withoutTimes(_ runs: [Comparison.Run]) -> [Comparison.Run] {
     runs.map { run in
         var run = run
@@ -45,8 +35,6 @@ private func withoutTimes(_ runs: [Comparison.Run]) -> [Comparison.Run] {
 private func start(_ path: String, _ comparison: Comparison = comparison()) throws -> ComparisonTraining {
     ComparisonTraining(comparison, images, try RunFolder.start(at: path, config: ["seed": 1]))
 }
-
-private struct Killed: Error {}
 
 /// Gives the folder free, as the end of a process does, and goes on with the run in it.
 private func resume(_ training: inout ComparisonTraining?, at path: String, _ comparison: Comparison = comparison()) throws

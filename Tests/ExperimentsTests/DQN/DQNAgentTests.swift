@@ -82,6 +82,28 @@ struct DQNAgentTests {
         #expect(abs(agent.loss(of: batch).item() - expected) < 1e-4 * max(1, expected))
     }
 
+    @Test(
+        "the network of Mnih et al. is initialized in every unit and gives a value for each action",
+        arguments: [Normalization.normal, .weight])
+    func convolutional(normalization: Normalization) {
+        // The smallest frames that its convolutions take: 36, 8, 3, 1.
+        let network = QNetwork(
+            DQNSettings(), rows: 36, columns: 36, actions: 3, normalization: normalization, random: Generator(seed: 1))
+        let states = Tensor((0..<20 * 4 * 36 * 36).map { UInt8(truncatingIfNeeded: $0 &* $0 / 7) }, shape: [20, 4, 36, 36])
+        let report = InitializationReport()
+        network.initialize(on: states, valueDeviation: 0.1, random: Generator(seed: 2), report: report)
+        #expect(report.unitCount == 32 + 64 + 64 + 512 + 3)
+        let values = withoutGradients { network(states, .inference) }
+        #expect(values.shape == [20, 3])
+        let numbers = values.elements(as: Double.self)
+        for action in 0..<3 {
+            let column = stride(from: action, to: 60, by: 3).map { numbers[$0] }
+            let mean = column.reduce(0, +) / 20
+            let deviation = (column.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 20).squareRoot()
+            #expect(abs(mean) < 1e-4 && abs(deviation - 0.1) < 1e-3)
+        }
+    }
+
     @Test("the target network holds v, g and b of some updates ago, and shares nothing")
     func target() throws {
         let game = Catch(count: 4, rows: 4, columns: 3)

@@ -82,17 +82,6 @@ private func fragile(_ experiment: DQNExperiment, life: Int = .max) throws -> (r
     return (resources, games)
 }
 
-private func files(at path: String) throws -> [String: Data] {
-    var found: [String: Data] = [:]
-    for name in try FileManager.default.contentsOfDirectory(atPath: path)
-    where !["checkpoint.safetensors", ".weightnorm-run"].contains(name) && !name.hasPrefix("replay-") {
-        found[name] = FileManager.default.contents(atPath: "\(path)/\(name)")
-    }
-    return found
-}
-
-private struct Killed: Error {}
-
 private func start(_ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool = true) throws -> DQNTraining
 {
     DQNTraining(experiment, resources, try RunFolder.start(at: path, config: ["a": 1]), savesReplay: savesReplay)
@@ -462,6 +451,8 @@ struct DQNTrainingTests {
         .enabled(if: Atari.isInstalled, "needs the Atari emulator: make atari"), .timeLimit(.minutes(5)))
     func emulator() throws {
         var settings = try #require(DQNSettings.preset(.quick, forGame: "breakout"))
+        // Small, since the suites that run beside this one measure how much memory the process takes.
+        settings.network = .dense([8])
         (settings.games, settings.replayCapacity, settings.actionsBeforeLearning, settings.batch) = (2, 1000, 60, 8)
         (settings.initializationStates, settings.epochs, settings.actionsPerEpoch, settings.evaluationActions) = (20, 2, 80, 20)
         let experiment = DQNExperiment(game: "breakout", settings, normalizations: [.weight], seeds: [1], device: .cpu)

@@ -28,17 +28,6 @@ private func images(_ experiment: VAEExperiment) -> GenerativeImages {
         : GenerativeImages(training: training, test: test, experiment.settings.pixels, on: .cpu)
 }
 
-private func files(at path: String) throws -> [String: Data] {
-    var found: [String: Data] = [:]
-    for name in try FileManager.default.contentsOfDirectory(atPath: path)
-    where name != "checkpoint.safetensors" && name != ".weightnorm-run" {
-        found[name] = FileManager.default.contents(atPath: "\(path)/\(name)")
-    }
-    return found
-}
-
-private struct Killed: Error {}
-
 @Suite(.serialized)
 struct GenerativeTrainingTests {
     @Test(

@@ -1,0 +1,41 @@
+import WeightNorm
+
+/// What can stop a run, or the use of one: in one line, with what was expected and found.
+package struct RunFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+
+    /// Words for a network whose loss or something else is not finite: where, how large its weights had become, and from where the run can go on.
+    static func divergence(
+        norm: Normalization, seed: UInt64, _ what: String, weights: [(path: String, gain: Double)], lastGood: String
+    ) -> String {
+        let norms = weights.map { "\($0.path) \(NumberText.general($0.gain))" }.joined(separator: ", ")
+        return
+            "norm \(norm.rawValue), seed \(seed): \(what); mean ‖w‖ of a unit by layer: \(norms); \(lastGood); try a smaller --learning-rate"
+    }
+}
+
+/// Which of a run's networks is meant.
+struct RunChoice {
+    let norm: Normalization
+    let seed: UInt64
+
+    /// The network of a norm and seed; of the run's first ones where none are given.
+    ///
+    /// - Throws: ``RunFailure`` if the run in the folder at the path, which has these norms and seeds, has no such network.
+    init(norm: Normalization?, seed: UInt64?, norms: [String], seeds: [UInt64], at path: String) throws(RunFailure) {
+        guard let firstNorm = norms.first, let firstSeed = seeds.first else {
+            throw RunFailure("\(path)/config.json: expected norms and seeds, found none")
+        }
+        let name = norm?.rawValue ?? firstNorm
+        guard let found = Normalization(rawValue: name), norms.contains(name) else {
+            throw RunFailure("norm: expected one of the run's, \(norms.joined(separator: ", ")), found '\(name)'")
+        }
+        let number = seed ?? firstSeed
+        guard seeds.contains(number) else {
+            throw RunFailure("seed: expected one of the run's, \(seeds.map { "\($0)" }.joined(separator: ", ")), found \(number)")
+        }
+        (self.norm, self.seed) = (found, number)
+    }
+}
