@@ -63,7 +63,7 @@ struct TrainDQN: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learning rate of Adamax, for every norm; without it the preset's: quick 5e-4, paper 3e-4 with weight normalization and 1e-4 without.",
+            "Learning rate of Adamax, for every norm; without it the preset's: quick 5e-4 (catch 5e-3), paper 3e-4 with weight normalization and 1e-4 without.",
             valueName: "number"))
     var learningRate: Double?
 
