@@ -1,6 +1,9 @@
 // g·v/‖v‖ as one operator with its gradient, registered with the dispatcher as `weightnorm::normalize`: small weights cost one call instead of
 // about a dozen, large ones two passes over memory. A weight is seen as [blocks, outer, units, inner], row-major; a unit is one (block, unit) pair, with
 // one gain each. ‖v‖ = 0 is taken as 1, so that w = 0 and the gradients are finite. Sums are accumulated in double.
+//
+// w and the gradients are right wherever they are in the type's range, though ‖v‖, ‖v‖² or g/‖v‖ may not be: such units are worked on in double, and in double
+// with v scaled by a power of two, which is exact.
 #include "Guard.hpp"
 #include "WeightNormHeaders.hpp"
 #include "ElementTypes.hpp"
@@ -36,20 +39,64 @@ inline double dot(const T *a, const T *b, int64_t count) {
 template <typename T>
 using Working = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
+/// The length of v·scale, with which everything else is said, so that nothing leaves the range: ‖v‖ = length/scale.
+struct Length {
+    double length, scale;
+};
+
+/// The power of two that brings the unit's largest magnitude to [½, 1); 1 for a unit that is 0 or not finite.
+inline double range_scale(const double *v, const Layout &layout, int64_t row) {
+    double largest = 0;
+    each_stretch(layout, row, [&](int64_t at) {
+        // The comparison in this order lets what is not a number through.
+        for (int64_t i = at; i < at + layout.inner; i++) largest = std::abs(v[i]) <= largest ? largest : std::abs(v[i]);
+    });
+    if (!(largest > 0) || !std::isfinite(largest)) return 1;
+    int exponent = 0;
+    std::frexp(largest, &exponent);
+    return std::ldexp(1.0, std::min(-exponent, 1023));
+}
+
 template <typename T>
-double norm(const T *v, const Layout &layout, int64_t row) {
-    double squares = 0;
+Length length(const T *v, const Layout &layout, int64_t row) {
+    double squares = 0, scale = 1;
     each_stretch(layout, row, [&](int64_t at) { squares += dot(v + at, v + at, layout.inner); });
-    return squares == 0 ? 1 : std::sqrt(squares);
+    if constexpr (std::is_same_v<T, double>) {
+        // The squares of other types are in double's range, and so are their products with gradients.
+        if (!(squares > 0x1p-200 && squares < 0x1p200)) {
+            scale = range_scale(v, layout, row);
+            squares = 0;
+            each_stretch(layout, row, [&](int64_t at) {
+                for (int64_t i = at; i < at + layout.inner; i++) squares += (v[i] * scale) * (v[i] * scale);
+            });
+        }
+    }
+    return squares == 0 ? Length{1, 1} : Length{std::sqrt(squares), scale};
+}
+
+/// Whether a factor keeps all its digits in the type; it is 0 where what it is made of is.
+template <typename T>
+inline bool fits(double factor, double origin) {
+    auto size = std::abs(factor);
+    return (size >= std::numeric_limits<T>::min() && size <= std::numeric_limits<T>::max()) || (factor == 0 && origin == 0);
 }
 
 template <typename T>
 void forward_rows(const T *v, const T *g, T *w, const Layout &layout, int64_t begin, int64_t end) {
     for (auto row = begin; row < end; row++) {
-        auto factor = static_cast<Working<T>>(static_cast<double>(g[row]) / norm(v, layout, row));
-        each_stretch(layout, row, [&](int64_t at) {
-            for (int64_t i = at; i < at + layout.inner; i++) w[i] = static_cast<T>(static_cast<Working<T>>(v[i]) * factor);
-        });
+        auto [norm, scale] = length(v, layout, row);
+        auto gain = static_cast<double>(g[row]);
+        if (fits<Working<T>>(gain / norm * scale, gain)) {
+            auto factor = static_cast<Working<T>>(gain / norm * scale);
+            each_stretch(layout, row, [&](int64_t at) {
+                for (int64_t i = at; i < at + layout.inner; i++) w[i] = static_cast<T>(static_cast<Working<T>>(v[i]) * factor);
+            });
+        } else {
+            each_stretch(layout, row, [&, norm = norm, scale = scale](int64_t at) {
+                for (int64_t i = at; i < at + layout.inner; i++)
+                    w[i] = static_cast<T>(static_cast<Working<T>>(static_cast<double>(v[i]) * scale / norm * gain));
+            });
+        }
     }
 }
 
@@ -57,15 +104,34 @@ void forward_rows(const T *v, const T *g, T *w, const Layout &layout, int64_t be
 template <typename T>
 void backward_rows(const T *grad, const T *v, const T *g, T *grad_v, T *grad_g, const Layout &layout, int64_t begin, int64_t end) {
     for (auto row = begin; row < end; row++) {
-        double length = norm(v, layout, row), product = 0;
-        each_stretch(layout, row, [&](int64_t at) { product += dot(grad + at, v + at, layout.inner); });
-        grad_g[row] = static_cast<T>(product / length);
-        auto factor = static_cast<Working<T>>(static_cast<double>(g[row]) / length);
-        auto share = static_cast<Working<T>>(product / (length * length));
-        each_stretch(layout, row, [&](int64_t at) {
-            for (int64_t i = at; i < at + layout.inner; i++)
-                grad_v[i] = static_cast<T>(factor * (static_cast<Working<T>>(grad[i]) - share * static_cast<Working<T>>(v[i])));
+        auto [norm, scale] = length(v, layout, row);
+        double product = 0;
+        each_stretch(layout, row, [&, scale = scale](int64_t at) {
+            if (scale == 1) {
+                product += dot(grad + at, v + at, layout.inner);
+            } else {
+                for (int64_t i = at; i < at + layout.inner; i++) product += static_cast<double>(grad[i]) * (static_cast<double>(v[i]) * scale);
+            }
         });
+        grad_g[row] = static_cast<T>(product / norm);
+        auto gain = static_cast<double>(g[row]), factor = gain / norm * scale, along = product / (norm * norm);
+        if (fits<Working<T>>(factor, gain) && fits<Working<T>>(along * scale, product)) {
+            auto narrow = static_cast<Working<T>>(factor);
+            auto share = static_cast<Working<T>>(along * scale);
+            each_stretch(layout, row, [&](int64_t at) {
+                for (int64_t i = at; i < at + layout.inner; i++)
+                    grad_v[i] = static_cast<T>(narrow * (static_cast<Working<T>>(grad[i]) - share * static_cast<Working<T>>(v[i])));
+            });
+        } else {
+            each_stretch(layout, row, [&, norm = norm, scale = scale](int64_t at) {
+                for (int64_t i = at; i < at + layout.inner; i++) {
+                    // The gradient of a unit that has none stays 0, however small ‖v‖ is.
+                    auto across = static_cast<double>(grad[i]) - along * (static_cast<double>(v[i]) * scale);
+                    auto turned = fits<double>(factor, 1) ? across * factor : across / norm * gain * scale;
+                    grad_v[i] = static_cast<T>(static_cast<Working<T>>(turned));
+                }
+            });
+        }
     }
 }
 
@@ -113,28 +179,48 @@ std::tuple<at::Tensor, at::Tensor> normalize_backward_cpu(
 
 // The same in libtorch's operators: for other devices, and for derivatives of the gradient.
 
+/// v·scale, with scale a power of two for each unit that brings it to [−1, 1], and its norm.
 struct Parts {
-    at::Tensor v, gain, norm;
+    at::Tensor scaled, gain, norm, scale;
 };
+
+/// As `range_scale` above; a constant to derivatives, for it is one where it does not jump.
+at::Tensor range_scales(const at::Tensor &four) {
+    at::NoGradGuard constant;
+    std::vector<int64_t> reduced{1, 3};
+    if (four.numel() == 0) return at::ones_like(at::sum(four, reduced, /*keepdim=*/true));
+    auto largest = at::maximum(at::amax(four, reduced, /*keepdim=*/true), -at::amin(four, reduced, /*keepdim=*/true));
+    auto ordinary = at::where(at::isfinite(largest).logical_and(largest > 0), largest, at::ones_like(largest));
+    return (std::get<0>(at::frexp(ordinary)) / ordinary).clamp_max(four.scalar_type() == at::kDouble ? 0x1p1023 : 0x1p127);
+}
 
 Parts parts(const at::Tensor &v, const at::Tensor &g, const Layout &layout) {
     auto working = v.scalar_type() == at::kHalf || v.scalar_type() == at::kBFloat16 ? at::kFloat : v.scalar_type();
     auto four = v.to(working).reshape({layout.blocks, layout.outer, layout.units, layout.inner});
-    auto norm = at::linalg_vector_norm(four, 2, std::vector<int64_t>{1, 3}, /*keepdim=*/true, at::kDouble).to(working);
-    return {four, g.to(working).reshape({layout.blocks, 1, layout.units, 1}), norm.masked_fill(norm == 0, 1)};
+    auto scale = range_scales(four);
+    auto scaled = four * scale;
+    auto norm = at::linalg_vector_norm(scaled, 2, std::vector<int64_t>{1, 3}, /*keepdim=*/true, at::kDouble).to(working);
+    return {scaled, g.to(working).reshape({layout.blocks, 1, layout.units, 1}), norm.masked_fill(norm == 0, 1), scale};
 }
 
 at::Tensor normalize_composed(const at::Tensor &v, const at::Tensor &g, int64_t blocks, int64_t outer, int64_t units, int64_t inner) {
-    auto [four, gain, norm] = parts(v, g, checked(v, g, blocks, outer, units, inner));
-    return (four * (gain / norm)).to(v.scalar_type()).reshape(v.sizes());
+    auto [scaled, gain, norm, scale] = parts(v, g, checked(v, g, blocks, outer, units, inner));
+    return (scaled * (gain / norm)).to(v.scalar_type()).reshape(v.sizes());
 }
 
 std::tuple<at::Tensor, at::Tensor> normalize_backward_composed(
     const at::Tensor &grad, const at::Tensor &v, const at::Tensor &g, int64_t blocks, int64_t outer, int64_t units, int64_t inner) {
-    auto [four, gain, norm] = parts(v, g, checked(v, g, blocks, outer, units, inner));
-    auto cotangent = grad.to(four.scalar_type()).reshape(four.sizes());
-    auto along = (cotangent * four).sum(std::vector<int64_t>{1, 3}, /*keepdim=*/true) / norm;
-    auto grad_v = gain / norm * (cotangent - four * (along / norm));
+    auto [scaled, gain, norm, scale] = parts(v, g, checked(v, g, blocks, outer, units, inner));
+    auto cotangent = grad.to(scaled.scalar_type()).reshape(scaled.sizes());
+    auto along = (cotangent * scaled).sum(std::vector<int64_t>{1, 3}, /*keepdim=*/true) / norm;
+    // g/‖v‖ in two factors of one sign, of which the first is in the type's range and the second 1 wherever all of it is.
+    bool is_double = scaled.scalar_type() == at::kDouble;
+    auto power = scale.to(at::kDouble);
+    auto first = at::clamp((gain.to(at::kDouble) / norm.to(at::kDouble) * power).abs(), is_double ? 0x1p-1022 : 0x1p-126, is_double ? 0x1p1022 : 0x1p126).detach();
+    // Finite, so that no gradient stays none.
+    auto largest = is_double ? std::numeric_limits<double>::max() : static_cast<double>(std::numeric_limits<float>::max());
+    auto second = at::clamp(gain.to(at::kDouble) / first / norm.to(at::kDouble) * power, -largest, largest);
+    auto grad_v = (cotangent - scaled * (along / norm)) * first.to(scaled.scalar_type()) * second.to(scaled.scalar_type());
     return {grad_v.to(v.scalar_type()).reshape(v.sizes()), along.to(g.scalar_type()).reshape(g.sizes())};
 }
 

@@ -24,3 +24,12 @@ public func withAutocast<Result, Failure: Error>(
     }
     return try body()
 }
+
+/// The type of the mixed precision that is on for the device's kind, on this thread; nil if none is.
+func autocastType(on device: Device) -> ElementType? {
+    var before = CTorchAutocast()
+    if let message = ctorch_autocast_set(device.code, ElementType.float32.rawValue, &before) ?? ctorch_autocast_restore(before) {
+        fatalError("autocast on \(device): \(takeMessage(message))")
+    }
+    return before.enabled ? ElementType(rawValue: before.type) : nil
+}

@@ -50,6 +50,7 @@ package struct OperatorTable: Sendable {
     let sine = Operator("sin", "(Tensor self) -> Tensor")
     let arcCosine = Operator("acos", "(Tensor self) -> Tensor")
     let floor = Operator("floor", "(Tensor self) -> Tensor")
+    let mantissaAndExponent = Operator("frexp.Tensor", "(Tensor self) -> (Tensor mantissa, Tensor exponent)")
     let clamp = Operator("clamp", "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor")
     let maximum = Operator("maximum", "(Tensor self, Tensor other) -> Tensor")
     let minimum = Operator("minimum", "(Tensor self, Tensor other) -> Tensor")

@@ -98,8 +98,22 @@ extension Tensor {
     }
 
     /// −y log σ(x) − (1 − y) log(1 − σ(x)), in nats, element by element of logits x and targets y in [0, 1].
+    ///
+    /// An infinite logit has the limit: 0 where it is sure of the target, else infinity. Its gradient is 0.
     public func sigmoidCrossEntropy(targets: Tensor, reduction: LossReduction = .mean) -> Tensor {
-        operators.binaryCrossEntropyWithLogits(.tensor(self), .tensor(targets), .none, .none, .integer(reduction.rawValue))
+        let losses = operators.binaryCrossEntropyWithLogits(
+            .tensor(self), .tensor(targets), .none, .none, .integer(LossReduction.none.rawValue))
+        let limits = withoutGradients {
+            let (logits, targets) = (detached(), targets.detached())
+            let isWrong = ((logits .> 0) .& (targets .< 1)) .| ((logits .< 0) .& (targets .> 0))
+            return losses.detached().zerosLike().replacing(where: isWrong, with: .infinity)
+        }
+        let finite = losses.replacing(where: withoutGradients { detached().magnitude() .== .infinity }, with: limits)
+        return switch reduction {
+        case .none: finite
+        case .mean: finite.mean()
+        case .sum: finite.sum()
+        }
     }
 
     /// ½d² where the difference d from the targets is at most δ in size, δ(|d| − ½δ) beyond.

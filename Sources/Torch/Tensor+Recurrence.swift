@@ -1,6 +1,12 @@
 // libtorch's own loops over a sequence of `[time, batch, inputs]`, which its CPU and GPU libraries run much faster than a loop of ours over the steps.
 
 extension Tensor {
+    /// Whether ``longShortTermMemory(output:cell:inputWeight:stateWeight:inputBias:stateBias:)`` can be called as things are: under autocast libtorch hands the
+    /// CPU's loop to oneDNN, which has it in 16 bits for AVX-512 alone and otherwise fails.
+    package var hasFusedLongShortTermMemory: Bool {
+        !device.isCPU || autocastType(on: device) == nil || Runtime.processorCapability.hasPrefix("AVX512")
+    }
+
     /// PyTorch's LSTM of one layer: the outputs, `[time, batch, hidden]`, and the last output and cell, `[batch, hidden]`.
     ///
     /// The weights are `[4·hidden, inputs]` and `[4·hidden, hidden]`, the biases `[4·hidden]`, in the gates' order i, f, g, o.

@@ -15,9 +15,14 @@ extension Tensor {
     }
 
     /// The mean over the given dimensions, in the type in which it is accumulated: float32 for 16-bit elements.
+    ///
+    /// On the CPU it is right although the sum leaves the type's range.
     package func accumulatedMean(over dimensions: [Int]) -> Tensor {
         if dimensions.isEmpty { return converted(to: type.accumulator) }
-        return operators.mean(.tensor(self), list(dimensions), .boolean(false), .optional(type.accumulator))
+        let mean = operators.mean(.tensor(self), list(dimensions), .boolean(false), .optional(type.accumulator))
+        guard device.isCPU, count > 0, !mean.isFinite().allTrue() else { return mean }
+        let scale = converted(to: type.accumulator).rangeScale(over: dimensions)
+        return (self * scale).mean(over: dimensions) / scale.reshaped(mean.shape)
     }
 
     /// The variance. The correction is subtracted from the number of elements in the divisor: 0 gives the population's variance, as the
@@ -27,9 +32,14 @@ extension Tensor {
         return operators.variance(.tensor(self), list(dimensions), .integer(correction), .boolean(keeping))
     }
 
-    /// The standard deviation, of the population unless corrected.
+    /// The standard deviation, of the population unless corrected; right also where the variance leaves the type's range.
     public func standardDeviation(over dimensions: [Int]? = nil, correction: Int = 0, keeping: Bool = false) -> Tensor {
-        variance(over: dimensions, correction: correction, keeping: keeping).squareRoot()
+        let over = dimensions ?? Array(0..<rank)
+        if over.isEmpty { return (self - self).magnitude() }
+        let values = converted(to: type.accumulator)
+        let scale = values.rangeScale(over: over)
+        let deviation = (values * scale).variance(over: over, correction: correction, keeping: keeping).squareRoot()
+        return (deviation / (keeping ? scale : scale.reshaped(deviation.shape))).converted(to: type)
     }
 
     /// Variance and mean in one pass.
@@ -59,12 +69,9 @@ extension Tensor {
         operators.indexOfLargest(.tensor(self), .integer(dimension), .boolean(keeping))
     }
 
-    /// The Euclidean norm, accumulated in float32 for 16-bit elements and in the elements' own type else; its type is that of the sum.
+    /// The Euclidean norm, in float32 for 16-bit elements and in the elements' own type else; right also where squares leave that type's range.
     public func norm(over dimensions: [Int]? = nil, keeping: Bool = false) -> Tensor {
-        let sum = type.accumulator
-        if isNone(dimensions) { return converted(to: sum).magnitude() }
-        return operators.vectorNorm(
-            .tensor(self), .integer(2), list(dimensions), .boolean(keeping), sum == type ? .none : .optional(sum))
+        wideNorm(over: dimensions, keeping: keeping).converted(to: type.accumulator)
     }
 
     /// log Σ exp x, without overflow.

@@ -3,7 +3,7 @@ public import Torch
 /// The exponential moving average of parameters over the steps of a training: average ← average + rate·(θ − average).
 ///
 /// Networks are often better at the average of the last parameters than at the last ones (Polyak & Juditsky, 1992). A rate of 0.001 averages over about the
-/// last thousand steps. Call ``update()`` after every step of the optimizer, and evaluate in ``withAverages(_:)``.
+/// last thousand steps. The averages of 16-bit parameters are kept in float32: rounded to 16 bits they would stand still. Call ``update()`` after every step of the optimizer, and evaluate in ``withAverages(_:)``.
 public final class ExponentialAverage {
     /// The parameters.
     public let parameters: [Parameter]
@@ -16,13 +16,15 @@ public final class ExponentialAverage {
         trap(unless: rate > 0 && rate <= 1, "exponential average: expected a rate from above 0 to 1, found \(rate)")
         self.parameters = parameters
         self.rate = rate
-        averages = TensorList(parameters.map { $0.snapshot() })
+        averages = TensorList(parameters.map { $0.snapshot().converted(to: $0.value.type.accumulator) })
     }
 
     /// Takes the parameters' present values into the average.
     public func update() {
         guard !parameters.isEmpty else { return }
-        withoutGradients { averages.move(towards: TensorList(parameters.map { $0.value.detached() }), by: rate) }
+        withoutGradients {
+            averages.move(towards: TensorList(parameters.map { $0.value.detached().converted(to: $0.value.type.accumulator) }), by: rate)
+        }
     }
 
     /// Runs the closure with the averages in the parameters' place, and puts the parameters back, bit for bit.
@@ -33,7 +35,7 @@ public final class ExponentialAverage {
         return try body()
     }
 
-    /// Copies of the averages, in the parameters' order, for a checkpoint.
+    /// Copies of the averages, in the parameters' order, for a checkpoint; in float32 at least.
     public var values: [Tensor] { averages.tensors.map { tensor in withoutGradients { tensor.copied() } } }
 
     /// Goes on from averages that were read before. Traps unless they have the parameters' shapes.

@@ -1,6 +1,8 @@
 public import Torch
 
 /// Changes parameters along their gradients.
+///
+/// ``SGD``, ``Adam`` and ``Adamax`` keep a float32 copy of each 16-bit parameter, and all their averages in float32: in 16 bits both would soon stand still.
 public protocol Optimizer: AnyObject {
     /// The parameters, in the order in which ``step(gradients:rate:)`` takes gradients.
     var parameters: [Parameter] { get }
@@ -28,14 +30,6 @@ extension Optimizer {
         let found = gradients(of: loss, withRespectTo: parameters)
         step(gradients: largestNorm.map { scaled(found, toNormAtMost: $0) } ?? found, rate: rate)
     }
-
-    /// The parameters' tensors and the gradients as lists; traps unless there is one gradient per parameter.
-    func lists(_ gradients: [Tensor]) -> (parameters: TensorList, gradients: TensorList) {
-        trap(
-            unless:
-                gradients.count == parameters.count, "optimizer step: expected \(parameters.count) gradients, found \(gradients.count)")
-        return (TensorList(parameters.map(\.value)), TensorList(gradients))
-    }
 }
 
 /// Gradients times min(1, largest/‖∇‖), where ‖∇‖ is the norm of all of them together (Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent
@@ -46,20 +40,26 @@ public func scaled(_ gradients: [Tensor], toNormAtMost largest: Double) -> [Tens
     trap(unless: largest > 0, "gradients: expected a largest norm above 0, found \(largest)")
     guard !gradients.isEmpty else { return gradients }
     return withoutGradients {
-        let norm = Tensor.stacked(gradients.map { $0.norm() }).norm()
+        let device = gradients[0].device
+        let norm = Tensor.stacked(gradients.map { $0.wideNorm().moved(to: device) }).wideNorm()
         // ‖∇‖ = 0 gives infinity, of which the smaller is 1.
         let factor = (largest / norm).clamped(to: 1)
-        return TensorList(gradients).multiplied(by: factor).tensors
+        // In two steps: a factor may be smaller than the gradients' type knows. The second is nearly always 1.
+        let first = factor.clamped(from: 0x1p-96)
+        let scaled = TensorList(gradients).multiplied(by: first)
+        scaled.multiply(by: factor / first)
+        return scaled.tensors
     }
 }
 
 /// Gradient descent, with momentum if asked for: u ← momentum·u + ∇, θ ← θ − rate·u.
-public final class SGD: Optimizer {
+public final class SGD: Optimizer, WorksOnWideParameters {
     /// The parameters.
     public let parameters: [Parameter]
     /// The share of the step before that is kept, from 0 to below 1.
     public let momentum: Double
     let velocity: TensorList?
+    let wide: WideParameters
     let prepared: DeviceNumbers
 
     /// Descent for the given parameters.
@@ -67,15 +67,15 @@ public final class SGD: Optimizer {
         trap(unless: (0..<1).contains(momentum), "SGD: expected a momentum from 0 to below 1, found \(momentum)")
         self.parameters = parameters
         self.momentum = momentum
-        velocity = momentum > 0 ? TensorList(zerosLike: parameters.map(\.value)) : nil
+        wide = WideParameters(parameters)
+        velocity = momentum > 0 ? wide.zeros() : nil
         prepared = DeviceNumbers(for: parameters)
     }
 
     /// One step.
     public func step(gradients: [Tensor], rate: Double) {
-        let (parameters, gradients) = lists(gradients)
-        guard !parameters.tensors.isEmpty else { return }
-        withoutGradients {
+        let gradients = wide.widened(gradients)
+        wide.change { parameters in
             guard let velocity else { return parameters.add(gradients, times: -rate) }
             velocity.multiply(by: momentum)
             velocity.add(gradients)
@@ -84,18 +84,18 @@ public final class SGD: Optimizer {
     }
 
     /// The velocity, if there is momentum.
-    public var state: OptimizerState { OptimizerState(kind: "SGD", lists: ["velocity": velocity]) }
+    public var state: OptimizerState { OptimizerState(kind: "SGD", lists: ["velocity": velocity], copies: wide.copies) }
 
     /// Goes on from a state.
     public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
-        try state.restore(kind: "SGD", lists: ["velocity": velocity])
+        try state.restore(kind: "SGD", lists: ["velocity": velocity], copies: wide.copies)
     }
 }
 
 /// Adam (Kingma & Ba, 2015), with bias correction:
 ///
 /// m ← β1·m + (1 − β1)·∇, v ← β2·v + (1 − β2)·∇², θ ← θ − rate·m̂/(√v̂ + ε), or with ε inside the root √(v̂ + ε).
-public final class Adam: Optimizer {
+public final class Adam: Optimizer, WorksOnWideParameters {
     /// Where ε stands in the divisor.
     public enum EpsilonPlace: String, Sendable {
         /// √(v̂ + ε): the weight normalization paper's code.
@@ -112,7 +112,7 @@ public final class Adam: Optimizer {
     }
     /// The decay of the second moment, from 0 to below 1.
     public let beta2: Double
-    /// Keeps the divisor from zero.
+    /// Keeps the divisor from zero; what is below the smallest normal number of float32 (of float64, if all parameters are) counts as that.
     public let epsilon: Double
     /// Where ε stands.
     public let epsilonPlace: EpsilonPlace
@@ -122,6 +122,7 @@ public final class Adam: Optimizer {
     let secondMoments: TensorList
     /// The fused operator's own count of steps, one tensor per parameter.
     let steps: TensorList
+    let wide: WideParameters
     let prepared: DeviceNumbers
 
     /// Adam for the given parameters. β1, β2 and ε are the paper's; ε stands beside the root unless asked, as in PyTorch.
@@ -134,12 +135,13 @@ public final class Adam: Optimizer {
         self.parameters = parameters
         self.beta1 = beta1
         self.beta2 = beta2
+        requireEpsilon(epsilon, of: "Adam")
         self.epsilon = epsilon
         self.epsilonPlace = epsilonPlace
-        let values = parameters.map(\.value)
-        firstMoments = TensorList(zerosLike: values)
-        secondMoments = TensorList(zerosLike: values)
-        steps = TensorList(epsilonPlace == .besideRoot ? values.map { .zeros([], on: $0.device) } : [])
+        wide = WideParameters(parameters)
+        firstMoments = wide.zeros()
+        secondMoments = wide.zeros()
+        steps = TensorList(epsilonPlace == .besideRoot ? parameters.map { .zeros([], on: $0.value.device) } : [])
         prepared = DeviceNumbers(for: parameters, isFused: epsilonPlace == .besideRoot)
     }
 
@@ -149,21 +151,21 @@ public final class Adam: Optimizer {
 
     /// One step.
     public func step(gradients: [Tensor], rate: Double) {
-        let (parameters, gradients) = lists(gradients)
-        guard !parameters.tensors.isEmpty else { return }
+        let gradients = wide.widened(gradients)
+        guard !parameters.isEmpty else { return }
         stepCount += 1
-        withoutGradients {
+        wide.change { parameters in
             switch epsilonPlace {
             case .besideRoot:
                 parameters.fusedAdam(
                     gradients: gradients, firstMoments: firstMoments, secondMoments: secondMoments, steps: steps, rate: rate, beta1: beta1,
-                    beta2: beta2, weightDecay: 0, epsilon: epsilon)
+                    beta2: beta2, weightDecay: 0, epsilon: wide.representable(epsilon))
             case .insideRoot:
                 firstMoments.move(towards: gradients, by: 1 - beta1)
                 secondMoments.multiply(by: beta2)
                 secondMoments.addProduct(gradients, gradients, times: 1 - beta2)
                 let divisor = secondMoments.multiplied(by: 1 / (1 - power(beta2, stepCount)))
-                divisor.add(epsilon)
+                divisor.add(wide.representable(epsilon))
                 divisor.takeSquareRoot()
                 parameters.addQuotient(firstMoments, divisor, times: -rate / (1 - power(beta1, stepCount)))
             }
@@ -176,7 +178,7 @@ public final class Adam: Optimizer {
 
     /// Both moments, the number of steps and β1.
     public var state: OptimizerState {
-        OptimizerState(kind: kind, numbers: ["stepCount": Double(stepCount), "beta1": beta1], lists: lists)
+        OptimizerState(kind: kind, numbers: ["stepCount": Double(stepCount), "beta1": beta1], lists: lists, copies: wide.copies)
     }
 
     /// Goes on from a state.
@@ -184,7 +186,7 @@ public final class Adam: Optimizer {
         try state.require(kind: kind)
         let count = try state.count("stepCount")
         let beta = try state.number("beta1", in: 0..<1)
-        try state.restore(kind: kind, lists: lists)
+        try state.restore(kind: kind, lists: lists, copies: wide.copies)
         (stepCount, beta1) = (count, beta)
     }
 }
@@ -192,14 +194,14 @@ public final class Adam: Optimizer {
 /// Adamax (Kingma & Ba, 2015, §7.1): Adam with the infinity norm.
 ///
 /// m ← β1·m + (1 − β1)·∇, u ← max(β2·u, |∇| + ε), θ ← θ − rate/(1 − β1ᵗ)·m/u.
-public final class Adamax: Optimizer {
+public final class Adamax: Optimizer, WorksOnWideParameters {
     /// The parameters.
     public let parameters: [Parameter]
     /// The decay of the first moment ("momentum"), from 0 to below 1.
     public let beta1: Double
     /// The decay of the infinity norm, from 0 to below 1.
     public let beta2: Double
-    /// Keeps the divisor from zero.
+    /// Keeps the divisor from zero; what is below the smallest normal number of float32 (of float64, if all parameters are) counts as that.
     public let epsilon: Double
     /// Whether m is divided by 1 − β1ᵗ.
     public let correctsBias: Bool
@@ -207,6 +209,7 @@ public final class Adamax: Optimizer {
     public internal(set) var stepCount = 0
     let firstMoments: TensorList
     let infinityNorms: TensorList
+    let wide: WideParameters
     let prepared: DeviceNumbers
 
     /// Adamax for the given parameters.
@@ -220,20 +223,22 @@ public final class Adamax: Optimizer {
         self.beta2 = beta2
         self.epsilon = epsilon
         self.correctsBias = correctsBias
-        firstMoments = TensorList(zerosLike: parameters.map(\.value))
-        infinityNorms = TensorList(zerosLike: parameters.map(\.value))
+        requireEpsilon(epsilon, of: "Adamax")
+        wide = WideParameters(parameters)
+        firstMoments = wide.zeros()
+        infinityNorms = wide.zeros()
         prepared = DeviceNumbers(for: parameters)
     }
 
     /// One step.
     public func step(gradients: [Tensor], rate: Double) {
-        let (parameters, gradients) = lists(gradients)
-        guard !parameters.tensors.isEmpty else { return }
+        let gradients = wide.widened(gradients)
+        guard !parameters.isEmpty else { return }
         stepCount += 1
-        withoutGradients {
+        wide.change { parameters in
             firstMoments.move(towards: gradients, by: 1 - beta1)
             let magnitudes = gradients.magnitudes()
-            magnitudes.add(epsilon)
+            magnitudes.add(wide.representable(epsilon))
             infinityNorms.multiply(by: beta2)
             infinityNorms.takeMaximum(with: magnitudes)
             let correction = correctsBias ? 1 - power(beta1, stepCount) : 1
@@ -244,15 +249,21 @@ public final class Adamax: Optimizer {
     private var lists: KeyValuePairs<String, TensorList?> { ["first": firstMoments, "infinity": infinityNorms] }
 
     /// The first moment, the infinity norm and the number of steps.
-    public var state: OptimizerState { OptimizerState(kind: "Adamax", numbers: ["stepCount": Double(stepCount)], lists: lists) }
+    public var state: OptimizerState {
+        OptimizerState(kind: "Adamax", numbers: ["stepCount": Double(stepCount)], lists: lists, copies: wide.copies)
+    }
 
     /// Goes on from a state.
     public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
         try state.require(kind: "Adamax")
         let count = try state.count("stepCount")
-        try state.restore(kind: "Adamax", lists: lists)
+        try state.restore(kind: "Adamax", lists: lists, copies: wide.copies)
         stepCount = count
     }
+}
+
+private func requireEpsilon(_ epsilon: Double, of name: String) {
+    trap(unless: epsilon >= 0 && epsilon.isFinite, "\(name): expected an ε from 0 up, found \(epsilon)")
 }
 
 /// A number to a whole power, by squaring: no floating-point library differs in it.

@@ -16,9 +16,10 @@ public struct OptimizerState {
         self.tensors = tensors
     }
 
-    init(kind: String, numbers: [String: Double] = [:], lists: KeyValuePairs<String, TensorList?>) {
+    /// A state of lists and of what an optimizer keeps of 16-bit parameters.
+    init(kind: String, numbers: [String: Double] = [:], lists: KeyValuePairs<String, TensorList?>, copies: TensorList?) {
         var tensors: [(name: String, value: Tensor)] = []
-        for (slot, list) in lists {
+        for (slot, list) in Array(lists) + [(Self.copies, copies)] {
             for (index, tensor) in (list?.tensors ?? []).enumerated() {
                 tensors.append(("\(slot).\(index)", withoutGradients { tensor.detached().copied() }))
             }
@@ -52,24 +53,32 @@ public struct OptimizerState {
     }
 
     /// Puts the tensors into lists of the same slots, all or none of them.
-    func restore(kind: String, lists: KeyValuePairs<String, TensorList?>) throws(OptimizerStateError) {
+    ///
+    /// Version 0.1.0 kept the moments of 16-bit parameters in 16 bits, and no copies of the parameters: both are taken as they are.
+    func restore(kind: String, lists: KeyValuePairs<String, TensorList?>, copies: TensorList?) throws(OptimizerStateError) {
         try require(kind: kind)
         let found = Dictionary(tensors.map { ($0.name, $0.value) }) { first, _ in first }
-        let places = lists.flatMap { slot, list in (list?.tensors ?? []).enumerated().map { ("\(slot).\($0)", $1) } }
+        let hasCopies = found.keys.contains { $0.hasPrefix("\(Self.copies).") }
+        let slots = Array(lists) + (hasCopies ? [(Self.copies, copies)] : [])
+        let places = slots.flatMap { slot, list in (list?.tensors ?? []).enumerated().map { ("\(slot).\($0)", $1) } }
         guard found.count == places.count else {
             throw OptimizerStateError("state of \(kind): expected \(places.count) tensors, found \(found.count)")
         }
         for (name, place) in places {
             guard let value = found[name] else { throw OptimizerStateError("state of \(kind): expected a tensor '\(name)', found none") }
-            guard value.shape == place.shape, value.type == place.type else {
+            guard value.shape == place.shape, value.type.accumulator == place.type else {
                 throw OptimizerStateError(
                     "state of \(kind): tensor '\(name)': expected \(place.type)\(place.shape), found \(value.type)\(value.shape)")
             }
         }
         withoutGradients {
             for (name, place) in places { if let value = found[name] { TensorList([place]).assign(TensorList([value])) } }
+            // What equals no parameter's value makes the next step begin at the parameters.
+            if !hasCopies { copies?.fill(with: .nan) }
         }
     }
+
+    private static let copies = "copy"
 }
 
 /// Why a state does not fit an optimizer.

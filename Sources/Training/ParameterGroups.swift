@@ -130,16 +130,24 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
         for (index, (group, decayed)) in zip(groups, decayed).enumerated() {
             var own = Array(gradients[next..<(next + group.parameters.count)])
             next += own.count
-            let values = TensorList(decayed.map { group.parameters[$0].value.value })
             if !decayed.isEmpty {
-                withoutGradients {
+                // As the optimizer works on them: in 16 bits 1 − rate·λ is 1.
+                let wide = (optimizers[index] as? any WorksOnWideParameters)?.wide
+                func decay(_ all: TensorList) {
+                    let values = TensorList(decayed.map { all.tensors[$0] })
                     switch group.rule.weightDecay {
                     case .none: break
                     case .penalty(let strength):
-                        let sums = TensorList(decayed.map { own[$0] }).adding(values, times: strength)
+                        let slopes = wide?.widened(own).tensors ?? own
+                        let sums = TensorList(decayed.map { slopes[$0] }).adding(values, times: strength)
                         for (place, sum) in zip(decayed, sums.tensors) { own[place] = sum }
                     case .decoupled(let strength): shrink(index, values, strength)
                     }
+                }
+                if let wide {
+                    wide.change(decay)
+                } else {
+                    withoutGradients { decay(TensorList(group.parameters.map(\.value.value))) }
                 }
             }
             step(index, own)

@@ -31,9 +31,8 @@ extension SGD: RecordableOptimizer {
 
     /// One step with the prepared rate.
     public func apply(gradients: [Tensor]) {
-        let (parameters, gradients) = lists(gradients)
-        guard !parameters.tensors.isEmpty else { return }
-        withoutGradients {
+        let gradients = wide.widened(gradients)
+        wide.change { parameters in
             if let velocity {
                 velocity.multiply(by: momentum)
                 velocity.add(gradients)
@@ -58,20 +57,19 @@ extension Adam: RecordableOptimizer {
 
     /// One step with what was prepared.
     public func apply(gradients: [Tensor]) {
-        let (parameters, gradients) = lists(gradients)
-        guard !parameters.tensors.isEmpty else { return }
-        withoutGradients {
+        let gradients = wide.widened(gradients)
+        wide.change { parameters in
             switch epsilonPlace {
             case .besideRoot:
                 parameters.fusedAdam(
                     gradients: gradients, firstMoments: firstMoments, secondMoments: secondMoments, steps: steps, rate: prepared[0],
-                    beta1: beta1, beta2: beta2, epsilon: epsilon)
+                    beta1: beta1, beta2: beta2, epsilon: wide.representable(epsilon))
             case .insideRoot:
                 firstMoments.move(towards: gradients, by: 1 - beta1)
                 secondMoments.multiply(by: beta2)
                 secondMoments.addProduct(gradients, gradients, times: 1 - beta2)
                 let divisor = secondMoments.multiplied(by: prepared[0])
-                divisor.add(epsilon)
+                divisor.add(wide.representable(epsilon))
                 divisor.takeSquareRoot()
                 // The rate goes into the divisor: the operator that divides has no room for a tensor that the device reads.
                 divisor.multiply(by: prepared[1])
@@ -93,12 +91,11 @@ extension Adamax: RecordableOptimizer {
 
     /// One step with what was prepared.
     public func apply(gradients: [Tensor]) {
-        let (parameters, gradients) = lists(gradients)
-        guard !parameters.tensors.isEmpty else { return }
-        withoutGradients {
+        let gradients = wide.widened(gradients)
+        wide.change { parameters in
             firstMoments.move(towards: gradients, by: 1 - beta1)
             let magnitudes = gradients.magnitudes()
-            magnitudes.add(epsilon)
+            magnitudes.add(wide.representable(epsilon))
             infinityNorms.multiply(by: beta2)
             infinityNorms.takeMaximum(with: magnitudes)
             parameters.addQuotient(firstMoments, infinityNorms.multiplied(by: prepared[0]), times: 1)

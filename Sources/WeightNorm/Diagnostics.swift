@@ -89,16 +89,15 @@ public final class WeightObserver {
     /// Four numbers a unit, `[4, units]` in float64: ‖v‖, g, and of the unit vectors a now and b before ‖a − b‖ and ‖a + b‖.
     private func measure(_ entry: inout Entry) -> Tensor {
         let direction = entry.weight.direction.value.detached()
-        let norms = entry.units.norms(of: direction).reshaped([-1]).converted(to: .float64)
+        let norms = entry.units.wideNorms(of: direction).reshaped([-1])
         let gains = entry.weight.gains(norms: norms)
         let exist = (norms .!= 0).converted(to: .float64)
         // A negative g turns v round; where g is 0 the direction is v's, in which w would grow.
         let signs = (gains .>= 0).converted(to: .float64) * 2 - 1
         // Divided in float64 and rounded in the end: a weight that did not move gives the same numbers, and so an angle of exactly 0.
-        let scales = signs / (norms + (1 - exist))
+        let unit = entry.units.rows(of: entry.units.unit(direction.converted(to: .float64)))
         let now = Directions(
-            vectors: (entry.units.rows(of: direction).converted(to: .float64) * scales.expandingDimension(1))
-                .converted(to: direction.type.accumulator),
+            vectors: (unit * signs.expandingDimension(1)).converted(to: direction.type.accumulator),
             exist: exist)
         defer { entry.previous = now }
         guard let before = entry.previous else { return .stacked([norms, gains, norms, norms]) }

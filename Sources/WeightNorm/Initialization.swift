@@ -8,7 +8,8 @@ extension Affine {
     ///
     /// t = v·x/‖v‖,  g ← c/σ[t],  b ← −μ[t]·c/σ[t], with c the pass's target deviation and σ that of the population.
     ///
-    /// It is idempotent: t does not depend on g and b. A unit that does not vary over the batch stays as it was, and is counted in the pass's report.
+    /// It is idempotent: t does not depend on g and b. A unit that does not vary over the batch stays as it was, as does one whose g its type cannot
+    /// hold; both are counted in the pass's report.
     func initialize(from input: Tensor, _ pass: Pass) {
         withoutGradients {
             if let batchNorm = normalizer as? BatchNorm {
@@ -36,17 +37,20 @@ extension Affine {
 
     private func apply(_ statistics: UnitStatistics, _ units: OutputUnits, _ pass: Pass) {
         let scale = pass.targetDeviation / statistics.deviation
-        weight.setScale(scale, where: statistics.varies, units)
+        // A gain that the weight's type cannot hold would make the whole network infinite, or the unit 0 for ever.
+        let inType = scale.converted(to: weight.direction.value.type)
+        let sets = statistics.varies .& inType.isFinite() .& (inType .> 0)
+        weight.setScale(scale, where: sets, units)
         if let bias {
             let before = bias.value.detached().converted(to: scale.type)
-            bias.assign(before.replacing(where: statistics.varies, with: -statistics.mean * scale))
+            bias.assign(before.replacing(where: sets, with: -statistics.mean * scale))
         }
-        pass.report.unitCount += statistics.varies.count
-        pass.report.constantUnitCount += statistics.varies.count - Int(statistics.varies.sum().item())
+        pass.report.unitCount += sets.count
+        pass.report.constantUnitCount += sets.count - Int(sets.sum().item())
     }
 }
 
-/// Mean and deviation of every unit's pre-activation, over the batch and all positions, in float32 at least.
+/// Mean and deviation of every unit's pre-activation, over the batch and all positions, in float64.
 struct UnitStatistics {
     /// μ, `[units]`; `[1]` if the whole is one unit.
     let mean: Tensor
@@ -54,15 +58,15 @@ struct UnitStatistics {
     let deviation: Tensor
     /// Where σ is more than rounding, `[units]`.
     let varies: Tensor
-    /// The population's variance, `[units]`.
-    let variance: Tensor
 }
 
-/// What can be added up of every unit's pre-activation over parts of a batch: its count, mean and sum of squared deviations, in float32 at least.
+/// What can be added up of every unit's pre-activation over parts of a batch: its count, mean and deviation.
+///
+/// In float64, and never as a square: the deviation of numbers around 1e-25 is one of float32, its square is not.
 struct UnitMoments {
     private let count: Int
     private let mean: Tensor
-    private let squares: Tensor
+    private let deviation: Tensor
     /// The pre-activation's own.
     private let type: ElementType
 
@@ -70,17 +74,27 @@ struct UnitMoments {
     init(of preactivation: Tensor, featureAxis: Int?) {
         let values = preactivation.converted(to: preactivation.type.accumulator)
         let feature = featureAxis.map { $0 < 0 ? values.rank + $0 : $0 }
-        let (variance, mean) = values.varianceAndMean(over: (0..<values.rank).filter { $0 != feature })
+        let reduced = (0..<values.rank).filter { $0 != feature }
         type = preactivation.type
-        self.mean = mean.reshaped([-1])
-        count = values.count / max(1, mean.count)
-        squares = variance.reshaped([-1]) * Double(count)
+        let units = feature.map { values.shape[$0] } ?? 1
+        guard values.count > 0 else {
+            mean = .full([units], .nan, type: .float64, on: values.device)
+            deviation = mean
+            count = 0
+            return
+        }
+        let scale = values.rangeScale(over: reduced)
+        let (variance, scaledMean) = (values * scale).varianceAndMean(over: reduced)
+        let back = scale.reshaped([-1]).converted(to: .float64)
+        mean = scaledMean.reshaped([-1]).converted(to: .float64) / back
+        deviation = variance.reshaped([-1]).converted(to: .float64).squareRoot() / back
+        count = values.count / units
     }
 
-    private init(count: Int, mean: Tensor, squares: Tensor, type: ElementType) {
+    private init(count: Int, mean: Tensor, deviation: Tensor, type: ElementType) {
         self.count = count
         self.mean = mean
-        self.squares = squares
+        self.deviation = deviation
         self.type = type
     }
 
@@ -90,21 +104,19 @@ struct UnitMoments {
         guard count > 0 else { return other }
         guard other.count > 0 else { return self }
         let total = count + other.count
-        let (share, distance) = (Double(other.count) / Double(total), other.mean - mean)
+        let (ours, theirs) = (Double(count) / Double(total), Double(other.count) / Double(total))
+        let distance = other.mean - mean
+        let parts = [deviation * ours.squareRoot(), other.deviation * theirs.squareRoot(), distance * (ours * theirs).squareRoot()]
         return UnitMoments(
-            count: total, mean: mean + distance * share, squares: squares + other.squares + distance.squared() * (share * Double(count)),
-            type: type)
+            count: total, mean: mean + distance * theirs, deviation: Tensor.stacked(parts).wideNorm(over: [0]), type: type)
     }
 
     /// Mean and deviation.
     var statistics: UnitStatistics {
-        let variance = squares / Double(count)
-        let deviation = variance.squareRoot()
         // A constant pre-activation has a computed deviation of some units in the last place of its mean: dividing by that would blow it up.
         let rounding = 8 * (type == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne))
         return UnitStatistics(
-            mean: mean, deviation: deviation, varies: (deviation .> mean.magnitude() * rounding) .& deviation.isFinite(), variance: variance
-        )
+            mean: mean, deviation: deviation, varies: (deviation .> mean.magnitude() * rounding) .& deviation.isFinite())
     }
 }
 
@@ -130,10 +142,11 @@ extension Weight {
     fileprivate func setScale(_ scale: Tensor, where condition: Tensor, _ units: OutputUnits) {
         switch self {
         case .direct(let weight):
-            let norms = units.norms(of: weight.value)
-            let factor = units.shaped(scale, like: norms).converted(to: norms.type) / norms
-            let one = factor.zerosLike() + 1
-            weight.assign(units.scale(weight.value, by: one.replacing(where: units.shaped(condition, like: norms), with: factor)))
+            let before = weight.value.detached().converted(to: .float64)
+            let norms = units.wideNorms(of: before)
+            let after = units.scale(units.unit(before), by: units.shaped(scale, like: norms))
+            let chosen = units.scale(before.zerosLike() + 1, by: units.shaped(condition.converted(to: .float64), like: norms))
+            weight.assign(before.replacing(where: chosen .!= 0, with: after))
         case .normalized(_, let gain, _):
             let before = gain.value.detached()
             let after = units.shaped(scale, like: before).converted(to: before.type)

@@ -196,7 +196,7 @@ public struct BoundLSTM: Sendable {
         var state = first ?? start(batch: batch)
         require(state, batch: batch)
         // PyTorch's LSTM knows no peepholes.
-        if peepholes == nil && !hasSecondDerivatives {
+        if peepholes == nil && !hasSecondDerivatives && sequence.hasFusedLongShortTermMemory {
             let found = sequence.longShortTermMemory(
                 output: state.output, cell: state.cell, inputWeight: inputWeight, stateWeight: stateWeight, inputBias: bias,
                 stateBias: bias.detached().zerosLike())

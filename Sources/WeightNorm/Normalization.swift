@@ -42,8 +42,9 @@ public protocol Normalizer: AnyObject, Layer {}
 
 /// Mean-only batch normalization (§4): t̃ = t − μ[t] + b.
 ///
-/// In training μ is the mean over the batch and all positions, per feature, and a running average is kept: average ← 0.9·average + 0.1·μ, from 0. The
-/// gradient is ∇t = ∇t̃ − μ[∇t̃]. In inference the running average stands for μ. Initialization leaves b at 0.
+/// In training μ is the mean over the batch and all positions, per feature, and a running average is kept: average ← average + 0.1·(μ − average), from 0. The
+/// gradient is ∇t = ∇t̃ − μ[∇t̃]. In inference the running average stands for μ. Initialization leaves b at 0. An empty batch changes nothing and gives an
+/// empty result.
 public final class MeanOnlyBatchNorm: Normalizer {
     /// b, `[features]`.
     public let bias: Parameter
@@ -63,7 +64,7 @@ public final class MeanOnlyBatchNorm: Normalizer {
         let feature = axis < 0 ? input.rank + axis : axis
         let shape = (0..<input.rank).map { $0 == feature ? -1 : 1 }
         let mean: Tensor
-        if pass.phase == .inference {
+        if pass.phase == .inference || input.count == 0 {
             mean = runningMean.value
         } else if let statistics = statisticsInParts(of: input, feature, pass) {
             mean = statistics.mean
@@ -78,8 +79,11 @@ public final class MeanOnlyBatchNorm: Normalizer {
 
 /// Batch normalization: (t − μ)/√(σ² + ε)·g + b per feature, with ε = 1e-6.
 ///
-/// μ and σ² (of the population) are taken over the batch and all positions in training, and averaged: average ← 0.9·average + 0.1·new, μ from 0 and σ² from 1.
-/// In inference the running averages stand for them. Initialization sets g to the target deviation.
+/// μ and σ² (of the population) are taken over the batch and all positions in training, and averaged: average ← average + 0.1·(new − average), μ from 0 and σ²
+/// from 1. In inference the running averages stand for them. Initialization sets g to the target deviation. An empty batch changes nothing and gives an empty
+/// result.
+///
+/// On the CPU the result is right also where σ² leaves the type's range; the running average is then the largest number of its type.
 public final class BatchNorm: Normalizer {
     /// g, `[features]`.
     public let gain: Parameter
@@ -115,27 +119,60 @@ public final class BatchNorm: Normalizer {
     }
 
     private func normalized(_ input: Tensor, _ pass: Pass) -> Tensor {
-        if pass.phase == .inference {
-            // The averages of 16-bit layers are float32, and the operator wants one type.
-            let type = input.type.accumulator
-            return input.converted(to: type).batchNormalized(
-                scale: gain.value.converted(to: type), shift: bias.value.converted(to: type), mean: runningMean.value,
-                variance: runningVariance.value, epsilon: epsilon
-            ).converted(to: input.type)
+        if pass.phase == .inference || input.count == 0 {
+            return normalized(input, mean: runningMean.value, variance: runningVariance.value)
         }
         if let statistics = statisticsInParts(of: input, 1, pass) {
-            let type = statistics.mean.type
-            return input.converted(to: type).batchNormalized(
-                scale: gain.value.converted(to: type), shift: bias.value.converted(to: type), mean: statistics.mean,
-                variance: statistics.variance, epsilon: epsilon
-            ).converted(to: input.type)
+            let type = input.type.accumulator
+            return normalized(
+                input, mean: statistics.mean.converted(to: type), variance: statistics.deviation.squared().converted(to: type))
         }
         let (output, mean, inverseDeviation) = input.batchNormalized(scale: gain.value, shift: bias.value, epsilon: epsilon)
+        guard isOrdinary(inverseDeviation) else { return normalizedInFloat64(input, pass) }
         if pass.phase == .training {
             runningMean.average(mean)
             withoutGradients { runningVariance.average(inverseDeviation.power(-2) - epsilon) }
         }
         return output
+    }
+
+    /// With given statistics, which are in the type of the sums: the operator wants one type for all.
+    private func normalized(_ input: Tensor, mean: Tensor, variance: Tensor) -> Tensor {
+        let type = mean.type
+        return input.converted(to: type).batchNormalized(
+            scale: gain.value.converted(to: type), shift: bias.value.converted(to: type), mean: mean, variance: variance, epsilon: epsilon
+        ).converted(to: input.type)
+    }
+
+    /// Whether the operator's squares were far from the ends of their type's range. Asked on the CPU alone: elsewhere it would wait for the device.
+    private func isOrdinary(_ inverseDeviation: Tensor) -> Bool {
+        guard inverseDeviation.device.isCPU else { return true }
+        let bound = inverseDeviation.type == .float64 ? 0x1p500 : 0x1p60
+        return withoutGradients { ((inverseDeviation .> 1 / bound) .& (inverseDeviation .< bound)).allTrue() }
+    }
+
+    /// The same in float64 and, with the larger of all |t| and √ε brought near 1 by a power of two, within its range.
+    private func normalizedInFloat64(_ input: Tensor, _ pass: Pass) -> Tensor {
+        let reduced = (0..<input.rank).filter { $0 != 1 }
+        func spread(_ tensor: Tensor) -> Tensor { tensor.converted(to: .float64).reshaped((0..<input.rank).map { $0 == 1 ? -1 : 1 }) }
+        let values = input.converted(to: .float64)
+        let root = epsilon.squareRoot()
+        var scale = values.rangeScale(over: reduced)
+        if root > 0 { scale = scale.clamped(to: 1 / root) }
+        let scaled = values * scale
+        let mean = scaled.mean(over: reduced, keeping: true)
+        let centred = scaled - mean
+        let variance = centred.squared().mean(over: reduced, keeping: true)
+        if pass.phase == .training {
+            withoutGradients {
+                let back = scale.reshaped([-1])
+                runningMean.average(mean.reshaped([-1]) / back)
+                // Infinite where even float64 does not hold it: as good as its largest number.
+                runningVariance.average((variance.reshaped([-1]) / back / back).clamped(to: .greatestFiniteMagnitude))
+            }
+        }
+        let divisor = (variance + (scale * root).squared()).squareRoot()
+        return (centred / divisor * spread(gain.value) + spread(bias.value)).converted(to: input.type)
     }
 }
 
@@ -149,8 +186,15 @@ extension Normalizer {
 }
 
 extension Buffer {
-    /// value ← 0.9·value + 0.1·new.
+    /// value ← value + 0.1·(new − value), which comes nearer to what stays the same than 0.9·value + 0.1·new; at most the largest number of the type.
     fileprivate func average(_ new: Tensor) {
-        withoutGradients { assign(value * 0.9 + new.detached().converted(to: value.type) * 0.1) }
+        withoutGradients {
+            let new = new.detached()
+            guard new.type == .float64, value.type != .float64 else {
+                return assign(value.adding(new.converted(to: value.type) - value, times: 0.1))
+            }
+            let (before, most) = (value.converted(to: .float64), value.type.greatestFiniteMagnitude)
+            assign(before.adding(new - before, times: 0.1).clamped(from: -most, to: most).converted(to: value.type))
+        }
     }
 }

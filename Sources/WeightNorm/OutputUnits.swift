@@ -18,12 +18,16 @@ public struct OutputUnits: Hashable, Sendable {
 
     /// ‖v‖ of every unit, in a shape that ``scale(_:by:)`` takes: `[1, …, units, …, 1]`, with blocks `[blocks, 1, units per block, 1, …]`.
     ///
-    /// For 16-bit elements the result is float32. The sum is accumulated in float64, as ``normalize(_:gain:)`` does: the squares of float32
-    /// elements leave float32's range long before the elements do.
+    /// For 16-bit elements the result is float32. The sum is accumulated in float64, as ``normalize(_:gain:)`` does: squares leave a type's range long
+    /// before the elements do. A norm is infinite only if the result's type cannot hold it.
     public func norms(of weight: Tensor) -> Tensor {
-        let parts = blocked(weight).converted(to: .float64)
-        let kept = keptAxes
-        return parts.norm(over: (0..<parts.rank).filter { !kept.contains($0) }, keeping: true).converted(to: weight.type.accumulator)
+        wideNorms(of: weight).converted(to: weight.type.accumulator)
+    }
+
+    /// ``norms(of:)`` in float64, where they do not overflow.
+    package func wideNorms(of weight: Tensor) -> Tensor {
+        let parts = blocked(weight)
+        return parts.wideNorm(over: reducedAxes(of: parts), keeping: true)
     }
 
     /// The shape of ``norms(of:)`` for a weight of the given shape; nil if such a weight has no such units.
@@ -84,8 +88,12 @@ public struct OutputUnits: Hashable, Sendable {
 
     /// v/‖v‖ per unit; 0 where ‖v‖ = 0.
     func unit(_ direction: Tensor) -> Tensor {
-        let norms = norms(of: direction)
-        return scale(direction, by: 1 / norms.replacing(where: norms .== 0, with: 1))
+        let parts = blocked(direction).converted(to: direction.type.accumulator)
+        let reduced = reducedAxes(of: parts)
+        // By a power of two first, which is exact: neither ‖v‖ nor 1/‖v‖ need be in the type's range.
+        let scaled = parts * parts.rangeScale(over: reduced)
+        let norms = scaled.norm(over: reduced, keeping: true)
+        return (scaled * (1 / norms.replacing(where: norms .== 0, with: 1))).converted(to: direction.type).reshaped(direction.shape)
     }
 
     /// One number per unit, `[units]`, in the order of the layer's output features, put into the shape of ``norms(of:)``.
@@ -95,6 +103,11 @@ public struct OutputUnits: Hashable, Sendable {
 
     /// The axes of a blocked weight that together count the units.
     private var keptAxes: [Int] { blockedAxis.map { blocks > 1 ? [0, $0] : [$0] } ?? [] }
+
+    private func reducedAxes(of parts: Tensor) -> [Int] {
+        let kept = keptAxes
+        return (0..<parts.rank).filter { !kept.contains($0) }
+    }
 
     private func blocked(_ weight: Tensor) -> Tensor {
         guard blocks > 1 else { return weight }

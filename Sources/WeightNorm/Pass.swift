@@ -59,7 +59,8 @@ public struct Pass {
 public final class InitializationReport {
     /// Output units over all layers.
     public internal(set) var unitCount = 0
-    /// Output units whose pre-activation did not vary over the batch: they were left as they were.
+    /// Output units whose pre-activation did not vary over the batch, or so little or so much that the gain's type cannot hold its inverse: they were left
+    /// as they were.
     public internal(set) var constantUnitCount = 0
 
     /// A report of nothing.

@@ -62,9 +62,8 @@ public enum Weight {
     }
 
     static func logGain(of weight: Tensor, factor: Double, units: OutputUnits) -> Tensor {
-        let norms = units.norms(of: weight)
-        let smallest = norms.type == .float64 ? Double.leastNormalMagnitude : Double(Float.leastNormalMagnitude)
-        return (norms.clamped(from: smallest).logarithm() / factor).converted(to: weight.type)
+        let smallest = weight.type.accumulator.leastNormalMagnitude
+        return (units.wideNorms(of: weight).clamped(from: smallest).logarithm() / factor).converted(to: weight.type)
     }
 
     /// The parameter of the weight's shape: v, or w itself where it is trained plainly.

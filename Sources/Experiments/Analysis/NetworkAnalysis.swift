@@ -126,7 +126,7 @@ package enum NetworkAnalysis {
         let units = before.map { $0.value.units ?? known[$0.path] ?? .axis(0) }
         let scales = withoutGradients {
             zip(before, units).map { named, units -> [Double] in
-                let norms = units.norms(of: named.value.direction.value.detached()).reshaped([-1]).converted(to: .float64)
+                let norms = units.wideNorms(of: named.value.direction.value.detached()).reshaped([-1])
                 switch named.value {
                 case .direct, .scaled: return norms.elements().map { (_: Double) in 1 }
                 case .normalized, .logNormalized:

@@ -22,18 +22,23 @@ package struct AttentionFilters {
     /// centre = (c + 1)/2·size; δ = (larger side − 1)/(count − 1)·exp(log δ); σ = exp(log σ²/2). With one filter there is no δ.
     package init(_ numbers: Tensor, count: Int, rows: Int, columns: Int) {
         let parts = numbers.split([2, 1, 1, 1], along: 1)
+        // Bounded both ways, so that a distance of 0 and one far outside the image stay what they are whatever the filter's width is.
+        let bound = numbers.type.largestExponent
+        func exponential(_ logarithm: Tensor) -> Tensor { logarithm.clamped(from: -bound, to: bound).exponential() }
         self.count = count
         let halves = Tensor([Double(rows) / 2, Double(columns) / 2]).converted(to: numbers.type).moved(to: numbers.device)
         centre = (parts[0] + 1) * halves
-        stride = parts[1].exponential() * (Double(max(rows, columns) - 1) / Double(max(1, count - 1)))
-        intensity = parts[3].exponential()
+        stride = exponential(parts[1]) * (Double(max(rows, columns) - 1) / Double(max(1, count - 1)))
+        intensity = exponential(parts[3])
         // −1/(2σ²).
-        let sharpness = (-parts[2]).exponential() * -0.5
+        let sharpness = exponential(-parts[2]) * -0.5
         let places = (0..<count).map { Double($0) - Double(count) / 2 + 0.5 }
         let offsets = stride * Tensor(places).converted(to: numbers.type).moved(to: numbers.device)
         let batch = numbers.shape[0]
         func filters(_ centres: Tensor, axes: Int, size: Int) -> Tensor {
-            let middles = centres.reshaped([batch, axes, 1]) + offsets.reshaped([batch, 1, count])
+            // No pixel is seen from a thousand million pixels away, and the square of that is in the type's range.
+            let far = numbers.type == .float16 ? 100.0 : 1e9
+            let middles = (centres.reshaped([batch, axes, 1]) + offsets.reshaped([batch, 1, count])).clamped(from: -far, to: far)
             let grid = Tensor.range(0..<size, type: numbers.type, on: numbers.device)
             let distances = grid - middles.expandingDimension(3)
             // exp is many times slower where its result is below the normal numbers, as it is for most pixels; e⁻⁸⁰ is nothing beside 1e-4.

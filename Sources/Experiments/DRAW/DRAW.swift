@@ -65,7 +65,7 @@ package struct DRAW: GenerativeModel {
         ) {
             // The same draws: z from its noise.
             let noise = Tensor.stacked(found.noise)
-            let latent = normal.mean + normal.logDeviation.exponential() * noise
+            let latent = normal.mean + normal.logDeviation.boundedExponential() * noise
             return (normal.logDensity(latent) - DiagonalNormal.standardLogDensity(latent)).sum(over: [0, 2])
         }
     }
@@ -199,7 +199,7 @@ extension DRAW {
                 let posterior = reader.output.linear(weight: latentMap.weight, bias: latentMap.bias)
                 posteriors.append(posterior)
                 let parts = posterior.split([model.latents, model.latents], along: 1)
-                writer = decoder.step(parts[0] + parts[1].exponential() * noise[glimpse], from: writer)
+                writer = decoder.step(parts[0] + parts[1].boundedExponential() * noise[glimpse], from: writer)
                 let output = output(of: writer)
                 let written = written(output, on: canvas)
                 (canvas, numbers) = (written.canvas, output.reading)

@@ -1,3 +1,4 @@
+import Foundation
 package import Torch
 
 // Densities and probabilities in nats, summed over everything but the batch.
@@ -19,12 +20,12 @@ package struct DiagonalNormal {
 
     /// μ + σ·ε.
     package func sample(random: Generator) -> Tensor {
-        mean + logDeviation.exponential() * Tensor.normal(mean.shape, type: mean.type, from: random)
+        mean + logDeviation.boundedExponential() * Tensor.normal(mean.shape, type: mean.type, from: random)
     }
 
     /// log N(z; μ, σ²), element by element.
     package func logDensity(_ value: Tensor) -> Tensor {
-        let scaled = (value - mean) * (-logDeviation).exponential()
+        let scaled = (value - mean).timesExponential(of: -logDeviation)
         return (scaled.squared() * -0.5) - logDeviation - Self.halfLogTwoPi
     }
 
@@ -61,16 +62,26 @@ package enum DiscretizedLogistic {
     /// With a and b the interval's ends, divided by the scale: σ(b) − σ(a) = σ(b)·σ(−a)·(1 − exp(a − b)), each factor of which is exact in its logarithm, however small
     /// or large the scale is.
     package static func logProbability(of values: Tensor, mean: Tensor, logScale: Tensor) -> Tensor {
-        let inverse = (-logScale).exponential()
-        let lower = (values * (1 / 256.0) - 0.5 - mean) * inverse
-        let width = inverse * (1 / 256.0)
-        let belowEnd = (lower + width).logSigmoid()
-        let aboveStart = (-lower).logSigmoid()
-        // log(1 − exp(−width)).
-        let inside = (-(-width).exponentialMinusOne()).logarithm()
+        let start = values * (1 / 256.0) - 0.5 - mean
+        let belowEnd = (start + 1 / 256.0).timesExponential(of: -logScale).logSigmoid()
+        let aboveStart = start.timesExponential(of: -logScale)
+        let inside = logOfOneMinusExponential(logWidth: -logScale - log(256))
         let isFirst = values .<= 0
         let isLast = values .>= 255
-        return belowEnd.replacing(where: isLast, with: 0) + aboveStart.replacing(where: isFirst, with: 0)
-            + (inside + lower.zerosLike()).replacing(where: isFirst .| isLast, with: 0)
+        return belowEnd.replacing(where: isLast, with: 0) + (-aboveStart).logSigmoid().replacing(where: isFirst, with: 0)
+            + (inside + start.zerosLike()).replacing(where: isFirst .| isLast, with: 0)
+    }
+
+    /// log(1 − exp(−w)) for log w.
+    ///
+    /// Below w = 1e-3 it is log w − w/2 + w²/24, which is exact to 1e-15 and goes on where w itself leaves the type's range. Each formula gets only what it is
+    /// for: a derivative that is not finite would go through a choice between their results.
+    private static func logOfOneMinusExponential(logWidth: Tensor) -> Tensor {
+        let switchover = log(1e-3)
+        let narrow = logWidth.clamped(to: switchover)
+        let width = narrow.exponential()
+        let series = narrow - width * 0.5 + width.squared() * (1 / 24.0)
+        let exact = (-(-logWidth.clamped(from: switchover).boundedExponential()).exponentialMinusOne()).logarithm()
+        return exact.replacing(where: logWidth .< switchover, with: series)
     }
 }
