@@ -25,7 +25,9 @@ let package = Package(
         .target(name: "WeightNorm", dependencies: ["Torch"], swiftSettings: swift),
         .target(name: "Training", dependencies: ["Torch", "WeightNorm"], swiftSettings: swift),
         .target(name: "Datasets", dependencies: ["Torch"], swiftSettings: swift),
-        .target(name: "Experiments", dependencies: ["Torch", "WeightNorm", "Training", "Datasets"], swiftSettings: swift),
+        .target(name: "CTransfer", cSettings: [.treatAllWarnings(as: .error)]),
+        .target(
+            name: "Experiments", dependencies: ["CTransfer", "Torch", "WeightNorm", "Training", "Datasets"], swiftSettings: swift),
         .executableTarget(
             name: "Command",
             dependencies: [

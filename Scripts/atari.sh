@@ -3,15 +3,15 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# Pinned, so that games can be played again as they were. numpy is the newest that Debian 12's Python 3.11 takes.
-packages=(ale-py==0.12.1 gymnasium==1.4.0 numpy==2.4.6 cloudpickle==3.1.3 Farama-Notifications==0.0.6 typing_extensions==4.16.0)
+requirements=$(dirname "${BASH_SOURCE[0]}")/atari-requirements.txt
+mapfile -t packages < <(sed -n 's/^\([A-Za-z].*==[^ ]*\).*/\1/p' "$requirements")
 
 usage() {
     cat <<END
 Usage: Scripts/atari.sh [--print python]
 
 Makes sure that the Atari 2600 emulator ${packages[0]/==/ }, games included, is in \${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm/atari: a virtual
-environment of Python with that package and what it needs, from the Python package index. It needs python3 (3.11 or newer) with venv and pip, but no root.
+environment of Python with that package and what it needs, from the Python package index, each checked against its SHA-256. It needs python3 (3.11 or newer) with venv and pip, but no root.
 
 The emulator is licensed under the GNU General Public License, version 2. It is a program of its own, which weightnorm starts and talks with.
 
@@ -38,7 +38,8 @@ set_up() {
     in_background python3 -m venv "$work/atari"
     finish_background || die "python3 -m venv fails: $(tail -n 1 "$log")"
     in_background env TMPDIR="$work/tmp" PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
-        "$work/atari/bin/python" -m pip install --no-cache-dir --no-deps --only-binary=:all: --progress-bar off "${packages[@]}"
+        "$work/atari/bin/python" -m pip install --no-cache-dir --no-deps --only-binary=:all: --progress-bar off --require-hashes \
+        --requirement "$requirements"
     finish_background || status=$?
     if ((status != 0)); then
         reason=$(grep -m 1 '^ERROR' "$log" || tail -n 1 "$log")

@@ -66,6 +66,29 @@ check "a file that the server lacks" refuses 'expected status 200, found 404'
 check "…leaves nothing" leaves cache/swift-weightnorm ""
 run fetch mnist --from http://127.0.0.1:1/
 check "no server" refuses 'cannot reach the server'
+run fetch mnist --from "${address/http:/HTTP:}/missing"
+check "an address in capitals" refuses 'expected status 200, found 404'
+# Whatever a server says or sends: one line, little memory.
+peak() { # ARGUMENTS…: sets `status` and `kilobytes`, the most memory that the command had
+    status=0
+    kilobytes=$(python3 -c '
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=open("out.log", "w"), stderr=open("error.log", "w")).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code if code >= 0 else 128 - code)' "$command" data "$@") || status=$?
+}
+peak list
+start=$kilobytes
+frugal() { ((kilobytes < start + 100 * 1024)); }
+for way in endless unframed bomb huge padded garbage negative loop; do
+    peak fetch mnist --from "$address/$way"
+    check "a server that is $way" refuses 'mnist: cannot get train-images-idx3-ubyte.gz: '
+    check "…takes less than 100 MiB" frugal
+done
+check "…and leaves nothing" leaves cache/swift-weightnorm ""
+mkdir -p programs/gzip
+PATH=$work/programs:$PATH run fetch cifar10 --from "$address/good"
+check "a folder named gzip is not the program" refuses 'gzip cannot unpack it|wrong bytes'
 run fetch mnist --from nowhere
 check "no folder" refuses "expected an address .* or a folder, found 'nowhere'"
 run fetch mnist --from served

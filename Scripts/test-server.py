@@ -52,15 +52,10 @@ class Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 3] + bytes([body[len(body) // 3] ^ 1]) + body[len(body) // 3 + 1 :]
         if way == "short":
             body = body[:-1]
-        if way == "endless":
-            self.send_response(200)
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
+        if way in ("endless", "unframed", "padded", "huge", "negative", "garbage", "loop", "bomb", "drip", "trickle"):
             try:
-                while True:
-                    self.wfile.write(b"10000\r\n" + bytes(65536) + b"\r\n")
-                    # As fast as a network, not as memory: the client's URLSession takes all that comes and hands it on later.
-                    time.sleep(0.001)
+                self.close_connection = True
+                return getattr(self, way)(body)
             except OSError:
                 return
         tag = '"%s"' % hashlib.md5(body).hexdigest()
@@ -103,6 +98,74 @@ class Handler(BaseHTTPRequestHandler):
             if way == "resets":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
+
+    # -- Servers that are broken or hostile
+
+    def start(self, **headers):
+        self.send_response(200)
+        for key, value in headers.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.end_headers()
+
+    def endless(self, body):
+        """A body in chunks without end, as fast as it is taken."""
+        self.start(Transfer_Encoding="chunked")
+        while True:
+            self.wfile.write(b"10000\r\n" + bytes(65536) + b"\r\n")
+
+    def unframed(self, body):
+        """A body that ends with the connection, which does not end."""
+        self.start(Connection="close")
+        while True:
+            self.wfile.write(bytes(65536))
+
+    def padded(self, body):
+        """A header without end."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            self.wfile.write(b"X-Padding: " + b"x" * 1000 + b"\r\n")
+
+    def huge(self, body):
+        """The largest length that there is."""
+        self.start(Content_Length=str(2**63 - 1), ETag='"huge"')
+        self.wfile.write(body[: len(body) // 2])
+
+    def negative(self, body):
+        """Lengths that make no sense."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\nContent-Range: bytes 9-3/x\r\n\r\n" + body)
+
+    def garbage(self, body):
+        """No HTTP at all."""
+        self.wfile.write(bytes(range(256)) * 1000)
+
+    def loop(self, body):
+        """A redirection to itself."""
+        self.answer(302, b"", {"Location": self.path})
+
+    def bomb(self, body):
+        """A small body that unpacks to a gigabyte."""
+        packed = gzip.compress(bytes(1 << 20))
+        self.start(Content_Encoding="gzip", Connection="close")
+        for _ in range(1024):
+            self.wfile.write(packed)
+
+    def drip(self, body):
+        """A byte every tenth of a second."""
+        self.start(Content_Length=str(len(body)), ETag='"drip"')
+        for place in range(len(body)):
+            self.wfile.write(body[place : place + 1])
+            time.sleep(0.1)
+
+    def trickle(self, body):
+        """A new byte on every connection."""
+        start = int(self.headers.get("Range", "bytes=0-")[len("bytes=") :].rstrip("-"))
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
+        self.send_header("ETag", '"trickle"')
+        self.end_headers()
+        self.wfile.write(body[start : start + 1])
 
     def answer(self, status, body, headers={}):
         self.send_response(status)

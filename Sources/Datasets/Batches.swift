@@ -19,8 +19,11 @@ public struct Batches: Sequence, Sendable {
     private let device: Device
 
     /// The images in an order that depends on seed and epoch alone, in minibatches of the given size; what is left over at the end is
-    /// dropped, so that all minibatches are equal in size.
+    /// dropped, so that all minibatches are equal in size. Traps unless the size is from 1 to the number of images.
     public static func shuffled(_ set: ImageSet, size: Int, seed: UInt64, epoch: Int, on device: Device = .cpu) -> Batches {
+        trap(
+            unless: size >= 1 && size <= set.count,
+            "minibatches: expected a size from 1 to the \(set.count) images, found \(size)")
         let order = permutation(count: set.count, seed: seed, epoch: epoch)
         return Batches(set: set, order: Array(order.prefix(set.count / size * size)), size: size, device: device)
     }

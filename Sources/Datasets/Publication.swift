@@ -128,8 +128,9 @@ extension Publication {
         name: "fashion-mnist", title: "Fashion-MNIST: 70,000 grey pictures of clothes, 28 × 28, 10 classes",
         home: "https://github.com/zalandoresearch/fashion-mnist", licence: "MIT",
         mirrors: [
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
+            // It speaks no https; what it sends is checked like all else.
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
         ],
         downloads: idx([
             ("train-images-idx3-ubyte", 47_040_016, "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),

@@ -13,6 +13,8 @@ package struct TarArchive {
     /// A long name or a pax header is a few hundred bytes.
     private static let longestExtension = 1 << 16
     private static let mostEntries = 10_000
+    /// Zeros after the end mark, and what the entries' own blocks take.
+    private static let mostPadding = 1 << 20
 
     package init(_ stream: ByteStream, limit: Int) {
         self.stream = stream
@@ -89,9 +91,13 @@ package struct TarArchive {
         DatasetError(path: stream.path, problem: "\(problem) (tar entry at byte \(offset))")
     }
 
+    /// Headers, long names and padding count too: an archive may consist of nothing else.
     private mutating func take(_ count: Int) throws -> [UInt8] {
         let bytes = try stream.next(count)
         position += bytes.count
+        guard position <= limit + Self.mostPadding else {
+            throw DatasetError(path: stream.path, problem: "expected at most \(limit) bytes in the whole archive, found more")
+        }
         return bytes
     }
 
@@ -233,13 +239,15 @@ package struct TarArchive {
 
     /// After the end mark come zeros up to a full record; reading them lets gzip check its own sum.
     private mutating func readPadding() throws {
-        let most = 1 << 20
         let start = position
         while true {
-            let bytes = try take(1 << 16)
+            let bytes = try stream.next(1 << 16)
+            position += bytes.count
             guard !bytes.isEmpty else { return }
-            guard bytes.allSatisfy({ $0 == 0 }), position - start <= most else {
-                throw failure(at: start, "expected nothing but zeros, at most \(most), after the archive's end mark, found something else")
+            guard bytes.allSatisfy({ $0 == 0 }), position - start <= Self.mostPadding else {
+                throw failure(
+                    at: start, "expected nothing but zeros, at most \(Self.mostPadding), after the archive's end mark, found something else"
+                )
             }
         }
     }

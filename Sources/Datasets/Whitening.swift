@@ -14,6 +14,9 @@ public struct Whitening: Sendable {
     /// The name of the recipe with all that determines its result; what is kept of a fit is valid for this name alone.
     package static let recipe = "zca: x = (raw - 127.5)/128, Z = U diag(1/sqrt(S + \(epsilon))) U', version 1"
 
+    /// The most bytes of an image: fitting takes four matrices of their square, 8.6 GB here.
+    public static let mostFeatures = 16_384
+
     /// μ, `[features]`.
     public let mean: Tensor
     /// Z, `[features, features]`, symmetric.
@@ -27,9 +30,10 @@ public struct Whitening: Sendable {
 
     /// Fits the map to the training images, in float64, and keeps it in the type given.
     ///
-    /// Takes time ∝ count × features² + features³. Traps if there is no image.
+    /// Takes time ∝ count × features² + features³. Traps if there is no image, or images have more than ``mostFeatures`` bytes.
     public init(fittedTo set: ImageSet, type: ElementType = .float32) {
         trap(unless: set.count > 0, "whitening: expected at least one image, found none")
+        if let defect = Self.defect(of: set) { fatalError(defect) }
         let (mean, covariance) = Self.meanAndCovariance(of: set)
         (self.mean, matrix) = withoutGradients {
             let (values, vectors) = covariance.symmetricEigen()
@@ -37,6 +41,14 @@ public struct Whitening: Sendable {
             let scales = (values.clamped(from: 0) + Self.epsilon).reciprocalSquareRoot()
             return (mean.converted(to: type), (vectors * scales).matrixProduct(vectors.transposed()).converted(to: type))
         }
+    }
+
+    /// Why the images are too large to be whitened; nil if they are not.
+    package static func defect(of set: ImageSet) -> String? {
+        guard set.features > mostFeatures else { return nil }
+        let gigabytes = (Double(set.features) * Double(set.features) * 32 / 1e9).rounded(.up)
+        return
+            "whitening: expected images of at most \(mostFeatures) bytes, found \(set.features), which would take \(Int(gigabytes)) GB of memory"
     }
 
     /// Images `[count, channels, rows, columns]`, as bytes, to the same shape in the matrix's type and on its device.

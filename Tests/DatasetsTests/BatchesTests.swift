@@ -41,6 +41,19 @@ struct BatchesTests {
         #expect(batches.map(\.count) == [10, 10, 3])
     }
 
+    @Test("a minibatch larger than the data, or of none, is a mistake that is told (tabnet #537)")
+    func tooLarge() async {
+        await #expect(processExitsWith: .failure) {
+            let set = ImageSet(images: [1, 2, 3], labels: [0, 1, 2], channels: 1, rows: 1, columns: 1)
+            _ = Batches.shuffled(set, size: 4, seed: 1, epoch: 0)
+        }
+        await #expect(processExitsWith: .failure) {
+            let set = ImageSet(images: [1, 2, 3], labels: [0, 1, 2], channels: 1, rows: 1, columns: 1)
+            _ = Batches.shuffled(set, size: 0, seed: 1, epoch: 0)
+        }
+        #expect(Array(Batches.shuffled(set, size: 23, seed: 1, epoch: 0)).map(\.count) == [23])
+    }
+
     @Test("an iterator may be left before its end")
     func leftEarly() {
         for _ in 0..<50 {

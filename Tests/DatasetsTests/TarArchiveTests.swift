@@ -240,4 +240,22 @@ struct TarArchiveTests {
             }
         }
     }
+
+    @Test(
+        "an archive of headers without end ends at the limit: they count as what is in them does",
+        arguments: ["g", "5"] as [Character])
+    func headersWithoutEnd(kind: Character) throws {
+        let comment = pax("comment", String(repeating: "x", count: 60_000))
+        let one = Entry(path: "header", body: kind == "g" ? comment : [], kind: kind)
+        // Folders have to have other names, so the archive of these is long because of their number.
+        let blocks =
+            kind == "g" ? (0..<60).flatMap { _ in one.blocks } : (0..<6000).flatMap { Entry(path: "folder\($0)", kind: "5").blocks }
+        try withFolder { folder in
+            let path = try folder.write(blocks + end, "long.tar")
+            #expect(throws: DatasetError(path: path, problem: "expected at most 1000000 bytes in the whole archive, found more")) {
+                try contents(path, limit: 1_000_000)
+            }
+            #expect(try contents(path).isEmpty)
+        }
+    }
 }

@@ -97,4 +97,17 @@ struct WhiteningTests {
             _ = Whitening(fittedTo: set)(Tensor([UInt8]([1, 2, 3]), shape: [1, 1, 1, 3]))
         }
     }
+
+    @Test("images too large to be whitened are refused by their size, before any memory is asked for")
+    func tooLarge() async {
+        let large = ImageSet(images: [UInt8](repeating: 0, count: 700 * 700), labels: [0], channels: 1, rows: 700, columns: 700)
+        #expect(
+            Whitening.defect(of: large)
+                == "whitening: expected images of at most 16384 bytes, found 490000, which would take 7684 GB of memory")
+        #expect(Whitening.defect(of: ImageSet(images: [0, 0], labels: [0, 1], channels: 1, rows: 1, columns: 1)) == nil)
+        await #expect(processExitsWith: .failure) {
+            _ = Whitening(
+                fittedTo: ImageSet(images: [UInt8](repeating: 0, count: 16_385), labels: [0], channels: 1, rows: 1, columns: 16_385))
+        }
+    }
 }

@@ -56,6 +56,7 @@ package struct Comparison {
 
     /// Throws if the settings do not fit the images; to be asked before a folder is made.
     package func check(training: ImageSet) throws {
+        if settings.whitens, let defect = Whitening.defect(of: training) { throw Failure(description: defect) }
         guard settings.batch <= training.count else {
             throw Failure(description: "minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
         }

@@ -26,7 +26,11 @@ package enum WhiteningCache {
         }
         let whitening = Whitening(fittedTo: training)
         do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            do {
+                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            } catch {
+                throw FileError(path: folder, operation: "make the folder", reason: error.localizedDescription)
+            }
             try Safetensors.write(
                 [("mean", whitening.mean), ("matrix", whitening.matrix)],
                 metadata: ["recipe": Whitening.recipe, "data": key, "images": "\(training.count)", "md5": sum(of: whitening)], to: path)

@@ -39,7 +39,7 @@ package final class Atari: Environment {
     package static var python: String { "\(DataFolder.cache)/atari/bin/python" }
 
     /// Whether `make atari` was here.
-    package static var isInstalled: Bool { FileManager.default.isExecutableFile(atPath: python) }
+    package static var isInstalled: Bool { Gzip.isProgram(python) }
 
     package let options: Options
     package let actions: [String]

@@ -65,10 +65,7 @@ package enum PNG {
         animation(frames.count, width: width, height: height, palette: palette) { frames[$0] }
     }
 
-    /// Frames that are packed together.
-    private static let batch = 64
-
-    /// The same with frames that are made one after the other, so that only a few of them are in memory.
+    /// The same with frames that are made one after the other, so that only two of them are in memory.
     package static func animation(_ count: Int, width: Int, height: Int, palette: [Colour], frame: (Int) throws -> Frame) rethrows -> Data {
         trap(
             unless: count > 0 && width > 0 && height > 0 && (1...256).contains(palette.count),
@@ -84,33 +81,25 @@ package enum PNG {
             return number(sequence)
         }
         var last: Frame?
-        for start in stride(from: 0, to: count, by: batch) {
-            let range = start..<min(start + batch, count)
-            var parts: [(part: Part, milliseconds: Int, lines: [UInt8])] = []
-            for index in range {
-                let frame = try frame(index)
-                trap(
-                    unless: frame.pixels.count == width * height,
-                    "PNG: expected frames of \(width) × \(height) pixels, found one of \(frame.pixels.count)")
-                let part = last.map { Part(of: frame, from: $0, width: width) } ?? Part(left: 0, top: 0, width: width, height: height)
-                last = frame
-                var lines: [UInt8] = []
-                for row in part.top..<part.top + part.height {
-                    lines.append(0)
-                    lines += frame.pixels[row * width + part.left..<row * width + part.left + part.width]
-                }
-                parts.append((part, frame.milliseconds, lines))
+        for index in 0..<count {
+            let frame = try frame(index)
+            trap(
+                unless: frame.pixels.count == width * height,
+                "PNG: expected frames of \(width) × \(height) pixels, found one of \(frame.pixels.count)")
+            let part = last.map { Part(of: frame, from: $0, width: width) } ?? Part(left: 0, top: 0, width: width, height: height)
+            last = frame
+            var lines: [UInt8] = []
+            for row in part.top..<part.top + part.height {
+                lines.append(0)
+                lines += frame.pixels[row * width + part.left..<row * width + part.left + part.width]
             }
-            for ((part, milliseconds, _), packed) in zip(parts, packed(parts.map(\.lines))) {
-                let duration = max(0, min(milliseconds, 65535))
-                // The frame stays until the next is drawn over it, and takes the place of what is there.
-                let control =
-                    number(part.width) + number(part.height) + number(part.left) + number(part.top)
-                    + [UInt8(duration >> 8), UInt8(duration & 255), UInt8(1000 >> 8), UInt8(1000 & 255), 0, 0]
-                let isFirst = sequence == 0
-                chunk("fcTL", next() + control, to: &data)
-                if isFirst { chunk("IDAT", packed, to: &data) } else { chunk("fdAT", next() + packed, to: &data) }
-            }
+            let duration = max(0, min(frame.milliseconds, 65535))
+            // The frame stays until the next is drawn over it, and takes the place of what is there.
+            let control =
+                number(part.width) + number(part.height) + number(part.left) + number(part.top)
+                + [UInt8(duration >> 8), UInt8(duration & 255), UInt8(1000 >> 8), UInt8(1000 & 255), 0, 0]
+            chunk("fcTL", next() + control, to: &data)
+            if index == 0 { chunk("IDAT", packed(lines), to: &data) } else { chunk("fdAT", next() + packed(lines), to: &data) }
         }
         chunk("IEND", [], to: &data)
         return data
@@ -167,11 +156,8 @@ package enum PNG {
         return result + adler32(bytes)
     }
 
-    /// A zlib stream of each, compressed if the system has gzip.
-    private static func packed(_ all: [[UInt8]]) -> [[UInt8]] {
-        guard let deflated = Gzip.deflated(all) else { return all.map(stored) }
-        return zip(all, deflated).map { [0x78, 0x9C] + $1 + adler32($0) }
-    }
+    /// A zlib stream, compressed if the system has zlib.
+    private static func packed(_ bytes: [UInt8]) -> [UInt8] { Zlib.packed(bytes) ?? stored(bytes) }
 
     /// The checksum of a zlib stream.
     private static func adler32(_ bytes: [UInt8]) -> [UInt8] {

@@ -137,13 +137,44 @@ struct DownloadTests {
             ("missing", 1, "expected status 200, found 404"), ("down", 4, "the server answers with status 503"),
             ("never", 4, "the connection failed: transfer closed with 300000 bytes remaining to read"),
             ("anonymous", 4, "the connection failed: transfer closed with 200000 bytes remaining to read"),
-            ("endless", 1, "expected at most 1000000 bytes, found more"),
+            ("endless", 1, "expected at most 1000000 bytes, found more"), ("unframed", 1, "expected at most 1000000 bytes, found more"),
+            ("bomb", 1, "expected at most 1000000 bytes, found more"),
+            ("huge", 1, "expected at most 1000000 bytes, found 9223372036854775807"),
+            ("padded", 1, "expected an HTTP answer, found another: a header of more than 64 KiB"),
         ])
     func givesUp(way: String, requests: Int, problem: String) throws {
         #expect(failure(download(way)) == problem)
         // The server that names no version of its file brings a third of it once, which counts as progress once.
         #expect(try server.requests(way).count == (way == "anonymous" ? requests + 1 : requests))
         #expect(!exists(path) || exists("\(path).origin"), "a part from which no later try could go on is removed")
+    }
+
+    @Test(
+        "a server that brings a byte now and then, or a byte a connection, is given up after a time",
+        arguments: ["drip", "trickle"])
+    func tooSlow(way: String) throws {
+        var hurried = download(way)
+        hurried.leastBytes = (count: 1000, seconds: 2)
+        let problem = try #require(failure(hurried))
+        #expect(problem.hasPrefix("the server is too slow: expected at least 1000 new bytes in 2 s, found "))
+        let count = try #require(problem.split(separator: " ").last.flatMap { Int($0) })
+        #expect(count > 0 && count < 1000 && contents(path) == Array(Self.file[..<count]))
+    }
+
+    @Test("what is no HTTP, makes no sense or leads nowhere is one line", arguments: ["garbage", "negative", "loop"])
+    func nonsense(way: String) throws {
+        let problem = try #require(failure(download(way)))
+        #expect(problem.count < 200 && !problem.contains("\n"))
+        if way == "loop" { #expect(problem.hasPrefix("cannot reach the server: ")) }
+        if way == "garbage" { #expect(problem.hasPrefix("expected an HTTP answer, found another: ")) }
+    }
+
+    @Test("the scheme of an address may be in capitals")
+    func capitals() throws {
+        var loud = Download(server.address("good").replacing("http://", with: "HTTP://") + "/file", to: path, mostBytes: 1_000_000)
+        loud.pause = { _ in 0 }
+        try run(loud)
+        #expect(contents(path) == Self.file)
     }
 
     @Test("a file that is announced as too large is not begun")
@@ -168,7 +199,11 @@ struct DownloadTests {
         var blocked = Download("\(server.address("good"))/file", to: "\(server.folder)/none/part", mostBytes: 1_000_000)
         blocked.pause = { _ in 0 }
         #expect(throws: FileError(path: "\(server.folder)/none/part", operation: "write", code: ENOENT)) { try run(blocked) }
-        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/full")
-        #expect(throws: FileError(path: path, operation: "write", code: EINVAL)) { try run(download("good")) }
+        // Somebody's link in our folder: what it names is no business of ours.
+        let other = "\(server.folder)/other"
+        try Data([1, 2, 3]).write(to: URL(fileURLWithPath: other))
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: other)
+        #expect(throws: FileError(path: path, operation: "write", code: ELOOP)) { try run(download("good")) }
+        #expect(contents(other) == [1, 2, 3])
     }
 }
