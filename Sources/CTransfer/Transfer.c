@@ -144,10 +144,11 @@ static int kind(int code) {
     switch (code) {
         case 0: return CTRANSFER_OK;
         // No such host, proxy or connection, no common or trusted encryption, too many redirections, or one to another protocol.
-        case 1: case 3: case 5: case 6: case 7: case 35: case 47: case 51: case 53: case 54: case 58: case 59: case 60: case 66: case 77: case 80: case 83:
+        case 3: case 5: case 6: case 7: case 35: case 47: case 51: case 53: case 54: case 58: case 59: case 60: case 66: case 77: case 80: case 83:
         case 90: case 91: return CTRANSFER_UNREACHABLE;
         case 28: return CTRANSFER_TIMED_OUT;
-        case 8: case 43: return CTRANSFER_NO_ANSWER;
+        // No HTTP, or an old form of it that says nothing of itself.
+        case 1: case 8: case 43: return CTRANSFER_NO_ANSWER;
         default: return CTRANSFER_BROKEN;
     }
 }
