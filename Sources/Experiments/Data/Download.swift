@@ -46,6 +46,9 @@ package struct Download {
 
     private var originPath: String { "\(path).origin" }
 
+    /// Of the folder's own files alone, and no more than an address and a version take: ``OwnFile``.
+    private func originData() -> Data? { (try? OwnFile.contents(of: originPath, atMost: 1 << 20)).map { Data($0) } }
+
     /// Fetches all of it; `progress` gets the bytes there, and of how many where the server says so; `say` gets lines for the user.
     ///
     /// - Throws: ``Failure`` if the server cannot be reached, has no such file, or the connection breaks too often without a byte; what is
@@ -97,7 +100,7 @@ package struct Download {
 
     /// The bytes there that a server can be asked to go on from; 0 if they are another address's.
     private func resumableBytes() -> Int {
-        guard let data = FileManager.default.contents(atPath: originPath), let origin = try? JSONDecoder().decode(Origin.self, from: data),
+        guard let data = originData(), let origin = try? JSONDecoder().decode(Origin.self, from: data),
             origin.address == address, let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
         else { return 0 }
         return size
@@ -109,7 +112,7 @@ package struct Download {
         request.setValue("swift-weightnorm", forHTTPHeaderField: "User-Agent")
         // The bytes as they lie on the server: of others there could be no range.
         request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
-        if offset > 0, let data = FileManager.default.contents(atPath: originPath),
+        if offset > 0, let data = originData(),
             let origin = try? JSONDecoder().decode(Origin.self, from: data)
         {
             request.setValue("bytes=\(offset)-", forHTTPHeaderField: "Range")
@@ -123,7 +126,7 @@ package struct Download {
             unlink(path)
             return
         }
-        try AtomicFile.write(JSONEncoder().encode(origin), to: path)
+        try AtomicFile.write(JSONEncoder().encode(origin), to: path, links: .refused)
     }
 }
 
@@ -161,7 +164,7 @@ private final class Transfer: NSObject, URLSessionDataDelegate, @unchecked Senda
         )
         position = offset
         // Appending: after a truncation to 0 the bytes come at the beginning.
-        file = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_APPEND, reportedAs: path, operation: "write")
+        file = try OwnFile.open(path, O_WRONLY | O_CREAT | O_APPEND, operation: "write")
     }
 
     func run(_ request: URLRequest, idleSeconds: Double) -> Outcome {

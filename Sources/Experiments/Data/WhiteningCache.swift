@@ -27,6 +27,7 @@ package enum WhiteningCache {
         let whitening = Whitening(fittedTo: training)
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try OwnFile.requireRegularOrNone(path, operation: "write")
             try Safetensors.write(
                 [("mean", whitening.mean), ("matrix", whitening.matrix)],
                 metadata: ["recipe": Whitening.recipe, "data": key, "images": "\(training.count)", "md5": sum(of: whitening)], to: path)
@@ -45,7 +46,7 @@ package enum WhiteningCache {
     }
 
     private static func read(_ path: String, features: Int, key: String) throws -> Whitening {
-        let file = try SafetensorsFile(opening: path)
+        let file = try SafetensorsFile(openingOwn: path)
         func check(_ what: String, expected: String, found: String?) throws {
             guard found == expected else {
                 throw DatasetError(path: path, problem: "\(what): expected \(expected), found \(found ?? "none")")
