@@ -516,7 +516,7 @@ edited "an analysis with dropout 1" "edited/config.json: settings: dropout: expe
 edited "an analysis with noise of 1e39" "settings: inputNoise: expected a number from 0 to 1000, found 1e.39" first 's/"inputNoise" : [0-9.]*/"inputNoise" : 1e39/' analyze edited --examples 20
 edited "an analysis with a slope of 1e39" "settings: leakySlope: expected a number from -?−?1 to 1, found 1e.39" first 's/"leakySlope" : [0-9.]*/"leakySlope" : 1e39/' analyze edited --examples 20
 edited "a sample of 3 rows" "expected grey ones whose sides are multiples of 4, found 3 × 16 pixels" vae 's/"rows" : 16/"rows" : 3/' sample edited --out none.png
-edited "a sample of 100,000 hidden features" "expected at most 100 million weights" vae 's/"hidden" : 450/"hidden" : 100000/' sample edited --out none.png
+edited "a sample of 100,000 hidden features" "expected at most 400 million weights" vae 's/"hidden" : 450/"hidden" : 100000/' sample edited --out none.png
 
 # -- A folder that somebody else made: no link is followed but one to the folder itself, nothing is waited for or read without end.
 echo precious >precious

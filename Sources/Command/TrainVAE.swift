@@ -44,7 +44,9 @@ struct TrainVAE: ParsableCommand {
 
     private func apply(to settings: inout VAESettings) throws {
         if let latents { try require(latents, in: VAESettings.Limits.latents, option: "latents") }
-        if let flowSteps { try require(flowSteps, in: settings.pixels == .levels ? 0...1 : VAESettings.Limits.flowSteps, option: "flow-steps") }
+        if let flowSteps {
+            try require(flowSteps, in: settings.pixels == .levels ? 0...1 : VAESettings.Limits.flowSteps, option: "flow-steps")
+        }
         if let maps { try require(maps, in: VAESettings.Limits.maps, option: "maps") }
         if let freeNats { try require(freeNats, in: VAESettings.Limits.freeNats, option: "free-nats") }
         if let depth {

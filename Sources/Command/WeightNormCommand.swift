@@ -47,7 +47,8 @@ struct WeightNormCommand: ParsableCommand {
         let found = limit.rlim_cur
         limit.rlim_cur = min(rlim_t(leastOpenFiles), limit.rlim_max)
         guard limit.rlim_cur == leastOpenFiles, setrlimit(resource, &limit) == 0 else {
-            throw RunFailure("expected at least \(leastOpenFiles) files that may be open at once, found \(found): raise the limit (ulimit -n)")
+            throw RunFailure(
+                "expected at least \(leastOpenFiles) files that may be open at once, found \(found): raise the limit (ulimit -n)")
         }
     }
 

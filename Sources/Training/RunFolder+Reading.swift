@@ -9,7 +9,8 @@ extension RunFolder {
         _ type: Record.Type = Record.self, in name: String = "metrics.jsonl", at path: String
     ) throws -> [Record] {
         let file = AtomicFile.join(path, name)
-        var lines = try OwnFile.contents(of: file, atMost: OwnFile.mostOfRecords).split(separator: newline, omittingEmptySubsequences: false)
+        var lines = try OwnFile.contents(of: file, atMost: OwnFile.mostOfRecords).split(
+            separator: newline, omittingEmptySubsequences: false)
         lines.removeLast()  // what follows the last newline: nothing, or the incomplete line
         return try lines.enumerated().map { number, line in
             try decode(type, from: Data(line), at: file, place: "line \(number + 1)")

@@ -253,7 +253,9 @@ public final class RunFolder {
             guard isThere, (own.st_dev, own.st_ino) == (found.st_dev, found.st_ino) else {
                 throw FileError(
                     path: path, operation: "write",
-                    reason: "expected the \(what) of this run, found \(isThere ? "another" : "none"): it was moved or removed while the run went on")
+                    reason:
+                        "expected the \(what) of this run, found \(isThere ? "another" : "none"): it was moved or removed while the run went on"
+                )
             }
         }
         try check(place, path, "folder")

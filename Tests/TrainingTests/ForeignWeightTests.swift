@@ -34,7 +34,9 @@ struct ForeignWeightTests {
             #expect(Set(file.others) == Set(foreign.map(\.name)))
             func expectKept() throws {
                 let written = try SafetensorsFile(opening: out)
-                for (name, value) in others { #expect(try written.tensor(name).elements(as: Double.self) == value.elements(as: Double.self)) }
+                for (name, value) in others {
+                    #expect(try written.tensor(name).elements(as: Double.self) == value.elements(as: Double.self))
+                }
             }
             let folded = try file.convert(to: .plain, path: out)
             #expect(folded.changed == ["a.weight"])

@@ -22,7 +22,9 @@ private func link(_ path: String, to target: String) throws {
     try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: target)
 }
 
-private func text(_ path: String) -> String { FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? "none" }
+private func text(_ path: String) -> String {
+    FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? "none"
+}
 
 /// A run's folder, and a file outside.
 private func withRun(_ body: (_ run: String, _ precious: String) throws -> Void) throws {
@@ -136,7 +138,8 @@ struct OwnFileTests {
     @Test("a name that somebody added to the list is not removed, unless it is one that runs write")
     func list() throws {
         try withRun { run, _ in
-            try Data("header\nsummary.json\nthesis.tex\n.profile\nphotos\nnotes.json\n".utf8).write(to: URL(fileURLWithPath: "\(run)/.weightnorm-run"))
+            try Data("header\nsummary.json\nthesis.tex\n.profile\nphotos\nnotes.json\n".utf8).write(
+                to: URL(fileURLWithPath: "\(run)/.weightnorm-run"))
             for name in ["thesis.tex", ".profile", "notes.json"] { try Data([1]).write(to: URL(fileURLWithPath: "\(run)/\(name)")) }
             mkdir("\(run)/photos", 0o755)
             do { _ = try RunFolder.start(at: run, config: ["a": 2], removing: { $0 == "summary.json" }) }
@@ -188,7 +191,8 @@ struct OwnFileTests {
         #expect(problem { try WholeNumbers.checked([good], of: "x") } == nil)
         let most = "expected a whole number from −1000000000000000 to 1000000000000000, found"
         #expect(
-            problem { try WholeNumbers.checked(Place(step: .max, seed: 1), of: "x") } == "cannot read x: 'step': \(most) 9223372036854775807")
+            problem { try WholeNumbers.checked(Place(step: .max, seed: 1), of: "x") }
+                == "cannot read x: 'step': \(most) 9223372036854775807")
         let deep = ["here": [Place(step: 1, seed: 1, inner: ["a": [1, .min]])]]
         #expect(problem { try WholeNumbers.checked(deep, of: "x") } == "cannot read x: 'here.inner.a': \(most) -9223372036854775808")
         try withFile { path in

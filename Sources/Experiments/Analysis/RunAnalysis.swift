@@ -95,7 +95,8 @@ package struct RunAnalysis {
         try settings.check(channels: training.channels, rows: training.rows, columns: training.columns, images: 1)
         if let largest = training.labels.max(), largest >= settings.classes {
             throw NetworkAnalysis.Failure(
-                "\(path)/config.json: settings: classes: expected more than the largest label of the images, \(largest), found \(settings.classes)")
+                "\(path)/config.json: settings: classes: expected more than the largest label of the images, \(largest), found \(settings.classes)"
+            )
         }
         // Before the minutes of work on those that are there.
         for norm in norms {

@@ -40,7 +40,8 @@ extension ClassificationSettings {
         // Each convolution and the rectifier behind it.
         let elements = Double(rows * columns) * (6 * Double(firstMaps) + 6 * Double(secondMaps) / 4 + 6 * Double(secondMaps) / 16)
         try SettingsCheck.size(
-            weights: weights(channels: channels), elements: elements, examples: max(batch, min(initializationImages, images)))
+            weights: weights(channels: channels), elements: elements, examples: batch, widest: Double(rows * columns * firstMaps),
+            initial: min(initializationImages, images))
     }
 
     private func weights(channels: Int) -> Double {

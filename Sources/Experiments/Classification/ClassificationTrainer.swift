@@ -226,7 +226,8 @@ extension ClassificationTrainer {
         let counts: Counts = try checkpoint.value("\(name)/counts")
         let mostSteps = settings.epochs * stepsPerEpoch
         guard (0...mostSteps).contains(counts.steps), (0...counts.steps).contains(counts.batches),
-            (0...counts.batches * settings.batch).contains(counts.images), counts.units >= 0, (0...counts.units).contains(counts.constantUnits)
+            (0...counts.batches * settings.batch).contains(counts.images), counts.units >= 0,
+            (0...counts.units).contains(counts.constantUnits)
         else {
             throw CheckpointError(
                 path: name,
@@ -236,7 +237,8 @@ extension ClassificationTrainer {
         for (sum, part) in [(errorSum, "errors"), (finiteSteps, "finite")] {
             let (number, most) = (sum.value.item(), Double(part == "finite" ? counts.batches : counts.images))
             guard (0...most).contains(number) else {
-                throw CheckpointError(path: name, problem: "'\(part)': expected a number from 0 to \(NumberText.general(most)), found \(number)")
+                throw CheckpointError(
+                    path: name, problem: "'\(part)': expected a number from 0 to \(NumberText.general(most)), found \(number)")
             }
         }
         (stepCount, imageCount, batchCount) = (counts.steps, counts.images, counts.batches)

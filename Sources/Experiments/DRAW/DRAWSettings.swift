@@ -112,7 +112,9 @@ extension DRAWSettings: GenerativeSettings {
 
     package func check(channels: Int, rows: Int, columns: Int, images: Int) throws(RunFailure) {
         guard channels == 1, rows > 0, columns > 0 else {
-            throw RunFailure("images: expected grey ones, found \(channels == 3 ? "colour ones" : "ones") of \(channels == 1 ? "" : "\(channels) × ")\(rows) × \(columns) pixels")
+            throw RunFailure(
+                "images: expected grey ones, found \(channels == 3 ? "colour ones" : "ones") of \(channels == 1 ? "" : "\(channels) × ")\(rows) × \(columns) pixels"
+            )
         }
         let (hidden, latents, pixels) = (Double(hidden), Double(latents), Double(rows * columns))
         let read = attention.map { Double($0.read * $0.read) } ?? pixels

@@ -55,7 +55,8 @@ package struct GenerativeSampler {
         guard let available, bytes > available else { return }
         func gigabytes(_ bytes: Int) -> String { "\(NumberText.fixed(Double(bytes) / 1e9, decimals: 1)) GB" }
         throw RunFailure(
-            "\(count) images: expected ones that fit into the \(gigabytes(available)) of memory available, found ones of \(gigabytes(bytes)); draw fewer")
+            "\(count) images: expected ones that fit into the \(gigabytes(available)) of memory available, found ones of \(gigabytes(bytes)); draw fewer"
+        )
     }
 
     /// A picture of what the model expects for draws of z from the prior; the same for the same seed.

@@ -9,7 +9,9 @@ package struct NumberRange: Sendable {
 
     package func contains(_ number: Double) -> Bool { isIn(number) }
 
-    private init(_ description: String, _ isIn: @escaping @Sendable (Double) -> Bool) { (self.description, self.isIn) = (description, isIn) }
+    private init(_ description: String, _ isIn: @escaping @Sendable (Double) -> Bool) {
+        (self.description, self.isIn) = (description, isIn)
+    }
 
     package static func from(_ lower: Double, to upper: Double, _ what: String = "a number") -> NumberRange {
         NumberRange("\(what) from \(NumberText.general(lower)) to \(NumberText.general(upper))") { $0 >= lower && $0 <= upper }
@@ -51,8 +53,8 @@ package enum SettingsLimits {
     package static let mostSeeds = 1000
     /// The sides of images and frames, in pixels.
     package static let side = 1...4096
-    /// The weights of a network: 400 MB in float32, and a multiple of that to train them.
-    package static let mostWeights = 1e8
+    /// The weights of a network: 1.6 GB in float32, and a multiple of that to train them.
+    package static let mostWeights = 4e8
     package static let draws = 1...100_000
     package static let heldOut = 1...1_000_000_000
     package static let threads = 1...1024
@@ -84,21 +86,25 @@ enum SettingsCheck {
     ///
     /// - Parameters:
     ///   - weights: how many there are.
-    ///   - elements: numbers of an example's intermediate results, those of the layers at least.
-    ///   - examples: the most that go through at once.
+    ///   - elements: numbers of an example's intermediate results in training, those of the layers at least.
+    ///   - examples: those of a minibatch.
+    ///   - widest: numbers of an example in the widest layer.
+    ///   - initial: examples of data-dependent initialization, which keeps no more than a layer's input and output.
     static func size(
-        weights: Double, elements: Double = 0, examples: Int = 0, available: Int? = SystemMemory.available
+        weights: Double, elements: Double = 0, examples: Int = 0, widest: Double = 0, initial: Int = 0,
+        available: Int? = SystemMemory.available
     ) throws(RunFailure) {
         guard weights <= SettingsLimits.mostWeights else {
             throw RunFailure(
-                "network: expected at most \(NumberText.general(SettingsLimits.mostWeights / 1e6)) million weights, found \(NumberText.general(weights))")
+                "network: expected at most \(NumberText.general(SettingsLimits.mostWeights / 1e6)) million weights, found \(NumberText.general(weights))"
+            )
         }
         // Parameters, gradients and two moments; intermediate results.
-        let bytes = 4 * (4 * weights + elements * Double(examples))
+        let bytes = 4 * (4 * weights + max(elements * Double(examples), 2 * widest * Double(initial)))
         guard let available, bytes > Double(available) else { return }
         func gigabytes(_ bytes: Double) -> String { "\(NumberText.fixed(bytes / 1e9, decimals: 1)) GB" }
         throw RunFailure(
-            "settings: expected a network and \(examples) examples at once that fit into the \(gigabytes(Double(available))) of memory available, "
+            "settings: expected a network and examples at once that fit into the \(gigabytes(Double(available))) of memory available, "
                 + "found ones of \(gigabytes(bytes)) at least")
     }
 }
@@ -134,7 +140,9 @@ extension RunConfiguration {
         guard (1...SettingsLimits.mostSeeds).contains(seeds.count), Set(seeds).count == seeds.count else {
             throw RunFailure("seeds: expected from 1 to \(SettingsLimits.mostSeeds) different ones, found \(seeds.count)")
         }
-        guard (1...100).contains(device.utf8.count) else { throw RunFailure("device: expected a name, found one of \(device.utf8.count) bytes") }
+        guard (1...100).contains(device.utf8.count) else {
+            throw RunFailure("device: expected a name, found one of \(device.utf8.count) bytes")
+        }
         if let threads { try SettingsCheck.whole("threads", threads, in: SettingsLimits.threads) }
         for (what, images) in [("training", training), ("test", test)] {
             guard let images else { continue }

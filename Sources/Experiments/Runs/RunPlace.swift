@@ -60,7 +60,8 @@ struct RunPlace<Run: Codable>: Codable {
         }
         try check("records", records >= 0, "a number from 0 up", records)
         for (name, count) in otherRecords { try check("records in \(Safetensors.quoted(name))", count >= 0, "a number from 0 up", count) }
-        try check("seconds", (0...Self.mostSeconds).contains(seconds), "a number from 0 to \(NumberText.general(Self.mostSeconds))", seconds)
+        try check(
+            "seconds", (0...Self.mostSeconds).contains(seconds), "a number from 0 to \(NumberText.general(Self.mostSeconds))", seconds)
         let most = round * runsPerRound
         try check("runs", runs.count <= most, "at most \(most) that are finished", runs.count)
     }

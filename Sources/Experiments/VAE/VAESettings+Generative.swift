@@ -64,14 +64,17 @@ extension VAESettings: GenerativeSettings {
                     + "found \(channels == 1 ? "" : "\(channels) × ")\(rows) × \(columns) pixels")
         }
         let (weights, elements) = pixels == .levels ? ladderSize(rows * columns) : residualSize(rows * columns)
-        try SettingsCheck.size(weights: weights, elements: elements, examples: max(batch, min(initializationImages, images)))
+        let widest = Double(rows * columns) * (pixels == .levels ? Double(ladderMaps) / 4 : Double(maps[0]))
+        try SettingsCheck.size(
+            weights: weights, elements: elements, examples: batch, widest: widest, initial: min(initializationImages, images))
     }
 
     /// Weights of the model of binary images, and the numbers of an image's intermediate results in its blocks.
     private func residualSize(_ pixels: Int) -> (weights: Double, elements: Double) {
         let (maps, hidden, latents) = (maps.map(Double.init), Double(hidden), Double(latents))
         let features = maps[2] * Double(pixels) / 16
-        let convolutions = maps.map { 2 * Double(blocks) * 9 * $0 * $0 }.reduce(0, +) + 9 * (maps[0] + maps[0] * maps[1] + maps[1] * maps[2])
+        let convolutions =
+            maps.map { 2 * Double(blocks) * 9 * $0 * $0 }.reduce(0, +) + 9 * (maps[0] + maps[0] * maps[1] + maps[1] * maps[2])
         let flow = Double(flowSteps) * hidden * (3 * latents + hidden) + (flowSteps > 0 ? hidden * hidden : 0)
         let elements = 2 * Double(blocks) * Double(pixels) * (maps[0] + maps[1] / 4 + maps[2] / 16)
         return (2 * convolutions + 2 * features * hidden + 3 * hidden * latents + flow, 2 * elements)

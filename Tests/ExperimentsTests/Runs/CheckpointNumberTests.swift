@@ -45,8 +45,25 @@ private func fuzz(_ folder: String, _ use: (String) throws -> Void) throws -> (r
     return (refused, used)
 }
 
+/// The same with the numbers of the last of a run's records.
+private func fuzzRecords(_ folder: String, _ use: (String) throws -> Void) throws {
+    let metrics = String(decoding: try #require(FileManager.default.contents(atPath: "\(folder)/metrics.jsonl")), as: UTF8.self)
+    let lines = metrics.split(separator: "\n")
+    let copy = "\(folder)-copy"
+    let mutations = try Mutations(json: String(try #require(lines.last)))
+    for place in mutations.numbers {
+        for json in ["9223372036854775807", "999999999999999", "-1", "1e300", "-1e300", "\"nan\"", "\"inf\""] {
+            try? FileManager.default.removeItem(atPath: copy)
+            try FileManager.default.copyItem(atPath: folder, toPath: copy)
+            let changed = lines.dropLast().map(String.init) + [mutations.document(replacing: place, by: json)]
+            try Data((changed.joined(separator: "\n") + "\n").utf8).write(to: URL(fileURLWithPath: "\(copy)/metrics.jsonl"))
+            do { try use(copy) } catch { #expect(!"\(error)".contains { $0.isNewline }, "\(place) \(json): \(error)") }
+        }
+    }
+}
+
 /// In processes of their own, since a trap would end the others' tests.
-@Suite("every number in a checkpoint, edited")
+@Suite("every number in a checkpoint or a record, edited")
 struct CheckpointNumberTests {
     @Test("of a comparison")
     func comparison() async throws {
@@ -60,7 +77,7 @@ struct CheckpointNumberTests {
                     let training = ComparisonTraining(comparison, images, try RunFiles.start(at: path + "/run", config: ["a": 1]))
                     try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 6 }) { _, _, _ in }
                 }
-                let (refused, used) = try fuzz(path + "/run") { path in
+                func goOn(_ path: String) throws {
                     let training = try ComparisonTraining.resume(comparison, images, at: path)
                     try training.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
                     _ = ComparisonReport(
@@ -70,8 +87,8 @@ struct CheckpointNumberTests {
                         layers: try RunFiles.records(in: "layers.jsonl", at: path), filters: []
                     ).page.html()
                 }
-                #expect(refused > 40)
-                print("comparison: \(refused) refused, \(used) gone on with")
+                #expect(try fuzz(path + "/run", goOn).refused > 40)
+                try fuzzRecords(path + "/run", goOn)
             }
         }
     }
@@ -89,7 +106,7 @@ struct CheckpointNumberTests {
                     let training = GenerativeTraining(experiment, images, try RunFiles.start(at: path + "/run", config: ["a": 1]))
                     try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 6 }) { _, _, _ in }
                 }
-                let (refused, _) = try fuzz(path + "/run") { path in
+                func goOn(_ path: String) throws {
                     let training = try GenerativeTraining.resume(experiment, images, at: path)
                     try training.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
                     _ = GenerativeReport(
@@ -97,7 +114,8 @@ struct CheckpointNumberTests {
                         records: training.records, pictures: []
                     ).page.html()
                 }
-                #expect(refused > 40)
+                #expect(try fuzz(path + "/run", goOn).refused > 40)
+                try fuzzRecords(path + "/run", goOn)
             }
         }
     }
@@ -113,7 +131,8 @@ struct CheckpointNumberTests {
             try withFolder { path in
                 do {
                     let training = DQNTraining(
-                        experiment, try DQNResources(for: experiment, available: nil), try RunFiles.start(at: path + "/run", config: ["a": 1]),
+                        experiment, try DQNResources(for: experiment, available: nil),
+                        try RunFiles.start(at: path + "/run", config: ["a": 1]),
                         savesReplay: true)
                     try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 130 })
                 }
@@ -127,8 +146,8 @@ struct CheckpointNumberTests {
                         checkpoint: training.checkpointCost)
                     _ = DQNReport(summary, records: training.records).page.html()
                 }
-                let (refused, _) = try fuzz(path + "/run", goOn)
-                #expect(refused > 40)
+                #expect(try fuzz(path + "/run", goOn).refused > 40)
+                try fuzzRecords(path + "/run", goOn)
 
                 // The memory's own header, and an action that the game does not have.
                 let name = try #require(

@@ -44,7 +44,8 @@ private func fuzz<Configuration: RunConfiguration>(
 
 private func images(_ channels: Int, side: Int) -> ImageSet {
     ImageSet(
-        images: (0..<4 * channels * side * side).map { UInt8($0 % 251) }, labels: [0, 1, 2, 1], channels: channels, rows: side, columns: side)
+        images: (0..<4 * channels * side * side).map { UInt8($0 % 251) }, labels: [0, 1, 2, 1], channels: channels, rows: side,
+        columns: side)
 }
 
 private func smallSettings() -> ClassificationSettings {
@@ -60,8 +61,10 @@ struct ConfigurationTests {
     func comparison() async throws {
         await #expect(processExitsWith: .success) {
             let set = images(1, side: 12)
-            let comparison = Comparison(smallSettings(), normalizations: [.weight, .batch], seeds: [1, 2], thresholds: [0.5], device: .cpu)
-            let configuration = Comparison.Configuration(data: "x", training: set, test: set, heldOut: 2, preset: "quick", comparison: comparison)
+            let comparison = Comparison(
+                smallSettings(), normalizations: [.weight, .batch], seeds: [1, 2], thresholds: [0.5], device: .cpu)
+            let configuration = Comparison.Configuration(
+                data: "x", training: set, test: set, heldOut: 2, preset: "quick", comparison: comparison)
             let (refused, used) = try fuzz(configuration) { found in
                 let settings = found.settings
                 for norm in found.normalizations {
@@ -69,7 +72,8 @@ struct ConfigurationTests {
                         settings, normalization: norm, seed: found.seeds[0], channels: 1, stepsPerEpoch: 2, device: .cpu)
                     // Images with more classes than the settings have are refused by the comparison.
                     let fitting = ImageSet(
-                        images: set.images, labels: set.labels.map { min($0, UInt8(clamping: settings.classes - 1)) }, rows: 12, columns: 12)
+                        images: set.images, labels: set.labels.map { min($0, UInt8(clamping: settings.classes - 1)) }, rows: 12, columns: 12
+                    )
                     let resident = ResidentImages(fitting)
                     trainer.initialize(resident.batch(0..<4).0)
                     trainer.step(Tensor([0, 1, 2, 3] as [Int64]), of: resident)
@@ -105,7 +109,9 @@ struct ConfigurationTests {
     func draw() async throws {
         await #expect(processExitsWith: .success) {
             var settings = DRAWSettings()
-            (settings.attention, settings.glimpses, settings.hidden, settings.latents, settings.batch) = (.init(read: 2, write: 3), 2, 4, 2, 2)
+            (settings.attention, settings.glimpses, settings.hidden, settings.latents, settings.batch) = (
+                .init(read: 2, write: 3), 2, 4, 2, 2
+            )
             try generative(settings)
         }
     }
@@ -126,7 +132,8 @@ struct ConfigurationTests {
                     settings, normalization: found.normalizations[0], seed: found.seeds[0], rows: found.rows, columns: found.columns,
                     actions: found.actions.count, device: .cpu)
                 agent.initialize(.ones([2, settings.depth, found.rows, found.columns], type: .uint8))
-                _ = agent.act(in: .ones([2, settings.depth, found.rows, found.columns], type: .uint8), exploration: settings.exploration.last)
+                _ = agent.act(
+                    in: .ones([2, settings.depth, found.rows, found.columns], type: .uint8), exploration: settings.exploration.last)
                 if settings.replayCapacity <= 1_000_000 {
                     _ = try ReplayMemory(
                         capacity: settings.replayCapacity, games: settings.games, rows: found.rows, columns: found.columns,
@@ -150,26 +157,33 @@ struct ConfigurationTests {
         #expect(refusal { $0.inputNoise = 1e39 }?.hasPrefix("settings: inputNoise: expected a number from 0 to 1000, found ") == true)
         #expect(refusal { $0.learningRates["weight"] = 1e39 }?.contains("learningRates of 'weight': expected a number above 0") == true)
         #expect(refusal { $0.learningRates = [:] } == "settings: learningRates: expected one for weight, found none")
-        #expect(refusal { ($0.firstMaps, $0.secondMaps) = (3072, 3072) }?.contains("expected at most 100 million weights") == true)
-        for preset in ClassificationSettings.Preset.allCases { #expect(throws: Never.self) { try preset.settings.check(norms: Normalization.allCases) } }
+        #expect(refusal { ($0.firstMaps, $0.secondMaps) = (3072, 3072) }?.contains("expected at most 400 million weights") == true)
+        for preset in ClassificationSettings.Preset.allCases {
+            #expect(throws: Never.self) { try preset.settings.check(norms: Normalization.allCases) }
+        }
         let few = Comparison(smallSettings(), normalizations: [.weight], seeds: [1], thresholds: [], device: .cpu)
         #expect { try few.check(training: rows(20, seed: 1)) } throws: {
             "\($0)" == "settings: classes: expected more than the largest label of the images, 9, found 3"
         }
         var large = VAESettings()
         large.hidden = 100_000
-        #expect { try large.check(channels: 1, rows: 28, columns: 28, images: 100) } throws: { "\($0)".contains("expected at most 100 million weights") }
+        #expect { try large.check(channels: 1, rows: 28, columns: 28, images: 100) } throws: {
+            "\($0)".contains("expected at most 400 million weights")
+        }
         for preset in [VAESettings.Preset.paper, .quick] {
             for isPhotograph in [true, false] {
                 let settings = VAESettings.preset(preset, isPhotograph: isPhotograph)
                 #expect(throws: Never.self) {
                     try settings.checkNumbers()
-                    try settings.check(channels: isPhotograph ? 3 : 1, rows: isPhotograph ? 32 : 28, columns: isPhotograph ? 32 : 28, images: 1)
+                    try settings.check(
+                        channels: isPhotograph ? 3 : 1, rows: isPhotograph ? 32 : 28, columns: isPhotograph ? 32 : 28, images: 1)
                 }
             }
         }
         for rows in [0, 3, 6] {
-            #expect { try VAESettings().check(channels: 1, rows: rows, columns: 4, images: 1) } throws: { "\($0)".contains("multiples of 4") }
+            #expect { try VAESettings().check(channels: 1, rows: rows, columns: 4, images: 1) } throws: {
+                "\($0)".contains("multiples of 4")
+            }
         }
         for preset in [DRAWSettings.Preset.paper, .paperFullImage, .quick] {
             #expect(throws: Never.self) {
