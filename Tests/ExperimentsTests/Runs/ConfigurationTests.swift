@@ -96,7 +96,7 @@ struct ConfigurationTests {
 
     @Test("of autoencoders, of both kinds", arguments: [PixelKind.dynamic, .levels])
     func autoencoders(pixels: PixelKind) async throws {
-        await #expect(processExitsWith: .success) { [pixels = pixels.rawValue] in
+        await #expect(processExitsWith: .success) { [pixels = pixels.rawValue as String] in
             var settings = VAESettings()
             settings.pixels = try #require(PixelKind(rawValue: pixels))
             (settings.maps, settings.blocks, settings.hidden, settings.latents) = ([2, 2, 2], 1, 4, 2)
