@@ -98,6 +98,15 @@ check "weights unfold --match --dim none" "$command" weights unfold plain.safete
 "$command" weights inspect one.safetensors >table || true
 check "…of one weight" grep -qE "out.weight +parametrizations +whole .* 5 +5 +5$" table
 
+tensors spectral.safetensors "{\"__metadata__\":null,$(f32 a.weight_g 1,1 0,4),$(f32 a.weight_v 1,2 4,12),$(f32 c.weight_orig 2,2 12,28),$(f32 c.weight_u 2 28,36),$(f32 c.weight_v 2 36,44),$(f32 out.weight 1,2 44,52)}" 10 3 4 3 4 6 8 3 4 3 4 3 4
+check "weights inspect with spectral norm beside, and null for the metadata" "$command" weights inspect spectral.safetensors
+"$command" weights inspect spectral.safetensors >table || true
+check "…shows it as other tensors" grep -q "spectral.safetensors: 2 weights, 3 other tensors" table
+check "…fold" "$command" weights fold spectral.safetensors --out spectral-plain.safetensors
+check "…unfold" "$command" weights unfold spectral.safetensors --out spectral-new.safetensors
+check "…convert" "$command" weights convert spectral.safetensors --to parametrizations --out spectral-new.safetensors --force
+check "…which leaves its tensors" grep -qa '"c.weight_orig".*"c.weight_u".*"c.weight_v"' spectral-new.safetensors
+
 check "analyze --help" "$command" analyze --help
 check "analyze" "$command" analyze first --examples 100 --threads 1
 for file in analysis.html analysis.json report.html; do check "first/$file is there" test -s "first/$file"; done
@@ -489,6 +498,80 @@ if ((status != 0 && status < 128)) && [[ "$message" == "weightnorm: error: "*"Fi
     ok "a full disk: $message"
 else
     not_ok "a full disk: exit $status, '$message', $(ls -A full 2>&1)"
+fi
+
+# -- Settings in files that anyone can edit: refused by name, before anything is made of them.
+edited() { # WHAT PATTERN RUN EDIT ARGUMENTS…: of a copy of the run, `edited`, with an edit by sed in its config.json
+    local what=$1 pattern=$2 run=$3 edit=$4
+    shift 4
+    rm -rf edited && cp -r "$run" edited && sed -i "$edit" edited/config.json
+    refuses "$what" "$pattern" - "$@"
+    check "…and the records stay" cmp "$run/metrics.jsonl" edited/metrics.jsonl
+}
+goon=(train classification --resume --out edited)
+edited "going on with 3 classes" "settings: classes: expected more than the largest label of the images, 9, found 3" trained 's/"classes" : 10/"classes" : 3/' "${goon[@]}"
+edited "going on with a learning rate of 1e39" "config.json: settings: learningRates of 'weight': expected a number above 0 and at most 1000, found 1e.39" trained 's/"weight" : [0-9.]*/"weight" : 1e39/' "${goon[@]}"
+edited "going on with β2 of 1e39" "settings: beta2: expected a number from 0 to below 1, found 1e.39" trained 's/"beta2" : [0-9.]*/"beta2" : 1e39/' "${goon[@]}"
+edited "going on with 10^18 maps" "settings: firstMaps: expected a number from 1 to 3072, found 1000000000000000000|whole number" trained 's/"firstMaps" : [0-9]*/"firstMaps" : 1000000000000000000/' "${goon[@]}"
+edited "an analysis with dropout 1" "edited/config.json: settings: dropout: expected a probability from 0 to below 1, found 1" first 's/"dropout" : [0-9.e-]*/"dropout" : 1/' analyze edited --examples 20
+edited "an analysis with noise of 1e39" "settings: inputNoise: expected a number from 0 to 1000, found 1e.39" first 's/"inputNoise" : [0-9.]*/"inputNoise" : 1e39/' analyze edited --examples 20
+edited "an analysis with a slope of 1e39" "settings: leakySlope: expected a number from -?−?1 to 1, found 1e.39" first 's/"leakySlope" : [0-9.]*/"leakySlope" : 1e39/' analyze edited --examples 20
+edited "a sample of 3 rows" "expected grey ones whose sides are multiples of 4, found 3 × 16 pixels" vae 's/"rows" : 16/"rows" : 3/' sample edited --out none.png
+edited "a sample of 100,000 hidden features" "expected at most 400 million weights" vae 's/"hidden" : 450/"hidden" : 100000/' sample edited --out none.png
+
+# -- A folder that somebody else made: no link is followed but one to the folder itself, nothing is waited for or read without end.
+echo precious >precious
+foreign() { # WHAT PATTERN: `linked` is a copy of `first`, changed
+    refuses "$1, by compare" "$2" - "${small[@]}" --norms weight --out linked
+    refuses "$1, by analyze" "$2|expected a regular file" - analyze linked --examples 20
+    check "…and what is outside stays" grep -qx precious precious
+    rm -rf linked
+}
+for file in metrics.jsonl layers.jsonl summary.json analysis.json config.json .weightnorm-run; do
+    cp -r first linked && ln -sf ../precious "linked/$file"
+    foreign "a link in the place of $file" "expected regular files in it, found a symbolic link: '$file'"
+done
+cp -r first linked && rm linked/config.json && mkfifo linked/config.json
+foreign "a pipe in the place of config.json" "found a device, pipe or socket: 'config.json'"
+cp -r first linked && ln -sf /dev/zero linked/config.json
+foreign "an endless device in the place of config.json" "found a symbolic link: 'config.json'"
+cp -r first linked
+if truncate -s 4T linked/config.json 2>truncate.log; then
+    refuses "a config.json of 4 TB of holes" "config.json: expected at most [0-9]+ bytes, found 4398046511104" - analyze linked --examples 20
+fi
+rm -rf linked && cp -r second linked
+echo thesis.json >>linked/.weightnorm-run && echo mine >linked/thesis.json
+check "compare into a folder whose list names somebody's file" "$command" "${small[@]}" --norms weight --out linked
+check "…which stays" grep -qx mine linked/thesis.json
+check "…and the earlier run's files do not" test ! -e linked/network-batch-seed0.safetensors
+ln -s linked link2
+check "compare into a link to a folder" "$command" "${small[@]}" --norms weight --out link2
+check "…which stays one" test -L link2 -a -s linked/report.html
+"$command" train classification --data good --epochs 5000 --batch 20 --width 0.05 --threads 1 --out moving >moving.log 2>&1 &
+for _ in {1..300}; do [[ -s moving/metrics.jsonl ]] && break; sleep 0.05; done
+mv moving moved
+status=0; wait $! || status=$?
+if ((status == 1)) && [[ "$(tail -n 1 moving.log)" == *"expected the folder of this run, found none: it was moved or removed while the run went on"* ]]; then
+    ok "a folder that is moved while the run goes on: $(tail -n 1 moving.log)"
+else
+    not_ok "a folder that is moved while the run goes on: exit $status, $(tail -n 1 moving.log)"
+fi
+
+# -- Limits of the system: one line, no signal.
+limited() { # WHAT PATTERN LIMIT COMMAND…
+    local what=$1 pattern=$2 limit=$3 message status=0
+    shift 3
+    message=$(ulimit $limit; "$@" 2>&1 >/dev/null) || status=$?
+    if ((status == 1)) && [[ "$(tail -n 1 <<<"$message")" =~ ^"weightnorm: error: ".*$pattern ]]; then ok "$what: $(tail -n 1 <<<"$message")"
+    else not_ok "$what: exit $status, '$message'"; fi
+}
+limited "files that may not grow" "File too large" "-f 0" "$command" "${small[@]}" --out full
+limited "ten open files" "expected at least 64 files that may be open at once, found 10" "-n 10" "$command" "${small[@]}" --out full
+limited "ten open files, for weights" "expected at least 64 files" "-n 10" "$command" weights inspect model.safetensors
+if [[ -w /dev/full ]]; then
+    status=0; message=$("$command" weights inspect model.safetensors 2>&1 >/dev/full) || status=$?
+    if ((status == 1)) && [[ "$message" == *"cannot write to standard output"* ]]; then ok "a full disk for the output: $message"
+    else not_ok "a full disk for the output: exit $status, '$message'"; fi
 fi
 
 weights() { # WHAT PATTERN ARGUMENTS…: of a subcommand of weights; nothing is written

@@ -72,7 +72,7 @@ struct Analyze: ParsableCommand {
 
         let whitening = analysis.whitening(of: training, say: sayAside)
         // A folder that cannot take the results is found now, before the minutes of work.
-        try RunFolder.check(out ?? source, holdsRun: out == nil)
+        try RunFolder.check(out ?? source, holdsRun: out == nil, writing: ["analysis.json", "analysis.html"])
         let options = NetworkAnalysis.Options(examples: examples, units: units, layers: layers, seed: seed)
         var display: ProgressDisplay?
         let start = ContinuousClock.now
@@ -93,7 +93,7 @@ struct Analyze: ParsableCommand {
         print(report.text)
         // The run's folder is opened only now: a mistake or a break before leaves it as it was.
         let folder =
-            try out.map { try RunFolder.start(at: $0, config: Configuration(run: source, examples: examples, seed: seed)) }
+            try out.map { try RunFiles.start(at: $0, config: Configuration(run: source, examples: examples, seed: seed)) }
             ?? RunFolder.reopen(at: source)
         try folder.write(json: summary, named: "analysis.json")
         try folder.write(Array(report.page.html().utf8), named: "analysis.html")

@@ -50,7 +50,7 @@ struct ClassificationRun {
     /// Trains, and writes and prints the results. After SIGINT or SIGTERM it saves and exits with 130 or 143.
     func run() throws {
         // The folder before the minute that a whitening can take: a run that is killed in it can be gone on with.
-        let folder = resumes ? nil : try RunFolder.start(at: out, config: configuration)
+        let folder = resumes ? nil : try RunFiles.start(at: out, config: configuration)
         let (kind, names) = (configuration.heldOut == nil ? "test" : "held-out", configuration.norms.joined(separator: ", "))
         print("\(training.count) training and \(test.count) \(kind) images of \(configuration.data), \(training.size)")
         print(configuration.norms.count == 1 ? "Norm: \(names)" : "Norms, in the order of the losses below: \(names)")
@@ -83,12 +83,12 @@ struct ClassificationRun {
             command: configuration.command, data: configuration.data, isCIFAR10: isCIFAR10, heldOut: configuration.heldOut,
             pace: comparison.pace, device: comparison.device, settings: comparison.settings, thresholds: comparison.thresholds,
             runs: training.runs, seconds: training.seconds)
-        let filters = configuration.norms.compactMap { norm -> (norm: String, png: Data)? in
+        let filters = try configuration.norms.compactMap { norm -> (norm: String, png: Data)? in
             let name = FilterPicture.name(norm: norm, seed: configuration.seeds[0])
-            return FileManager.default.contents(atPath: "\(out)/\(name)").map { (norm, $0) }
+            return try RunFolder.picture(named: name, at: out).map { (norm, $0) }
         }
         let report = ComparisonReport(
-            summary, records: training.records, layers: try RunFolder.records(in: "layers.jsonl", at: out), filters: filters)
+            summary, records: training.records, layers: try RunFiles.records(in: "layers.jsonl", at: out), filters: filters)
         try training.folder.write(json: summary, named: "summary.json")
         try training.folder.write(Array(report.page.html().utf8), named: "report.html")
         print(report.text)

@@ -87,7 +87,7 @@ struct Compare: ParsableCommand {
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.
         let (training, test) = try classificationImages(data, heldOut: nil)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
-        try comparison.check(training: training)
+        try comparison.check(training: training, test: test)
         let configuration = Comparison.Configuration(data: data, training: training, test: test, comparison: comparison)
         if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }
         try ClassificationRun(

@@ -95,10 +95,7 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         }
         try applyCommon(to: &settings)
         try apply(&settings)
-        guard !normalizations.isEmpty, !seeds.isEmpty else {
-            throw ValidationError("\(out)/config.json: expected norms and seeds, found none")
-        }
-        if let draws = options.importanceDraws { try require(draws, in: 1...100_000, option: "importance-draws") }
+        if let draws = options.importanceDraws { try require(draws, in: SettingsLimits.draws, option: "importance-draws") }
         try prepareProcessor(threads: options.threads ?? stored?.threads)
         let device = try Device(named: options.device ?? stored?.device ?? "cpu")
         let experiment = Experiment(
@@ -116,11 +113,9 @@ struct GenerativeRunner<Settings: TrainableSettings> {
     }
 
     private func applyCommon(to settings: inout Settings) throws {
-        if let epochs = options.epochs { try require(epochs, in: 1...100_000, option: "epochs") }
-        if let batch = options.batch { try require(batch, in: 1...10_000, option: "batch") }
-        if let rate = options.learningRate {
-            try require(rate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
-        }
+        if let epochs = options.epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
+        if let batch = options.batch { try require(batch, in: SettingsLimits.batch, option: "batch") }
+        if let rate = options.learningRate { try require(rate, in: .rate, option: "learning-rate") }
         if let binarisation = options.binarisation {
             guard settings.pixels != .levels else {
                 throw ValidationError("--binarisation: expected it with grey images alone, found colour ones")
@@ -150,7 +145,7 @@ struct GenerativeRunner<Settings: TrainableSettings> {
     private func run(
         _ configuration: Experiment.Configuration, _ experiment: Experiment, _ training: ImageSet, _ test: ImageSet, resumes: Bool
     ) throws {
-        let folder = resumes ? nil : try RunFolder.start(at: out, config: configuration)
+        let folder = resumes ? nil : try RunFiles.start(at: out, config: configuration)
         print("\(training.count) training and \(test.count) test images of \(configuration.data), \(training.size)")
         print("Norms, in the order of the bounds below: \(configuration.norms.joined(separator: ", "))")
         let images = GenerativeImages(training: training, test: test, experiment.settings.pixels, on: experiment.device)
@@ -171,7 +166,7 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         }
         let summary = Experiment.Summary(
             data: configuration.data, dimensions: training.features, experiment: experiment, runs: run.runs, seconds: run.seconds)
-        let pictures = configuration.norms.compactMap { GenerativePictures(of: $0, seed: configuration.seeds[0], in: out) }
+        let pictures = try configuration.norms.compactMap { try GenerativePictures(of: $0, seed: configuration.seeds[0], in: out) }
         let report = GenerativeReport(summary, records: run.records, pictures: pictures)
         try run.folder.write(json: summary, named: "summary.json")
         try run.folder.write(Array(report.page.html().utf8), named: "report.html")

@@ -33,6 +33,11 @@ func require(_ number: Double, option: String, expected: String, _ isValid: (Dou
     guard isValid(number) else { throw ValidationError("--\(option): expected \(expected), found \(number)") }
 }
 
+/// Throws unless the number lies in the range.
+func require(_ number: Double, in range: NumberRange, option: String) throws {
+    guard range.contains(number) else { throw ValidationError("--\(option): expected \(range.description), found \(number)") }
+}
+
 /// Sets the number of threads, and lets the process keep freed memory, as training does well to.
 func prepareProcessor(threads: Int?) throws {
     if let threads { try Runtime.setThreadCount(threads) }
@@ -65,7 +70,13 @@ func alternatives(_ words: [String]) -> String {
 let allNorms = Normalization.allCases.map(\.rawValue).joined(separator: ", ")
 
 /// The seeds that `--seeds` names.
-func seeds(_ text: String) throws -> [UInt64] { try list(text, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) } }
+func seeds(_ text: String) throws -> [UInt64] {
+    let found = try list(text, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) }
+    guard found.count <= SettingsLimits.mostSeeds else {
+        throw ValidationError("--seeds: expected at most \(SettingsLimits.mostSeeds), found \(found.count)")
+    }
+    return found
+}
 
 /// The options of `compare`, `sweep` and `train` that change the settings of a classification; nil where they were not given.
 struct SettingsOptions {
@@ -78,13 +89,11 @@ struct SettingsOptions {
 
     /// Changes the settings, after all values were checked.
     func apply(to settings: inout ClassificationSettings) throws {
-        if let epochs { try require(epochs, in: 1...100_000, option: "epochs") }
-        if let batch { try require(batch, in: 2...10_000, option: "batch") }
-        if let width { try require(width, option: "width", expected: "a number above 0 and at most 16") { $0 > 0 && $0 <= 16 } }
-        if let dropout { try require(dropout, option: "dropout", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 } }
-        if let learningRate {
-            try require(learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
-        }
+        if let epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
+        if let batch { try require(batch, in: ClassificationSettings.Limits.batch, option: "batch") }
+        if let width { try require(width, in: ClassificationSettings.Limits.width, option: "width") }
+        if let dropout { try require(dropout, in: .dropout, option: "dropout") }
+        if let learningRate { try require(learningRate, in: .rate, option: "learning-rate") }
         if let width { settings.setWidth(width) }
         settings.epochs = epochs ?? settings.epochs
         settings.batch = batch ?? settings.batch
@@ -96,7 +105,11 @@ struct SettingsOptions {
 
 /// The test errors that `--under` names.
 func thresholds(_ text: String) throws -> [Double] {
-    try list(text, option: "under", expected: "numbers above 0 and below 1") { Double($0).flatMap { $0 > 0 && $0 < 1 ? $0 : nil } }
+    let found = try list(text, option: "under", expected: "numbers above 0 and below 1") {
+        Double($0).flatMap { NumberRange.threshold.contains($0) ? $0 : nil }
+    }
+    guard found.count <= 100 else { throw ValidationError("--under: expected at most 100 numbers, found \(found.count)") }
+    return found
 }
 
 /// Reads the images of a classification: those to train on and those to measure the error on, which `--held-out` takes from the former.

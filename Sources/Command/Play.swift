@@ -37,7 +37,7 @@ struct Play: ParsableCommand {
     func run() throws {
         try require(actions, in: 1...100_000, option: "actions")
         if let exploration {
-            try require(exploration, option: "exploration", expected: "a probability from 0 to 1") { (0...1).contains($0) }
+            try require(exploration, in: .probability, option: "exploration")
         }
         let norm = try norm.map(Command.norm)
         // One state at a time: threads would wait for each other longer than they work.

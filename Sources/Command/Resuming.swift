@@ -5,11 +5,11 @@ import Training
 
 // What runs that can be gone on with have in common.
 
-/// The configuration of the run in a folder; nil if there is none to go on with. Throws if it is one of another command, or lost.
-func storedConfiguration<Configuration: Decodable>(in out: String, command: String) throws -> Configuration? {
-    guard FileManager.default.fileExists(atPath: "\(out)/config.json") else {
+/// The configuration of the run in a folder, checked; nil if there is none to go on with. Throws if it is one of another command, or lost.
+func storedConfiguration<Configuration: RunConfiguration>(in out: String, command: String) throws -> Configuration? {
+    guard RunFolder.has("config.json", at: out) else {
         // Beginning anew would remove it.
-        guard !FileManager.default.fileExists(atPath: "\(out)/\(RunCheckpoint.name)") else {
+        guard !RunFolder.has(RunCheckpoint.name, at: out) else {
             throw ValidationError("--resume: expected config.json beside the checkpoint in \(out), found none")
         }
         return nil
@@ -18,7 +18,7 @@ func storedConfiguration<Configuration: Decodable>(in out: String, command: Stri
     guard found == command else {
         throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(found)")
     }
-    return try RunFolder.read(named: "config.json", at: out)
+    return try Configuration.read(at: out)
 }
 
 /// Throws if a run would go on with other settings than its own, and names those that differ.

@@ -46,6 +46,7 @@ struct Sample: ParsableCommand {
         if sampler.isAnimated, !still, count > 400 {
             throw ValidationError("--count: expected at most 400 for an animation, found \(count); --still draws more")
         }
+        try sampler.check(count: count, isAnimation: sampler.isAnimated && !still)
         let animation = still ? nil : sampler.animation(count: count, across: across, seed: draws)
         try AtomicFile.write(animation ?? sampler.picture(count: count, across: across, seed: draws), to: out)
         print("\(count) images are in \(out)\(animation == nil ? "" : ", an animation")")

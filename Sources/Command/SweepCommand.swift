@@ -70,23 +70,24 @@ struct SweepCommand: ParsableCommand {
     func run() throws {
         let normalizations = try Command.norms(norms)
         let rates = try list(rates, option: "rates", expected: "numbers above 0 and at most 1000") {
-            Double($0).flatMap { $0 > 0 && $0 <= 1000 ? $0 : nil }
+            Double($0).flatMap { NumberRange.rate.contains($0) ? $0 : nil }
         }
+        guard rates.count <= 1000 else { throw ValidationError("--rates: expected at most 1000, found \(rates.count)") }
         let seeds = try Command.seeds(seeds)
         try require(images, in: 2...1_000_000_000, option: "images")
         var settings = ClassificationSettings.onePass
         try SettingsOptions(epochs: epochs, batch: batch, width: width, dropout: dropout, whitens: whiten ?? (data == "cifar10"))
             .apply(to: &settings)
-        try require(within, option: "within", expected: "a number from 0 to 1") { $0 >= 0 && $0 <= 1 }
+        try require(within, in: .from(0, to: 1), option: "within")
         try prepareProcessor(threads: threads)
         let device = try Device(named: device)
 
         let (all, test) = try classificationImages(data, heldOut: heldOut)
         let training = all.sample(images, seed: 0)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: [], device: device)
-        try comparison.check(training: training)
+        try comparison.check(training: training, test: test)
         let sweep = Sweep(comparison, rates: rates)
-        let folder = try RunFolder.start(
+        let folder = try RunFiles.start(
             at: out, config: Sweep.Configuration(data: data, training: training, heldOut: heldOut, sweep: sweep))
 
         print("\(training.count) training and \(test.count) \(heldOut == nil ? "test" : "held-out") images of \(data), \(training.size)")

@@ -124,13 +124,6 @@ struct TrainClassification: ParsableCommand {
         try SettingsOptions(
             epochs: epochs, batch: batch, width: width, dropout: dropout, learningRate: learningRate, whitens: whiten
         ).apply(to: &settings)
-        // Of a stored configuration, too, which anyone can edit.
-        try SettingsOptions(epochs: settings.epochs, batch: settings.batch, dropout: settings.dropout).apply(to: &settings)
-        guard settings.firstMaps > 0, settings.secondMaps > 0, settings.initializationImages > 0, !normalizations.isEmpty, !seeds.isEmpty
-        else {
-            throw ValidationError(
-                "\(out)/config.json: expected maps, images of the initialization, norms and seeds, found none of one of them")
-        }
         if tf32 { settings.usesTF32 = true }
         if bfloat16 { settings.usesBfloat16 = true }
         if let ratesFrom { try takeRates(from: ratesFrom, for: normalizations, into: &settings) }
@@ -145,7 +138,7 @@ struct TrainClassification: ParsableCommand {
         let (training, test) = try classificationImages(data, heldOut: heldOut)
         var comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         comparison.pace = .everyPass
-        try comparison.check(training: training)
+        try comparison.check(training: training, test: test)
         let configuration = Comparison.Configuration(
             command: command, data: data, training: training, test: test, heldOut: heldOut, preset: name, comparison: comparison)
         if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }

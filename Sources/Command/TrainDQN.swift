@@ -119,7 +119,6 @@ struct TrainDQN: ParsableCommand {
         guard var settings = stored?.settings ?? DQNSettings.preset(preset, forGame: game) else {
             throw ValidationError("--preset: expected \(presets[0]) with the game \(game), found '\(name)'")
         }
-        try stored?.settings.checkNumbers()
         try apply(to: &settings, game: game)
         try prepareProcessor(threads: threads ?? stored?.threads)
         let experiment = DQNExperiment(
@@ -141,20 +140,20 @@ struct TrainDQN: ParsableCommand {
     }
 
     private func apply(to settings: inout DQNSettings, game: String) throws {
-        let most = 1_000_000_000
-        if let games { try require(games, in: 1...1024, option: "games") }
-        if let epochs { try require(epochs, in: 1...100_000, option: "epochs") }
+        let most = DQNSettings.Limits.most
+        if let games { try require(games, in: DQNSettings.Limits.games, option: "games") }
+        if let epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
         if let actionsPerEpoch { try require(actionsPerEpoch, in: 1...most, option: "actions-per-epoch") }
         if let evaluationActions { try require(evaluationActions, in: 1...most, option: "evaluation-actions") }
-        if let batch { try require(batch, in: 1...10_000, option: "batch") }
+        if let batch { try require(batch, in: SettingsLimits.batch, option: "batch") }
         if let replay { try require(replay, in: settings.actionsBeforeLearning...most, option: "replay") }
         if let learningRate {
-            try require(learningRate, option: "learning-rate", expected: "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
+            try require(learningRate, in: .rate, option: "learning-rate")
             settings.setLearningRate(learningRate)
         }
         if let stickiness {
             guard !Games.isCatch(game) else { throw ValidationError("--stickiness: expected it with an Atari game alone, found catch") }
-            try require(stickiness, option: "stickiness", expected: "a probability from 0 to below 1") { $0 >= 0 && $0 < 1 }
+            try require(stickiness, in: .dropout, option: "stickiness")
         }
         settings.games = games ?? settings.games
         settings.epochs = epochs ?? settings.epochs
@@ -203,7 +202,7 @@ struct TrainDQN: ParsableCommand {
             ? DQNTraining.resume(
                 experiment, resources, at: out, savesReplay: configuration.savesReplay, forgetsReplay: forgetReplay)
             : DQNTraining(
-                experiment, resources, try RunFolder.start(at: out, config: configuration), savesReplay: configuration.savesReplay)
+                experiment, resources, try RunFiles.start(at: out, config: configuration), savesReplay: configuration.savesReplay)
         if resumes { print("Going on from action \(training.done) of \(training.total)") }
         fflush(nil)
         let interruption = Interruption()

@@ -48,15 +48,16 @@ struct TrainDRAW: ParsableCommand {
     func run() throws { try GenerativeRunner<DRAWSettings>(options: common, preset: preset, out: out).run(apply: apply) }
 
     private func apply(to settings: inout DRAWSettings) throws {
-        if let glimpses { try require(glimpses, in: 1...10_000, option: "glimpses") }
-        if let hidden { try require(hidden, in: 1...10_000, option: "hidden") }
-        if let latents { try require(latents, in: 1...10_000, option: "latents") }
-        if let deviation { try require(deviation, option: "deviation", expected: "a number above 0 and at most 10") { $0 > 0 && $0 <= 10 } }
+        typealias Limits = DRAWSettings.Limits
+        if let glimpses { try require(glimpses, in: Limits.glimpses, option: "glimpses") }
+        if let hidden { try require(hidden, in: Limits.hidden, option: "hidden") }
+        if let latents { try require(latents, in: Limits.latents, option: "latents") }
+        if let deviation { try require(deviation, in: Limits.deviation, option: "deviation") }
         if let attention {
             let sides = attention.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
             if attention == "none" {
                 settings.attention = nil
-            } else if sides.count == 2, let read = sides[0], let write = sides[1], (1...100).contains(read), (1...100).contains(write) {
+            } else if sides.count == 2, let read = sides[0], let write = sides[1], Limits.side.contains(read), Limits.side.contains(write) {
                 settings.attention = DRAWSettings.Attention(read: read, write: write)
             } else {
                 throw ValidationError("--attention: expected two sides from 1 to 100, as 2,5, or none, found '\(attention)'")

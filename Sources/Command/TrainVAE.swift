@@ -43,13 +43,15 @@ struct TrainVAE: ParsableCommand {
     func run() throws { try GenerativeRunner<VAESettings>(options: common, preset: preset, out: out).run(apply: apply) }
 
     private func apply(to settings: inout VAESettings) throws {
-        if let latents { try require(latents, in: 1...10_000, option: "latents") }
-        if let flowSteps { try require(flowSteps, in: 0...(settings.pixels == .levels ? 1 : 100), option: "flow-steps") }
-        if let maps { try require(maps, in: 1...10_000, option: "maps") }
-        if let freeNats { try require(freeNats, option: "free-nats", expected: "nats from 0 up") { $0 >= 0 } }
+        if let latents { try require(latents, in: VAESettings.Limits.latents, option: "latents") }
+        if let flowSteps {
+            try require(flowSteps, in: settings.pixels == .levels ? 0...1 : VAESettings.Limits.flowSteps, option: "flow-steps")
+        }
+        if let maps { try require(maps, in: VAESettings.Limits.maps, option: "maps") }
+        if let freeNats { try require(freeNats, in: VAESettings.Limits.freeNats, option: "free-nats") }
         if let depth {
             settings.depth = try depth.split(separator: ",", omittingEmptySubsequences: false).map { word in
-                guard let count = Int(word), (1...100).contains(count) else {
+                guard let count = Int(word), VAESettings.Limits.depth.contains(count) else {
                     throw ValidationError("--depth: expected numbers from 1 to 100, found '\(word)'")
                 }
                 return count

@@ -37,7 +37,7 @@ struct WeightsOutput: ParsableArguments {
         print("\(out): \(outcome.changed.count) weights \(what), \(outcome.kept.count) as they were")
         guard !outcome.computed.isEmpty else { return }
         print(
-            "With other v and g that stand for the same weight, since PyTorch has no such form: \(outcome.computed.joined(separator: ", "))"
+            "With other v and g that stand for the same weight, since PyTorch has no such form: \(MessageList.joined(outcome.computed))"
         )
     }
 }

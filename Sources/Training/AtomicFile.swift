@@ -33,10 +33,18 @@ public struct FileError: Error, CustomStringConvertible, Equatable {
 package enum AtomicFile {
     /// Replaces the file at `path` by `bytes`, or throws `FileError` and leaves what was there.
     ///
-    /// A symbolic link stays and the file that it names is replaced. What is no regular file (a folder, a device) is refused:
+    /// A symbolic link stays and the file that it names is replaced, or with `.refused` is an error. What is no regular file (a folder, a device) is refused:
     /// the rename would put a file in the place of a device such as `/dev/null`.
-    package static func write(_ bytes: some Collection<UInt8>, to path: String) throws {
-        try prepare(bytes, for: path).commit()
+    package static func write(_ bytes: some Collection<UInt8>, to path: String, links: Links = .followed) throws {
+        try prepare(bytes, for: path, links: links).commit()
+    }
+
+    /// What becomes of a symbolic link in the file's place.
+    package enum Links: Sendable {
+        /// For a file that a user names.
+        case followed
+        /// For a file of a folder of ours: ``OwnFile``.
+        case refused
     }
 
     /// The same for a file that is never in memory as a whole: `body` writes it piece by piece and gives the system's error number, or 0.
@@ -45,12 +53,15 @@ package enum AtomicFile {
     }
 
     /// Does all of the work that can fail for want of space or rights, without touching the file at `path` yet.
-    static func prepare(_ bytes: some Collection<UInt8>, for path: String) throws -> Prepared {
-        try prepare(for: path) { $0.write(bytes) }
+    static func prepare(_ bytes: some Collection<UInt8>, for path: String, links: Links = .followed) throws -> Prepared {
+        try prepare(for: path, links: links) { $0.write(bytes) }
     }
 
-    private static func prepare(for path: String, _ body: (borrowing Descriptor) -> Int32) throws -> Prepared {
-        let destination = try self.destination(of: path)
+    private static func prepare(
+        for path: String, links: Links = .followed, _ body: (borrowing Descriptor) -> Int32
+    ) throws -> Prepared {
+        if links == .refused { try OwnFile.requireRegularOrNone(path, operation: "write") }
+        let destination = try links == .refused ? path : self.destination(of: path)
         let folder = self.folder(of: destination)
         // The name does not hold the file's own: that would be too long for a name near the system's limit.
         let temporary = join(folder, ".\(hexadecimal(UInt64.random(in: 0 ... .max)))\(temporarySuffix)")
@@ -87,7 +98,7 @@ package enum AtomicFile {
         func discard() { unlink(temporary) }
     }
 
-    /// All bytes of the file at `path`.
+    /// All bytes of the file at `path`, which a user named; of files of our own see ``OwnFile``.
     package static func contents(of path: String) throws -> [UInt8] {
         try Descriptor(opening: path, O_RDONLY, reportedAs: path, operation: "read").contents(reportedAs: path)
     }
@@ -146,110 +157,3 @@ package enum AtomicFile {
         guard code == 0 || code == EINVAL || code == ENOTSUP else { throw FileError(path: path, operation: "write", code: code) }
     }
 }
-
-/// An open file, closed when it is released.
-package struct Descriptor: ~Copyable {
-    package let number: Int32
-
-    /// Takes an open file.
-    package init(_ number: Int32) { self.number = number }
-
-    /// Opens a file; a failure names `path`, which may differ from the file's own while it is written beside its place.
-    package init(opening file: String, _ flags: Int32, reportedAs path: String, operation: String) throws {
-        var number: Int32
-        repeat { number = open(file, flags | O_CLOEXEC, 0o666) } while number < 0 && errno == EINTR
-        guard number >= 0 else { throw FileError(path: path, operation: operation, code: errno) }
-        self.number = number
-    }
-
-    deinit { _ = closeDescriptor(number) }
-
-    /// Closes the file; gives the system's error number, or 0.
-    consuming func close() -> Int32 {
-        let code = closeDescriptor(number) == 0 ? 0 : errno
-        discard self
-        return code
-    }
-
-    /// Writes every byte, in one call of the system where it takes them all at once; gives the system's error number, or 0.
-    package borrowing func write(_ bytes: some Collection<UInt8>) -> Int32 { Self.write(bytes, to: number) }
-
-    /// The same for a file that is not to be closed, such as standard error.
-    static func write(_ bytes: some Collection<UInt8>, to number: Int32) -> Int32 {
-        func writeAll(_ buffer: UnsafeBufferPointer<UInt8>) -> Int32 {
-            var rest = UnsafeRawBufferPointer(buffer)
-            while !rest.isEmpty {
-                // macOS refuses more than 2^31 − 1 bytes at once.
-                let written = writeDescriptor(number, rest.baseAddress, min(rest.count, 1 << 30))
-                if written > 0 {
-                    rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-                } else if written == 0 {
-                    return EIO  // never seen for a regular file; without this the loop could run for ever
-                } else if errno != EINTR {
-                    return errno
-                }
-            }
-            return 0
-        }
-        return bytes.withContiguousStorageIfAvailable(writeAll) ?? Array(bytes).withUnsafeBufferPointer(writeAll)
-    }
-
-    package borrowing func synchronize() -> Int32 {
-        while fsync(number) != 0 {
-            if errno != EINTR { return errno }
-        }
-        return 0
-    }
-
-    /// The number of bytes in the file.
-    borrowing func size(reportedAs path: String) throws -> Int {
-        var status = stat()
-        guard fstat(number, &status) == 0 else { throw FileError(path: path, operation: "read", code: errno) }
-        return Int(status.st_size)
-    }
-
-    /// Fills the buffer from a place in the file, whatever its position is; gives fewer bytes than fit only where the file ends.
-    borrowing func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int, reportedAs path: String) throws -> Int {
-        var done = 0
-        while done < buffer.count {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-            let count = pread(number, rest.baseAddress, min(rest.count, 1 << 30), off_t(offset + done))
-            if count > 0 {
-                done += count
-            } else if count == 0 {
-                break
-            } else if errno != EINTR {
-                throw FileError(path: path, operation: "read", code: errno)
-            }
-        }
-        return done
-    }
-
-    borrowing func truncate(to size: Int) -> Int32 {
-        while ftruncate(number, off_t(size)) != 0 {
-            if errno != EINTR { return errno }
-        }
-        return 0
-    }
-
-    /// All bytes from the file's beginning, whatever its position is.
-    borrowing func contents(reportedAs path: String) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(try size(reportedAs: path))
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = pread(number, &chunk, chunk.count, off_t(bytes.count))
-            if count > 0 {
-                bytes += chunk[..<count]
-            } else if count == 0 {
-                return bytes
-            } else if errno != EINTR {
-                throw FileError(path: path, operation: "read", code: errno)
-            }
-        }
-    }
-}
-
-// Inside `Descriptor` the names `close` and `write` are its own methods.
-private func closeDescriptor(_ number: Int32) -> Int32 { close(number) }
-private func writeDescriptor(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int { write(number, bytes, count) }

@@ -22,6 +22,8 @@ public struct Checkpoint {
     private var values: [String: String] = [:]
     /// The file that it was read from, for messages.
     private let path: String
+    /// Whether values with whole numbers too large to be counted on with are refused: ``WholeNumbers``.
+    private let limitsWholeNumbers: Bool
 
     private static let format = "swift-weightnorm checkpoint 2"
 
@@ -29,6 +31,7 @@ public struct Checkpoint {
     public init(kind: String) {
         self.kind = kind
         path = "checkpoint"
+        limitsWholeNumbers = false
     }
 
     // MARK: Filling
@@ -132,8 +135,13 @@ extension Checkpoint {
     /// - Throws: ``CheckpointError`` if it is none of this library's, of another kind of run, or damaged; ``SafetensorsError`` and ``FileError`` as
     ///   ``SafetensorsFile/init(opening:)``.
     public init(reading path: String, kind: String) throws {
+        try self.init(SafetensorsFile(opening: path), kind: kind, limitingWholeNumbers: false)
+    }
+
+    /// The same from a file that is open; its values' whole numbers are those of a run, which counts with them.
+    package init(_ file: SafetensorsFile, kind: String, limitingWholeNumbers: Bool = true) throws {
+        let path = file.path
         func failure(_ problem: String) -> CheckpointError { CheckpointError(path: path, problem: problem) }
-        let file = try SafetensorsFile(opening: path)
         guard let format = file.metadata["format"], format.hasPrefix("swift-weightnorm checkpoint ") else {
             throw failure("expected a checkpoint of swift-weightnorm, found another safetensors file")
         }
@@ -158,10 +166,11 @@ extension Checkpoint {
         values = header.values
         self.kind = kind
         self.path = path
+        limitsWholeNumbers = limitingWholeNumbers
     }
 
     private static func list(_ names: [String]) -> String {
-        names.prefix(5).map(Safetensors.quoted).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+        MessageList.joined(names.lazy.map { Safetensors.quoted($0) }, most: 5)
     }
 
     /// Gives a module the parameters and buffers of the one that was added.
@@ -196,7 +205,7 @@ extension Checkpoint {
         for (path, form) in Self.forms(of: module).sorted(by: { $0.key < $1.key }) where problems.isEmpty && found[path] != form {
             problems.append("weight '\(path)': expected it \(form), found it \(found[path] ?? "nowhere")")
         }
-        guard problems.isEmpty else { throw CheckpointError(path: self.path, problem: problems.joined(separator: "; ")) }
+        guard problems.isEmpty else { throw CheckpointError(path: self.path, problem: MessageList.joined(problems, separator: "; ")) }
         for (path, _, _, assign) in targets { if let tensor = tensors[path] { assign(tensor) } }
     }
 
@@ -252,6 +261,9 @@ extension Checkpoint {
         }
         guard let value = try? JSONDecoder().decode([Value].self, from: Data(text.utf8)).first else {
             throw CheckpointError(path: path, problem: "value '\(name)': expected a \(type), found \(Safetensors.quoted(text))")
+        }
+        if limitsWholeNumbers, let value = value as? any Encodable, let problem = WholeNumbers.problem(in: value) {
+            throw CheckpointError(path: path, problem: "value '\(name)': \(problem)")
         }
         return value
     }

@@ -81,10 +81,11 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
     /// All of them, missing ones first.
     public let defects: [Defect]
 
-    /// How many defects there are, and each of them, on one line.
+    /// How many defects there are, and each of them, or the first 20, on one line.
     public var description: String {
         let head = "\(path): expected tensors that fit, found \(defects.count == 1 ? "1 that does not" : "\(defects.count) that do not")"
-        return "\(head): \(defects.map(\.description).joined(separator: "; "))".split(whereSeparator: \.isNewline).joined(separator: " ")
+        return "\(head): \(MessageList.joined(defects.lazy.map(\.description), separator: "; "))".split(whereSeparator: \.isNewline).joined(
+            separator: " ")
     }
 
     package init(path: String, defects: [Defect]) {

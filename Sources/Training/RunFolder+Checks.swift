@@ -13,8 +13,24 @@ extension RunFolder {
         return stat(one, &first) == 0 && stat(other, &second) == 0 && (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
     }
 
-    /// Throws what ``start(at:config:)``, or of a folder that holds a run ``reopen(at:keepingRecords:)``, would throw for the folder's sake; changes nothing.
-    package static func check(_ path: String, holdsRun: Bool) throws {
+    /// Whether a name ends as a run's files do: `.json`, `.jsonl`, `.html`, `.png` or `.safetensors`.
+    public static func hasUsualEnding(_ name: String) -> Bool {
+        [".json", ".jsonl", ".html", ".png", ".safetensors"].contains { name.hasSuffix($0) && name.count > $0.count }
+    }
+
+    /// Throws if any of a folder's entries is a link or a special file. A folder among them may be the user's own.
+    static func requireRegular(_ entries: [String], in path: String, operation: String) throws {
+        for name in entries.sorted() {
+            guard let kind = OwnFile.irregularKind(AtomicFile.join(path, name)), kind != "a folder" else { continue }
+            throw FileError(
+                path: path, operation: operation, reason: "expected regular files in it, found \(kind): \(Safetensors.quoted(name))")
+        }
+    }
+
+    /// Throws what ``start(at:config:removing:)``, or of a folder that holds a run ``reopen(at:keepingRecords:)``, would throw for the folder's sake; changes nothing.
+    ///
+    /// The names are those of files that are to be written, in whose places there may be regular files alone.
+    package static func check(_ path: String, holdsRun: Bool, writing names: [String] = []) throws {
         let task = holdsRun ? "go on with the run in" : "start a run in"
         var status = stat()
         if !holdsRun && stat(path, &status) != 0 { return }
@@ -23,6 +39,8 @@ extension RunFolder {
             let expected = holdsRun ? "a run's folder" : "a new folder, an empty one or an earlier run's"
             throw FileError(path: path, operation: task, reason: "expected \(expected), found \(other) in it")
         }
+        try requireRegular(entries, in: path, operation: task)
+        for name in names { try OwnFile.requireRegularOrNone(AtomicFile.join(path, name), operation: "write") }
         guard access(path, W_OK) == 0 else { throw FileError(path: path, operation: task, code: errno) }
     }
 }

@@ -14,6 +14,9 @@ import Foundation
 /// - `.weightnorm-run`: the mark of such a folder. It lists the run's files, one name a line, so that a new run in the same
 ///   folder removes exactly them; and it is locked while the run lasts, so that two runs never write into one folder.
 ///
+/// All of these are regular files, which is checked whenever one is opened: the folder may be another person's. The folder itself may be a link. While a run goes on it
+/// must stay in its place: a record or file that would go into another one is an error.
+///
 /// JSON has no numbers for NaN and the infinities. They are written as the strings `"nan"`, `"inf"` and `"-inf"`, and read back
 /// as numbers by ``records(_:in:at:)`` and ``read(_:named:at:)``.
 ///
@@ -24,25 +27,37 @@ public final class RunFolder {
 
     private let marker: Descriptor
     private let metrics: Descriptor
+    /// The folder itself, held open so that no other can be taken for it.
+    private let place: Descriptor
     private var names: [String]
 
     static let markerName = ".weightnorm-run"
     private static let markerHeader = "A run of swift-weightnorm. A new run in this folder removes the files named below."
+    /// The most bytes of the list.
+    private static let mostOfMark = 16 << 20
     private static let configName = "config.json"
     private static let metricsName = "metrics.jsonl"
 
-    private init(path: String, marker: consuming Descriptor, metrics: consuming Descriptor, names: [String]) {
+    private init(
+        path: String, marker: consuming Descriptor, metrics: consuming Descriptor, place: consuming Descriptor, names: [String]
+    ) {
         self.path = path
         self.marker = marker
         self.metrics = metrics
+        self.place = place
         self.names = names
     }
 
     /// Starts a run in a new or empty folder, or in the folder of an earlier run, whose files are removed.
     ///
-    /// Parent folders are made. A folder that holds anything but a run is refused, and so is one in which a run is going on.
+    /// Parent folders are made. A folder that holds anything but a run is refused, and so is one in which a run is going on, or in which there are links or special files.
     /// The earlier run's files are removed only when the new `config.json` lies, whole, on the disk beside the old one.
-    public static func start(at path: String, config: some Encodable) throws -> RunFolder {
+    ///
+    /// - Parameter isOwn: tells by its name whether a file that the earlier run's list names may be removed. Anyone can write into that list: what your runs never write
+    ///   should stay, whatever the list says.
+    public static func start(
+        at path: String, config: some Encodable, removing isOwn: (String) -> Bool = RunFolder.hasUsualEnding
+    ) throws -> RunFolder {
         let json = try encode(config, pretty: true)
         let task = "start a run in"
         var status = stat()
@@ -53,10 +68,12 @@ public final class RunFolder {
             throw FileError(
                 path: path, operation: task, reason: "expected a new folder, an empty one or an earlier run's, found \(other) in it")
         }
+        try requireRegular(entries, in: path, operation: task)
+        let place = try openPlace(path, operation: task)
         let marker = try claim(path, O_RDWR | O_CREAT | O_APPEND, operation: task)
         let config: AtomicFile.Prepared
         do {
-            config = try AtomicFile.prepare(json, for: AtomicFile.join(path, configName))
+            config = try AtomicFile.prepare(json, for: AtomicFile.join(path, configName), links: .refused)
         } catch {
             // Nothing of a run that could not begin, not even its folder.
             if entries.isEmpty { unlink(AtomicFile.join(path, markerName)) }
@@ -66,7 +83,7 @@ public final class RunFolder {
         do {
             // The results first: a kill in between must not leave an old summary without what it sums up.
             var old = ["summary.json", "report.html", metricsName]
-            old += try namesListed(in: marker, at: path).filter { !old.contains($0) && $0 != configName }
+            old += try namesListed(in: marker, at: path).filter { !old.contains($0) && $0 != configName && isOwn($0) }
             let leftovers = entries.filter { AtomicFile.isTemporary($0) }
             for name in old + leftovers { try remove(name, in: path) }
             let names = [configName, metricsName]
@@ -75,7 +92,7 @@ public final class RunFolder {
             if code == 0 { code = marker.synchronize() }
             guard code == 0 else { throw FileError(path: AtomicFile.join(path, markerName), operation: "write", code: code) }
             try config.commit()
-            return RunFolder(path: path, marker: marker, metrics: try openMetrics(path), names: names)
+            return RunFolder(path: path, marker: marker, metrics: try openMetrics(path), place: place, names: names)
         } catch {
             config.discard()
             throw error
@@ -90,26 +107,31 @@ public final class RunFolder {
         at path: String, keepingRecords count: Int? = nil, inOthers others: [String: Int] = [:]
     ) throws -> RunFolder {
         let task = "go on with the run in"
-        guard try list(path, operation: task).contains(markerName) else {
+        let entries = try list(path, operation: task)
+        guard entries.contains(markerName) else {
             throw FileError(path: path, operation: task, reason: "expected a run's folder, found no \(markerName) in it")
         }
+        try requireRegular(entries, in: path, operation: task)
+        let place = try openPlace(path, operation: task)
         let marker = try claim(path, O_RDWR | O_APPEND, operation: task)
         let names = try namesListed(in: marker, at: path)
         let metrics = try openMetrics(path)
         // All is counted before anything is cut: a folder that does not fit stays as it is.
-        let others = others.filter { $0.value > 0 || access(AtomicFile.join(path, $0.key), F_OK) == 0 }
-        let end = try self.end(of: metrics.contents(reportedAs: AtomicFile.join(path, metricsName)), count, metricsName, path, task)
+        let others = others.filter { $0.value > 0 || OwnFile.exists(AtomicFile.join(path, $0.key)) }
+        let end = try self.end(
+            of: metrics.contents(atMost: OwnFile.mostOfRecords, reportedAs: AtomicFile.join(path, metricsName)), count, metricsName, path,
+            task)
         var ends: [(file: String, end: Int)] = []
         for (name, count) in others.sorted(by: { $0.key < $1.key }) {
             let file = AtomicFile.join(path, name)
-            ends.append((file, try self.end(of: AtomicFile.contents(of: file), count, name, path, task)))
+            ends.append((file, try self.end(of: OwnFile.contents(of: file, atMost: OwnFile.mostOfRecords), count, name, path, task)))
         }
         try cut(metrics, to: end, reportedAs: AtomicFile.join(path, metricsName))
         for (file, end) in ends {
-            try cut(Descriptor(opening: file, O_RDWR | O_APPEND, reportedAs: file, operation: "write"), to: end, reportedAs: file)
+            try cut(OwnFile.open(file, O_RDWR | O_APPEND, operation: "write"), to: end, reportedAs: file)
         }
-        for name in try list(path, operation: task) where AtomicFile.isTemporary(name) { try remove(name, in: path) }
-        return RunFolder(path: path, marker: marker, metrics: metrics, names: names)
+        for name in entries where AtomicFile.isTemporary(name) { try remove(name, in: path) }
+        return RunFolder(path: path, marker: marker, metrics: metrics, place: place, names: names)
     }
 
     /// Where in a file's bytes the given number of whole lines ends, or the last whole one.
@@ -129,12 +151,13 @@ public final class RunFolder {
 
     /// Makes the records last through a power cut, those in `metrics.jsonl` and in other files of lines: to be called before a checkpoint that counts them is written.
     public func synchronizeRecords(inOthers others: [String] = []) throws {
+        try requirePlace()
         var code = metrics.synchronize()
         guard code == 0 else { throw FileError(path: AtomicFile.join(path, Self.metricsName), operation: "write", code: code) }
         for name in others {
             let file = AtomicFile.join(path, name)
-            guard access(file, F_OK) == 0 else { continue }
-            code = try Descriptor(opening: file, O_RDWR, reportedAs: file, operation: "write").synchronize()
+            guard OwnFile.exists(file) else { continue }
+            code = try OwnFile.open(file, O_RDWR, operation: "write").synchronize()
             guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
         }
     }
@@ -146,6 +169,7 @@ public final class RunFolder {
     public func record(_ metrics: some Encodable) throws {
         let file = AtomicFile.join(path, Self.metricsName)
         let line = try Self.line(of: metrics, for: file)
+        try requirePlace()
         try Self.append(line, to: self.metrics, at: self.metrics.size(reportedAs: file), reportedAs: file)
     }
 
@@ -155,12 +179,12 @@ public final class RunFolder {
     public func record(_ value: some Encodable, in name: String) throws {
         let file = try path(for: name)
         let line = try Self.line(of: value, for: file)
-        let lines = try Descriptor(opening: file, O_RDWR | O_CREAT | O_APPEND, reportedAs: file, operation: "write")
+        let lines = try OwnFile.open(file, O_RDWR | O_CREAT | O_APPEND, operation: "write")
         var size = try lines.size(reportedAs: file)
         var last = Self.newline
         if size > 0 { _ = try withUnsafeMutableBytes(of: &last) { try lines.read(into: $0, at: size - 1, reportedAs: file) } }
         if last != Self.newline {
-            size = (try lines.contents(reportedAs: file).lastIndex(of: Self.newline) ?? -1) + 1
+            size = (try lines.contents(atMost: OwnFile.mostOfRecords, reportedAs: file).lastIndex(of: Self.newline) ?? -1) + 1
             let code = lines.truncate(to: size)
             guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
         }
@@ -187,7 +211,8 @@ public final class RunFolder {
 
     /// Writes a file of the run, whole or not at all, in the place of an earlier one of that name, which is a plain one, without `/`.
     public func write(_ bytes: some Collection<UInt8>, named name: String) throws {
-        try AtomicFile.write(bytes, to: path(for: name))
+        try AtomicFile.write(bytes, to: path(for: name), links: .refused)
+        try requirePlace()
     }
 
     /// Writes a value as JSON, with sorted keys, for people to read too.
@@ -195,12 +220,16 @@ public final class RunFolder {
         try write(try Self.encode(value, pretty: true), named: name)
     }
 
-    /// The path of a file of the run that someone else writes; a later run in this folder will remove it.
+    /// The path of a file of the run that someone else writes, to be asked for each time; a later run in this folder will remove it.
+    ///
+    /// - Throws: ``FileError`` if the name is no plain one, if there is something else than a regular file in its place, or the folder is no longer in its place.
     public func path(for name: String) throws -> String {
         let file = AtomicFile.join(path, name)
         guard Self.isPlain(name), name != Self.metricsName, name != Self.markerName else {
             throw FileError(path: file, operation: "write", reason: "expected a plain file name that the run does not use itself")
         }
+        try requirePlace()
+        try OwnFile.requireRegularOrNone(file, operation: "write")
         if !names.contains(name) {
             // Listed before it exists: a kill in between leaves a name without a file, never a file that no later run removes.
             let size = try marker.size(reportedAs: path)
@@ -215,55 +244,35 @@ public final class RunFolder {
         return file
     }
 
-    // MARK: Reading
-
-    /// The records in the `metrics.jsonl` of a run's folder, or in another file of lines, in the order of writing; an incomplete last line is passed
-    /// over.
-    public static func records<Record: Decodable>(
-        _ type: Record.Type = Record.self, in name: String = "metrics.jsonl", at path: String
-    ) throws -> [Record] {
-        let file = AtomicFile.join(path, name)
-        var lines = try AtomicFile.contents(of: file).split(separator: newline, omittingEmptySubsequences: false)
-        lines.removeLast()  // what follows the last newline: nothing, or the incomplete line
-        return try lines.enumerated().map { number, line in
-            try decode(type, from: Data(line), at: file, place: "line \(number + 1)")
+    /// Throws unless the folder, and in it the files that are held open, are still where they were: what is written elsewhere would be lost to the run.
+    public func requirePlace() throws {
+        func check(_ held: borrowing Descriptor, _ path: String, _ what: String) throws {
+            var (own, found) = (stat(), stat())
+            guard fstat(held.number, &own) == 0 else { throw FileError(path: path, operation: "write", code: errno) }
+            let isThere = stat(path, &found) == 0
+            guard isThere, (own.st_dev, own.st_ino) == (found.st_dev, found.st_ino) else {
+                throw FileError(
+                    path: path, operation: "write",
+                    reason:
+                        "expected the \(what) of this run, found \(isThere ? "another" : "none"): it was moved or removed while the run went on"
+                )
+            }
         }
-    }
-
-    /// A JSON file of a run's folder, such as `config.json` or `summary.json`.
-    public static func read<Value: Decodable>(_ type: Value.Type = Value.self, named name: String, at path: String) throws -> Value {
-        let file = AtomicFile.join(path, name)
-        return try decode(type, from: Data(AtomicFile.contents(of: file)), at: file, place: "its content")
+        try check(place, path, "folder")
+        try check(metrics, AtomicFile.join(path, Self.metricsName), "records")
+        try check(marker, AtomicFile.join(path, Self.markerName), "mark")
     }
 }
 
 extension RunFolder {
-    private static let newline = UInt8(ascii: "\n")
+    static let newline = UInt8(ascii: "\n")
 
-    private static func encode(_ value: some Encodable, pretty: Bool) throws -> [UInt8] {
+    static func encode(_ value: some Encodable, pretty: Bool) throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
         encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         return try [UInt8](encoder.encode(value)) + (pretty ? [newline] : [])
-    }
-
-    private static func decode<Value: Decodable>(_ type: Value.Type, from data: Data, at file: String, place: String) throws -> Value {
-        let decoder = JSONDecoder()
-        decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-        do {
-            return try decoder.decode(type, from: data)
-        } catch let error as DecodingError {
-            let context: DecodingError.Context? =
-                switch error {
-                case .typeMismatch(_, let context), .valueNotFound(_, let context): context
-                case .keyNotFound(_, let context), .dataCorrupted(let context): context
-                @unknown default: nil
-                }
-            let key = (context?.codingPath ?? []).map(\.stringValue).joined(separator: ".")
-            let found = (context?.debugDescription ?? "\(error)") + (key.isEmpty ? "" : " (at \(key))")
-            throw FileError(path: file, operation: "read", reason: "\(place) is not a JSON \(type): \(found)")
-        }
     }
 
     /// Whether a name stands for a file directly in the folder, and for one line of the list.
@@ -305,7 +314,7 @@ extension RunFolder {
 
     /// Opens the mark of a run's folder and locks it for as long as it stays open.
     private static func claim(_ path: String, _ flags: Int32, operation: String) throws -> Descriptor {
-        let marker = try Descriptor(opening: AtomicFile.join(path, markerName), flags, reportedAs: path, operation: operation)
+        let marker = try OwnFile.open(AtomicFile.join(path, markerName), flags, reportedAs: path, operation: operation)
         // A file system without locks gives another error; there the run goes on unguarded.
         // A lock outlives its run for a moment where a process is just being started or ended, since that holds the file too.
         for attempt in 0... {
@@ -317,7 +326,7 @@ extension RunFolder {
     }
 
     private static func namesListed(in marker: borrowing Descriptor, at path: String) throws -> [String] {
-        let bytes = try marker.contents(reportedAs: AtomicFile.join(path, markerName))
+        let bytes = try marker.contents(atMost: mostOfMark, reportedAs: AtomicFile.join(path, markerName))
         let lines = bytes.split(separator: newline).dropFirst().map { String(decoding: $0, as: UTF8.self) }
         // The list is a file that anyone can edit: it must not lead out of the folder.
         return lines.filter { isPlain($0) && $0 != markerName }
@@ -325,7 +334,11 @@ extension RunFolder {
 
     private static func openMetrics(_ path: String) throws -> Descriptor {
         let file = AtomicFile.join(path, metricsName)
-        return try Descriptor(opening: file, O_RDWR | O_CREAT | O_APPEND, reportedAs: file, operation: "write")
+        return try OwnFile.open(file, O_RDWR | O_CREAT | O_APPEND, operation: "write")
+    }
+
+    private static func openPlace(_ path: String, operation: String) throws -> Descriptor {
+        try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, reportedAs: path, operation: operation)
     }
 
     private static func remove(_ name: String, in path: String) throws {

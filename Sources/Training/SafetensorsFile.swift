@@ -32,14 +32,25 @@ public struct SafetensorsFile: Sendable {
     ///   pickle of PyTorch's, its header is cut, too long, wrong JSON or names something twice, or the tensors' types, shapes and places
     ///   do not fit each other and the file's size.
     public init(opening path: String) throws {
-        func failure(_ problem: String) -> SafetensorsError { SafetensorsError(path: path, problem: problem) }
         // Without O_NONBLOCK a pipe would be waited for.
-        let file = OpenFile(try Descriptor(opening: path, O_RDONLY | O_NONBLOCK, reportedAs: path, operation: "read"))
+        let file = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK, reportedAs: path, operation: "read")
+        try self.init(file, path: path, atMost: .max)
+    }
+
+    /// The same for a file of a run's folder, which may be no link and no larger than expected: ``OwnFile``.
+    package init(openingOwn path: String, atMost most: Int = .max) throws {
+        try self.init(OwnFile.open(path, O_RDONLY, operation: "read"), path: path, atMost: most)
+    }
+
+    private init(_ file: consuming Descriptor, path: String, atMost most: Int) throws {
+        func failure(_ problem: String) -> SafetensorsError { SafetensorsError(path: path, problem: problem) }
+        let file = OpenFile(file)
         var status = stat()
         guard fstat(file.descriptor.number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw failure("expected a regular file, found a folder, device or pipe")
         }
         let size = Int(status.st_size)
+        guard size <= most else { throw failure("expected at most \(most) bytes, found \(size)") }
         let start = try file.bytes(0..<min(size, 9), reportedAs: path)
         if let kind = Self.kindOfPyTorchFile(start) {
             throw failure(

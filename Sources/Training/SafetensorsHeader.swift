@@ -38,6 +38,8 @@ struct SafetensorsHeader {
                 entries.append(try Self.entry(name, from: &scanner, path: path))
                 return
             }
+            // The reference implementation takes null for no metadata, and null nowhere else.
+            if scanner.null() { return }
             try scanner.object { scanner, key in
                 // The scanner has seen that the keys differ; but a Swift dictionary takes those for equal that only look it.
                 guard metadata.updateValue(try scanner.string(), forKey: key) == nil else {

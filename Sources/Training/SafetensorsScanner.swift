@@ -40,6 +40,14 @@ struct SafetensorsScanner {
         try take("}", or: ",")
     }
 
+    /// Whether the value is null, which is then passed over.
+    mutating func null() -> Bool {
+        skipSpaces()
+        guard bytes[position...].starts(with: "null".utf8) else { return false }
+        position += 4
+        return true
+    }
+
     /// A list of whole numbers from 0 to 2^53 − 1.
     mutating func integers(atMost count: Int, what: String) throws -> [Int] {
         skipSpaces()

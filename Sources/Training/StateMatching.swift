@@ -123,6 +123,12 @@ struct StateMatching {
     /// Names what is missing of the form of which something is there, or of the one that the file's other tensors have.
     private mutating func missing(_ slot: StateSlot, _ candidates: [[String]]) {
         let isNative = file.metadata[StateKey.layout] == StateLayout.native.rawValue
+        if case .weight = slot.content, let (name, tensors) = spectral(slot) {
+            for tensor in tensors { seen.insert(Array(tensor.utf8)) }
+            let found = "it with spectral normalization, as \(tensors.map { Safetensors.quoted($0) }.joined(separator: ", "))"
+            add(.missing, name, "a weight in any layout for the module's '\(slot.path)'", found)
+            return
+        }
         let started = candidates.first { $0.contains { source(of: $0) != nil } }
         for name in started ?? [] where source(of: name) != nil { _ = use(name) }
         let wanted = started ?? (isNative ? [slot.nativeName] : slot.names)
@@ -131,6 +137,15 @@ struct StateMatching {
             let form = if case .weight = slot.content, started == nil { "a weight in any layout" } else { "a tensor" }
             add(.missing, name, "\(form)\(beside) for the module's '\(slot.path)'", "none")
         }
+    }
+
+    /// The name of a weight that the file holds by spectral normalization, and its tensors. There is no module here that such a weight could be put into: to divide by
+    /// its norm would be another weight as soon as training goes on.
+    private func spectral(_ slot: StateSlot) -> (name: String, tensors: [String])? {
+        for name in slot.names + slot.otherNames + [slot.nativeName] {
+            if let tensors = StoredWeight.spectral(name, in: file) { return (name, tensors) }
+        }
+        return nil
     }
 
     /// The tensor in the file that a name stands for: itself, or what the writer left out as a duplicate of another (`safetensors.torch.save_model`).

@@ -3,7 +3,8 @@ package import WeightNorm
 /// A safetensors file whose weights are found by their names alone, without the module that they belong to.
 ///
 /// Pairs `…_g` and `…_v`, `….parametrizations.….original0` and `…1`, `….gain` (or `….logGain`) and `….direction` are weights if the shapes fit; so is
-/// what is called `weight`, `weight_ih_l0` and the like, of 2 dimensions at least: a plain one.
+/// what is called `weight`, `weight_ih_l0` and the like, of 2 dimensions at least: a plain one. What another reparameterization holds (spectral normalization's
+/// `…_orig`, `…_u` and `…_v`) is left alone: these are other tensors.
 package struct WeightFile {
     /// A weight and what the file has of it.
     package struct FoundWeight {
@@ -38,12 +39,13 @@ package struct WeightFile {
         var byTensor: [[UInt8]: FoundWeight] = [:]
         var defects: [ModuleFileError.Defect] = []
         var seen: Set<[UInt8]> = []
+        let further = FurtherParametrizations(in: file)
         for name in file.names {
             guard byTensor[Array(name.utf8)] == nil else { continue }
             for stored in Self.guesses(name, isNative: file.metadata[StateKey.layout] == StateLayout.native.rawValue) {
                 // Both tensors of a pair lead here.
                 guard seen.insert(Array("\(stored.direction)\0\(stored.gain ?? "")".utf8)).inserted else { break }
-                guard let weight = Self.weight(stored, in: file, &defects) else { continue }
+                guard !further.contains(stored), let weight = Self.weight(stored, in: file, &defects) else { continue }
                 weights.append(weight)
                 for tensor in stored.tensors { byTensor[Array(tensor.utf8)] = weight }
                 break
@@ -114,7 +116,7 @@ package struct WeightFile {
         let missing = stored.tensors.filter { !file.contains($0) }
         guard missing.isEmpty else {
             let other = stored.tensors.first { file.contains($0) } ?? ""
-            if isMeant {
+            if isMeant, StoredWeight.spectral(stored.name, in: file) == nil {
                 defects += missing.map {
                     ModuleFileError.Defect(.missing, $0, expected: "a tensor beside \(Safetensors.quoted(other))", found: "none")
                 }

@@ -46,6 +46,26 @@ import Training
         }
     }
 
+    /// What safetensors 0.8.0 in Python reads, with these results.
+    @Test(
+        "metadata that is null is none, wherever it stands",
+        arguments: [
+            #"{"__metadata__":null,"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+            #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"__metadata__":null}"#,
+            #"{"__metadata__": null , "a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+            #"{"\u005f_metadata__":null,"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+            #"{"__metadata__":{},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+            #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+        ])
+    func metadataOfNull(header: String) throws {
+        try withFile { path in
+            try Data(assembled(header, [7])).write(to: URL(fileURLWithPath: path))
+            let file = try SafetensorsFile(opening: path)
+            #expect(file.names == ["a"] && file.metadata.isEmpty)
+            #expect(try file.tensor("a").elements(as: UInt8.self) == [7])
+        }
+    }
+
     @Test func namesAndMetadataAreKept() throws {
         // é as one code point and as two: different names elsewhere, though equal as Swift's strings.
         let names = ["\u{E9}", "e\u{301}", "", "a.b/c", "\"\\\n\t\0\u{1F}\u{7F}", "权重", "👩‍🔬", "\u{2028}", "\u{10FFFF}", "x__metadata__"]

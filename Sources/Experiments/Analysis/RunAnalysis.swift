@@ -24,7 +24,7 @@ package struct RunAnalysis {
             throw NetworkAnalysis.Failure(
                 "\(path): expected a run of weightnorm compare or train classification, found one of weightnorm \(command)")
         }
-        configuration = try RunFolder.read(named: "config.json", at: path)
+        configuration = try Comparison.Configuration.read(at: path)
     }
 
     /// What was found in one network.
@@ -91,12 +91,17 @@ package struct RunAnalysis {
             let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
             throw NetworkAnalysis.Failure("seed: expected one of the run's, \(seeds), found \(seed)")
         }
+        let settings = configuration.settings
+        try settings.check(channels: training.channels, rows: training.rows, columns: training.columns, images: 1)
+        if let largest = training.labels.max(), largest >= settings.classes {
+            throw NetworkAnalysis.Failure(
+                "\(path)/config.json: settings: classes: expected more than the largest label of the images, \(largest), found \(settings.classes)"
+            )
+        }
         // Before the minutes of work on those that are there.
         for norm in norms {
             let file = networkFile(norm, seed: seed)
-            guard access(file, R_OK) == 0 else {
-                throw NetworkAnalysis.Failure("cannot read \(file): \(String(cString: strerror(errno)))")
-            }
+            _ = try SafetensorsFile(openingOwn: file)
         }
     }
 

@@ -224,9 +224,22 @@ extension ClassificationTrainer {
         }
         observer.restore(directions)
         let counts: Counts = try checkpoint.value("\(name)/counts")
-        guard counts.steps >= 0, (0...counts.steps).contains(counts.batches), counts.images >= 0 else {
+        let mostSteps = settings.epochs * stepsPerEpoch
+        guard (0...mostSteps).contains(counts.steps), (0...counts.steps).contains(counts.batches),
+            (0...counts.batches * settings.batch).contains(counts.images), counts.units >= 0,
+            (0...counts.units).contains(counts.constantUnits)
+        else {
             throw CheckpointError(
-                path: name, problem: "'counts': expected steps and minibatches from 0 up, found \(counts.steps) and \(counts.batches)")
+                path: name,
+                problem: "'counts': expected at most \(mostSteps) steps with their minibatches, images and units, "
+                    + "found \(counts.steps) and \(counts.batches), \(counts.images), \(counts.units) and \(counts.constantUnits)")
+        }
+        for (sum, part) in [(errorSum, "errors"), (finiteSteps, "finite")] {
+            let (number, most) = (sum.value.item(), Double(part == "finite" ? counts.batches : counts.images))
+            guard (0...most).contains(number) else {
+                throw CheckpointError(
+                    path: name, problem: "'\(part)': expected a number from 0 to \(NumberText.general(most)), found \(number)")
+            }
         }
         (stepCount, imageCount, batchCount) = (counts.steps, counts.images, counts.batches)
         initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)

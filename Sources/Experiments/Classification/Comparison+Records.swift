@@ -38,7 +38,7 @@ extension Comparison {
     }
 
     /// What a comparison began with, as it stands in `config.json`.
-    package struct Configuration: Codable, Equatable, Sendable {
+    package struct Configuration: RunConfiguration, Equatable {
         /// The words behind `weightnorm` that start such a run.
         package var command: String
         package var data: String
@@ -67,6 +67,16 @@ extension Comparison {
 
         /// The norms, as far as they are known.
         package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
+
+        package func check() throws(RunFailure) {
+            try check(
+                norms: norms, outOf: Normalization.allCases, seeds: seeds, device: device, threads: threads, training: training, test: test)
+            guard thresholds.count <= 100 else { throw RunFailure("thresholds: expected at most 100, found \(thresholds.count)") }
+            for threshold in thresholds { try SettingsCheck.number("thresholds", threshold, in: .threshold) }
+            if let heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
+            try pace.check()
+            try settings.check(norms: normalizations)
+        }
 
         package init(
             command: String = "compare", data: String, training: ImageSet, test: ImageSet? = nil, heldOut: Int? = nil,

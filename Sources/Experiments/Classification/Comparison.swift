@@ -18,6 +18,11 @@ package struct Comparison {
         package var evaluations: Int
         package var readings: Int
 
+        func check() throws(RunFailure) {
+            try SettingsCheck.whole("evaluations of a pass", evaluations, in: 1...1000)
+            try SettingsCheck.whole("readings of a pass", readings, in: 1...1000)
+        }
+
         /// For a short run: 5 and 20.
         package static let fine = Pace(evaluations: 5, readings: 20)
         /// For a run of many passes: once each, as in the paper's figure.
@@ -54,18 +59,17 @@ package struct Comparison {
         package let description: String
     }
 
-    /// Throws if the settings do not fit the images; to be asked before a folder is made.
-    package func check(training: ImageSet) throws {
+    /// Throws if the settings are none that a run can have, or do not fit the images; to be asked before a folder is made.
+    package func check(training: ImageSet, test: ImageSet? = nil) throws {
+        try settings.check(norms: normalizations)
         if settings.whitens, let defect = Whitening.defect(of: training) { throw Failure(description: defect) }
         guard settings.batch <= training.count else {
             throw Failure(description: "minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
         }
-        let least = 12
-        guard training.rows >= least, training.columns >= least else {
-            throw Failure(
-                description:
-                    "images: expected at least \(least) × \(least) pixels for the network's poolings, found \(training.rows) × \(training.columns)"
-            )
+        try settings.check(channels: training.channels, rows: training.rows, columns: training.columns, images: training.count)
+        for labels in [training.labels, test?.labels ?? []] {
+            guard let largest = labels.max(), largest >= settings.classes else { continue }
+            throw RunFailure("settings: classes: expected more than the largest label of the images, \(largest), found \(settings.classes)")
         }
     }
 

@@ -36,11 +36,10 @@ extension ComparisonTraining {
     /// - Throws: `CheckpointError`, `SafetensorsError` or `FileError` if the checkpoint is damaged, of another run, or does not fit; then nothing was changed.
     package static func resume(_ comparison: Comparison, _ images: ClassificationImages, at path: String) throws -> ComparisonTraining {
         let file = RunCheckpoint.path(in: path)
-        guard access(file, F_OK) == 0 else {
+        guard let checkpoint = try RunCheckpoint.read(in: path, kind: kind) else {
             let folder = try RunFolder.reopen(at: path, keepingRecords: 0, inOthers: [layersName: 0])
             return ComparisonTraining(comparison, images, folder)
         }
-        let checkpoint = try Checkpoint(reading: file, kind: kind)
         try checkpoint.requireSettings(comparison.settings, in: file)
         let place: RunPlace<Comparison.Run> = try checkpoint.value("place")
         try place.check(
@@ -50,13 +49,13 @@ extension ComparisonTraining {
         let contestants = place.hasNetworks ? contestants(of: comparison, round: place.round, images) : []
         for (index, contestant) in contestants.enumerated() {
             try contestant.trainer.restore(from: checkpoint, as: "\(index)")
-            contestant.times = try checkpoint.tensor("\(index)/times").elements(as: Double.self)
+            contestant.times = try checkpoint.times("\(index)/times", ofSteps: place.step)
         }
         let folder = try RunFolder.reopen(
             at: path, keepingRecords: place.records,
             inOthers: comparison.keepsNetworks ? [layersName: place.otherRecords[layersName] ?? 0] : [:])
         let training = ComparisonTraining(comparison, images, folder)
-        training.records = try RunFolder.records(at: path)
+        training.records = try RunFiles.records(at: path)
         for contestant in contestants {
             contestant.history = training.records.filter {
                 $0.norm == contestant.trainer.normalization.rawValue && $0.seed == contestant.trainer.seed

@@ -18,6 +18,8 @@ package enum NetworkFile {
             metadata: ["norm": norm, "seed": "\(trainer.seed)", "step": "\(trainer.stepCount)", "settings": settings])
     }
 
-    /// Puts a file's numbers into a module of the same structure, converted to the module's element types.
-    package static func load(_ path: String, into module: some Module) throws { try module.load(from: path, convertingTypes: true) }
+    /// Puts the numbers of a run's file into a module of the same structure, converted to the module's element types.
+    package static func load(_ path: String, into module: some Module) throws {
+        try module.load(from: SafetensorsFile(openingOwn: path), convertingTypes: true)
+    }
 }

@@ -33,7 +33,7 @@ package struct DQNExperiment {
     }
 
     /// What a run began with, as it stands in `config.json`.
-    package struct Configuration: Codable, Equatable, Sendable {
+    package struct Configuration: RunConfiguration, Equatable {
         package var command = DQNExperiment.command
         package var game: String
         /// What plays it.
@@ -61,6 +61,15 @@ package struct DQNExperiment {
             self.preset = preset
             self.savesReplay = savesReplay
             settings = experiment.settings
+        }
+
+        package func check() throws(RunFailure) {
+            try check(norms: norms, outOf: DQNSettings.norms, seeds: seeds, device: device, threads: threads)
+            for (name, value) in [("rows", rows), ("columns", columns), ("number of actions", actions.count)] {
+                try SettingsCheck.whole(name, value, in: 1...1024)
+            }
+            try settings.checkNumbers()
+            try settings.checkNetwork(rows: rows, columns: columns, actions: actions.count)
         }
 
         /// The norms, as far as they are known.

@@ -27,29 +27,18 @@ package struct DQNPlayer {
         guard command == DQNExperiment.command else {
             throw RunFailure("\(path): expected a run of weightnorm \(DQNExperiment.command), found one of weightnorm \(command)")
         }
-        configuration = try RunFolder.read(named: "config.json", at: path)
-        // What a file says may be no network at all.
-        try configuration.settings.checkNumbers()
+        configuration = try DQNExperiment.Configuration.read(at: path)
         let choice = try RunChoice(norm: norm, seed: seed, norms: configuration.norms, seeds: configuration.seeds, at: path)
-        guard DQNSettings.norms.contains(choice.norm), (1...1024).contains(configuration.rows), (1...1024).contains(configuration.columns),
-            (1...1024).contains(configuration.actions.count)
-        else {
-            throw RunFailure(
-                "\(path)/config.json: expected a norm, actions and a size of frames that such a network can have, found \(choice.norm.rawValue), "
-                    + "\(configuration.actions.count), \(configuration.rows) × \(configuration.columns)")
-        }
         (self.norm, self.seed) = (choice.norm.rawValue, choice.seed)
-        try configuration.settings.checkNetwork(
-            rows: configuration.rows, columns: configuration.columns, actions: configuration.actions.count)
         network = configuration.settings.makeNetwork(
             rows: configuration.rows, columns: configuration.columns, actions: configuration.actions.count, normalization: choice.norm,
             random: Generator(seed: 0))
-        let file = "\(path)/\(NetworkFile.name(norm: self.norm, seed: self.seed))"
-        guard FileManager.default.fileExists(atPath: file) else {
+        let file = NetworkFile.name(norm: self.norm, seed: self.seed)
+        guard RunFolder.has(file, at: path) else {
             throw RunFailure(
-                "\(file): expected the network of a run's best evaluation so far, found none; it is there after the first epoch")
+                "\(path)/\(file): expected the network of a run's best evaluation so far, found none; it is there after the first epoch")
         }
-        try network.load(from: file)
+        try network.load(from: RunFolder.tensors(named: file, at: path))
     }
 
     /// Plays a game to its end, to the given number of actions, or until `shouldStop` says so.

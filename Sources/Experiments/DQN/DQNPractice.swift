@@ -117,7 +117,8 @@ extension DQNPractice {
         try agent.restore(from: checkpoint, as: "\(name)/agent")
         let state: State = try checkpoint.value("\(name)/state")
         guard state.actionsTaken >= memory.appended, (0..<Double(1 + environment.count)).contains(state.owedUpdates),
-            state.explorationStart.map((0...state.actionsTaken).contains) ?? true, state.running.count == environment.count
+            state.explorationStart.map((0...state.actionsTaken).contains) ?? true, state.running.count == environment.count,
+            state.running.allSatisfy(\.isFinite), state.scores.allSatisfy(\.isFinite), state.scores.count <= state.actionsTaken
         else { throw failure("'state': expected counts that a run of \(environment.count) games can have, found others") }
         (actionsTaken, owedUpdates, explorationStart) = (state.actionsTaken, state.owedUpdates, state.explorationStart)
         scores = state.scores

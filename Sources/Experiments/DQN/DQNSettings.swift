@@ -96,6 +96,13 @@ package struct DQNSettings: Codable, Equatable, Sendable {
 }
 
 extension DQNSettings {
+    /// The bounds of the numbers that options can change.
+    package enum Limits {
+        package static let games = 1...1024
+        /// Of transitions and actions.
+        package static let most = 1_000_000_000
+    }
+
     /// Settings that a run can be started with by name.
     package enum Preset: String, CaseIterable, Sendable {
         /// Less than an hour on two CPU cores: enough to see that it learns.
@@ -132,48 +139,40 @@ extension DQNSettings {
     /// Throws unless every number is one that an agent can be made and trained with: settings may come from a file.
     package func checkNumbers() throws(RunFailure) {
         func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(RunFailure) {
-            guard range.contains(value) else {
-                throw RunFailure("settings: \(name): expected a number from \(range.lowerBound) to \(range.upperBound), found \(value)")
-            }
-        }
-        func check(_ name: String, _ value: Double, _ expected: String, _ isValid: (Double) -> Bool) throws(RunFailure) {
-            guard isValid(value) else { throw RunFailure("settings: \(name): expected \(expected), found \(value)") }
+            try SettingsCheck.whole(name, value, in: range)
         }
         if case .dense(let sizes) = network {
             try check("layers", sizes.count, 0...100)
             for size in sizes { try check("features of a layer", size, 1...100_000) }
         }
         try check("depth", depth, 1...64)
-        try check("games", games, 1...1024)
-        try check("batch", batch, 1...10_000)
-        try check("replayCapacity", replayCapacity, (depth + 1) * games...1_000_000_000)
+        try check("games", games, Limits.games)
+        try check("batch", batch, SettingsLimits.batch)
+        try check("replayCapacity", replayCapacity, (depth + 1) * games...Limits.most)
         // Each game's newest transition cannot be learned from.
         try check("actionsBeforeLearning", actionsBeforeLearning, 2 * games...replayCapacity)
         try check("actionsPerUpdate", actionsPerUpdate, 1...1_000_000)
         try check("updatesPerTarget", updatesPerTarget, 1...1_000_000_000)
         try check("initializationStates", initializationStates, 2...100_000)
-        try check("epochs", epochs, 1...100_000)
-        try check("actionsPerEpoch", actionsPerEpoch, games...1_000_000_000)
+        try check("epochs", epochs, SettingsLimits.epochs)
+        try check("actionsPerEpoch", actionsPerEpoch, games...Limits.most)
         guard epochs * actionsPerEpoch > actionsBeforeLearning else {
             throw RunFailure(
                 "settings: epochs × actionsPerEpoch: expected more than the \(actionsBeforeLearning) actions before learning, "
                     + "found \(epochs * actionsPerEpoch)")
         }
-        try check("evaluationActions", evaluationActions, games...1_000_000_000)
+        try check("evaluationActions", evaluationActions, games...Limits.most)
         try check("exploration.actions", exploration.actions, 0...1_000_000_000_000)
-        func isProbability(_ value: Double) -> Bool { (0...1).contains(value) }
         for (name, value) in [
             ("exploration.first", exploration.first), ("exploration.last", exploration.last),
             ("evaluationExploration", evaluationExploration),
-        ] { try check(name, value, "a probability from 0 to 1", isProbability) }
+        ] { try SettingsCheck.number(name, value, in: .probability) }
         for (name, value) in [("discount", discount), ("beta1", beta1), ("beta2", beta2), ("stickiness", stickiness)] {
-            try check(name, value, "a number from 0 to below 1") { $0 >= 0 && $0 < 1 }
+            try SettingsCheck.number(name, value, in: .decay)
         }
-        try check("initialValueDeviation", initialValueDeviation, "a number above 0 and at most 1000") { $0 > 0 && $0 <= 1000 }
-        try check("epsilon", epsilon, "a number above 0") { $0 > 0 && $0.isFinite }
-        for norm in Self.norms {
-            try check("learningRates", learningRate(norm), "one above 0 and at most 1000 for \(norm.rawValue)") { $0 > 0 && $0 <= 1000 }
-        }
+        try SettingsCheck.number("initialValueDeviation", initialValueDeviation, in: .deviation)
+        try SettingsCheck.number("epsilon", epsilon, in: .epsilon)
+        try SettingsCheck.rates(learningRates, of: Self.norms)
     }
 }
 
@@ -207,9 +206,7 @@ extension DQNSettings {
             parameters += features * Double(size)
             features = Double(size)
         }
-        guard parameters <= 1e9 else {
-            throw RunFailure("network: expected at most a thousand million weights, found \(NumberText.general(parameters))")
-        }
+        try SettingsCheck.size(weights: parameters)
     }
 }
 

@@ -96,13 +96,12 @@ extension DQNTraining {
         _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool, forgetsReplay: Bool = false
     ) throws -> DQNTraining {
         let file = RunCheckpoint.path(in: path)
-        guard access(file, F_OK) == 0 else {
+        guard let checkpoint = try RunCheckpoint.read(in: path, kind: kind) else {
             let folder = try RunFolder.reopen(at: path, keepingRecords: 0)
             let training = DQNTraining(experiment, resources, folder, savesReplay: savesReplay)
             training.removeWhatNoCheckpointKnows()
             return training
         }
-        let checkpoint = try Checkpoint(reading: file, kind: kind)
         try checkpoint.requireSettings(experiment.settings, in: file)
         let place: RunPlace<DQNRun> = try checkpoint.value("place")
         try place.check(
@@ -113,6 +112,9 @@ extension DQNTraining {
             throw CheckpointError(
                 path: file, problem: "expected a replay memory named \(replayNames[0]) or \(replayNames[1]), found another")
         }
+        guard replay.appended >= 0, replay.cost.map({ $0.bytes >= 0 && (0...1e11).contains($0.seconds) }) ?? true else {
+            throw CheckpointError(path: file, problem: "expected a replay memory's counts from 0 up, found others")
+        }
         // Before the folder is touched: a checkpoint that does not fit must not cost a record.
         var restored: (practice: DQNPractice, state: RoundState, best: Best?)?
         if place.hasNetworks {
@@ -121,7 +123,11 @@ extension DQNTraining {
             let practice = try practice(of: experiment, resources, round: place.round, gamesSeed: seeds.next())
             if !forgetsReplay, let name = replay.name {
                 do {
-                    try practice.memory.restore(from: "\(path)/\(name)", appended: replay.appended)
+                    try practice.memory.restore(
+                        from: "\(path)/\(name)", appended: replay.appended, actions: resources.training.actions.count)
+                    if replay.appended >= experiment.settings.actionsBeforeLearning, practice.memory.drawableCount == 0 {
+                        throw RunFailure("\(path)/\(name): expected transitions to learn from, found none that is whole")
+                    }
                 } catch { throw RunFailure("\(error); --forget-replay goes on without it") }
             }
             try practice.restore(from: checkpoint, as: "practice")
@@ -134,7 +140,8 @@ extension DQNTraining {
             }
             let (settings, actions) = (experiment.settings, practice.actionsTaken)
             // An evaluation that is due may still be to be done.
-            guard (0...settings.epochs).contains(state.epoch), (best == nil) == (state.epoch == 0),
+            guard (0...settings.epochs).contains(state.epoch), (0...1e11).contains(state.stepSeconds),
+                (0...state.epoch).contains(best?.epoch ?? 0), (best == nil) == (state.epoch == 0),
                 min(actions, actionsPerRound(settings)) == place.step, actions >= state.epoch * settings.actionsPerEpoch,
                 actions <= (state.epoch + 1) * settings.actionsPerEpoch + settings.games
             else {
@@ -146,7 +153,7 @@ extension DQNTraining {
         }
         let training = DQNTraining(
             experiment, resources, try RunFolder.reopen(at: path, keepingRecords: place.records), savesReplay: savesReplay)
-        training.records = try RunFolder.records(at: path)
+        training.records = try RunFiles.records(at: path)
         (training.round, training.runs) = (place.round, place.runs)
         training.earlierSeconds = place.seconds
         (training.replayName, training.checkpointCost) = (replay.name, replay.cost)

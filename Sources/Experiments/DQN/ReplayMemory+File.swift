@@ -6,6 +6,9 @@ import Training
 // may be left out.
 
 extension ReplayMemory {
+    /// Far more than were ever appended, far less than overflows.
+    private static let mostAppended = 1_000_000_000_000_000
+
     private static let format = "swift-weightnorm replay 1"
 
     /// What the header says of it.
@@ -49,12 +52,14 @@ extension ReplayMemory {
 
     /// Takes the transitions of a file in the place of its own; what is drawn then is what the memory would have drawn that was written.
     ///
-    /// - Parameter expected: the number of transitions that had been appended, where a checkpoint beside it tells; nil for any.
+    /// - Parameters:
+    ///   - expected: the number of transitions that had been appended, where a checkpoint beside it tells; nil for any.
+    ///   - actionCount: the number of actions that the games have.
     /// - Throws: `CheckpointError` if it is no such file, is of another moment or of a memory made differently; then the memory is as it was. Also if
     ///   it is damaged, `SafetensorsError` and `FileError`; then the memory may be empty.
-    package func restore(from path: String, appended expected: Int? = nil) throws {
+    package func restore(from path: String, appended expected: Int? = nil, actions actionCount: Int = 256) throws {
         func failure(_ problem: String) -> CheckpointError { CheckpointError(path: path, problem: problem) }
-        let file = try SafetensorsFile(opening: path)
+        let file = try SafetensorsFile(openingOwn: path)
         guard file.metadata["format"] == Self.format else {
             throw failure(
                 "expected a '\(Self.format)', found \(file.metadata["format"].map { Safetensors.quoted($0) } ?? "another safetensors file")"
@@ -79,6 +84,10 @@ extension ReplayMemory {
                 (0...perGame).contains($0.count) && $0.next == ($0.count < perGame ? $0.count : $0.next) && (0..<perGame).contains($0.next)
             })
         else { throw failure("expected rings of at most \(perGame) transitions, found others") }
+        let there = header.rings.reduce(0) { $0 + $1.count }
+        guard header.appended >= there, header.appended <= Self.mostAppended else {
+            throw failure("expected from the \(there) transitions there to \(Self.mostAppended) appended, found \(header.appended)")
+        }
         let before = (rings, appended)
         var isTouched = false
         do {
@@ -97,6 +106,11 @@ extension ReplayMemory {
                         throw failure("expected undamaged tensors, found another checksum in '\(part.name)'")
                     }
                 }
+            }
+            for (game, ring) in rings.enumerated() {
+                let own = actions[game * perGame..<game * perGame + ring.count]
+                guard let largest = own.max(), Int(largest) >= actionCount else { continue }
+                throw failure("expected actions from 0 to \(actionCount - 1), found \(largest) in game \(game)")
             }
             appended = header.appended
         } catch {

@@ -1,4 +1,3 @@
-package import Datasets
 package import Torch
 package import Training
 package import WeightNorm
@@ -85,23 +84,44 @@ extension DRAWSettings: GenerativeSettings {
         Adam(parameters, beta1: beta1, beta2: beta2, epsilon: epsilon)
     }
 
-    package func checkNumbers() throws(RunFailure) {
-        let sides =
-            attention.map { [("side of the filters that read", $0.read, 100), ("side of the filters that write", $0.write, 100)] } ?? []
-        try check(
-            counts: (sides + [("glimpses", glimpses, 10_000), ("hidden", hidden, 10_000), ("latents", latents, 10_000)])
-                .map { (name: $0.0, value: $0.1, most: $0.2) },
-            numbers: [
-                ("deviation", deviation, "a number above 0 and at most 10", deviation > 0 && deviation <= 10),
-                ("clippedNorm", clippedNorm, "a number above 0", clippedNorm > 0),
-                ("beta1", beta1, "a number from 0 to below 1", (0..<1).contains(beta1)),
-                ("beta2", beta2, "a number from 0 to below 1", (0..<1).contains(beta2)),
-                ("epsilon", epsilon, "a number above 0", epsilon > 0),
-            ])
+    /// The bounds of the numbers that options can change.
+    package enum Limits {
+        package static let glimpses = 1...10_000
+        package static let hidden = 1...10_000
+        package static let latents = 1...10_000
+        package static let side = 1...100
+        package static let deviation = NumberRange.above(0, atMost: 10)
     }
 
-    package func check(_ images: ImageSet) throws(RunFailure) {
-        guard images.channels == 1 else { throw RunFailure("images: expected grey ones, found colour ones of \(images.size)") }
+    package func checkNumbers() throws(RunFailure) {
+        let most = Limits.side.upperBound
+        let sides =
+            attention.map { [("side of the filters that read", $0.read, most), ("side of the filters that write", $0.write, most)] } ?? []
+        let counts = [
+            ("glimpses", glimpses, Limits.glimpses.upperBound), ("hidden", hidden, Limits.hidden.upperBound),
+            ("latents", latents, Limits.latents.upperBound),
+        ]
+        try check(
+            counts: (sides + counts).map { (name: $0.0, value: $0.1, most: $0.2) },
+            numbers: [
+                ("deviation", deviation, Limits.deviation), ("clippedNorm", clippedNorm, .above(0, atMost: 1e30)), ("beta1", beta1, .decay),
+                ("beta2", beta2, .decay), ("epsilon", epsilon, .epsilon),
+            ])
+        guard pixels != .levels else { throw RunFailure("settings: pixels: expected dynamic or fixed, found \(pixels.rawValue)") }
+    }
+
+    package func check(channels: Int, rows: Int, columns: Int, images: Int) throws(RunFailure) {
+        guard channels == 1, rows > 0, columns > 0 else {
+            throw RunFailure(
+                "images: expected grey ones, found \(channels == 3 ? "colour ones" : "ones") of \(channels == 1 ? "" : "\(channels) × ")\(rows) × \(columns) pixels"
+            )
+        }
+        let (hidden, latents, pixels) = (Double(hidden), Double(latents), Double(rows * columns))
+        let read = attention.map { Double($0.read * $0.read) } ?? pixels
+        let written = attention.map { Double($0.write * $0.write) } ?? pixels
+        let weights = 4 * hidden * (2 * read + 2 * hidden) + 4 * hidden * (latents + hidden) + hidden * (2 * latents + written + 10)
+        // The canvas, and the memories with their gates.
+        try SettingsCheck.size(weights: weights, elements: Double(glimpses) * (pixels + 12 * hidden + 3 * latents), examples: batch)
     }
 
     package func description(of data: String) -> ReportedModel {

@@ -201,7 +201,7 @@ package struct DataFetcher {
 
         init(_ file: Publication.File, in work: String, source: String) throws {
             (self.file, self.source, path) = (file, source, "\(work)/\(file.name)")
-            descriptor = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, reportedAs: path, operation: "write")
+            descriptor = try OwnFile.open(path, O_WRONLY | O_CREAT | O_TRUNC, operation: "write")
         }
 
         func take(_ bytes: [UInt8]) throws {
@@ -260,7 +260,7 @@ package struct DataFetcher {
         private let descriptor: Descriptor
 
         init(_ path: String, waiting: () -> Void) throws {
-            let file = try Descriptor(opening: path, O_WRONLY | O_CREAT, reportedAs: path, operation: "lock")
+            let file = try OwnFile.open(path, O_WRONLY | O_CREAT, operation: "lock")
             if flock(file.number, LOCK_EX | LOCK_NB) != 0 {
                 waiting()
                 while flock(file.number, LOCK_EX) != 0 {

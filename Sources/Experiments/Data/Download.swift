@@ -44,6 +44,9 @@ package struct Download {
 
     private var originPath: String { "\(path).origin" }
 
+    /// Of the folder's own files alone, and no more than an address and a version take: ``OwnFile``.
+    private func originData() -> Data? { (try? OwnFile.contents(of: originPath, atMost: 1 << 20)).map { Data($0) } }
+
     /// Fetches all of it; `progress` gets the bytes there, and of how many where the server says so; `say` gets lines for the user.
     ///
     /// - Throws: ``Failure`` if the server cannot be reached, has no such file, or the connection breaks too often without a byte; what is
@@ -95,7 +98,7 @@ package struct Download {
 
     /// The bytes there that a server can be asked to go on from; 0 if they are another address's.
     private func resumableBytes() -> Int {
-        guard let data = FileManager.default.contents(atPath: originPath), let origin = try? JSONDecoder().decode(Origin.self, from: data),
+        guard let data = originData(), let origin = try? JSONDecoder().decode(Origin.self, from: data),
             origin.address == address, let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
         else { return 0 }
         return size
@@ -104,7 +107,7 @@ package struct Download {
     private func headers(from offset: Int) -> [String] {
         // The bytes as they lie on the server: of others there could be no range.
         var headers = ["User-Agent: swift-weightnorm", "Accept-Encoding: identity"]
-        if offset > 0, let data = FileManager.default.contents(atPath: originPath),
+        if offset > 0, let data = originData(),
             let origin = try? JSONDecoder().decode(Origin.self, from: data)
         {
             headers += ["Range: bytes=\(offset)-", "If-Range: \(origin.validator)"]
@@ -117,6 +120,6 @@ package struct Download {
             unlink(path)
             return
         }
-        try AtomicFile.write(JSONEncoder().encode(origin), to: path)
+        try AtomicFile.write(JSONEncoder().encode(origin), to: path, links: .refused)
     }
 }

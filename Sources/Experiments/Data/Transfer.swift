@@ -67,8 +67,7 @@ final class Transfer {
         position = offset
         pace.begin(at: offset)
         // Appending: after a truncation to 0 the bytes come at the beginning.
-        file = try Descriptor(
-            opening: download.path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, reportedAs: download.path, operation: "write")
+        file = try OwnFile.open(download.path, O_WRONLY | O_CREAT | O_APPEND, operation: "write")
     }
 
     func run(headers: [String]) -> Outcome {

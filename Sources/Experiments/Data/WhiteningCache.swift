@@ -31,6 +31,7 @@ package enum WhiteningCache {
             } catch {
                 throw FileError(path: folder, operation: "make the folder", reason: error.localizedDescription)
             }
+            try OwnFile.requireRegularOrNone(path, operation: "write")
             try Safetensors.write(
                 [("mean", whitening.mean), ("matrix", whitening.matrix)],
                 metadata: ["recipe": Whitening.recipe, "data": key, "images": "\(training.count)", "md5": sum(of: whitening)], to: path)
@@ -49,7 +50,7 @@ package enum WhiteningCache {
     }
 
     private static func read(_ path: String, features: Int, key: String) throws -> Whitening {
-        let file = try SafetensorsFile(opening: path)
+        let file = try SafetensorsFile(openingOwn: path)
         func check(_ what: String, expected: String, found: String?) throws {
             guard found == expected else {
                 throw DatasetError(path: path, problem: "\(what): expected \(expected), found \(found ?? "none")")

@@ -28,21 +28,19 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
             let all = Settings.norms.map(\.rawValue).joined(separator: ", ")
             throw RunFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
         }
-        if let draws = importanceDraws, !(1...100_000).contains(draws) {
-            throw RunFailure("importance draws: expected a number from 1 to 100000, found \(draws)")
-        }
+        if let draws = importanceDraws { try SettingsCheck.whole("importanceDraws", draws, in: SettingsLimits.draws) }
         try settings.checkNumbers()
         guard settings.batch <= training.count else {
             throw RunFailure("minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
         }
-        try settings.check(training)
+        try settings.check(channels: training.channels, rows: training.rows, columns: training.columns, images: training.count)
     }
 
     package typealias Record = GenerativeRecord
     package typealias Run = GenerativeRun
 
     /// What a run began with, as it stands in `config.json`.
-    package struct Configuration: Codable, Equatable, Sendable {
+    package struct Configuration: RunConfiguration, Equatable {
         package var command = Settings.command
         package var data: String
         package var training: ImageSummary
@@ -69,6 +67,15 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
             self.preset = preset
             (rows, columns) = (training.rows, training.columns)
             settings = experiment.settings
+        }
+
+        package func check() throws(RunFailure) {
+            try check(norms: norms, outOf: Settings.norms, seeds: seeds, device: device, threads: threads, training: training, test: test)
+            if let importanceDraws { try SettingsCheck.whole("importanceDraws", importanceDraws, in: SettingsLimits.draws) }
+            try SettingsCheck.whole("rows", rows, in: SettingsLimits.side)
+            try SettingsCheck.whole("columns", columns, in: SettingsLimits.side)
+            try settings.checkNumbers()
+            try settings.check(channels: settings.channels, rows: rows, columns: columns, images: training.count)
         }
 
         /// The norms, as far as they are known.

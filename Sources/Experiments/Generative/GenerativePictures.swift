@@ -20,15 +20,17 @@ package struct GenerativePictures: Sendable {
     }
 
     /// Those of a norm and seed in a run's folder; nil unless both still pictures are there.
-    package init?(of norm: String, seed: UInt64, in folder: String) {
-        func file(_ name: String) -> Data? { FileManager.default.contents(atPath: "\(folder)/\(name)") }
-        guard let samples = file(Self.samplesName(norm: norm, seed: seed)),
-            let reconstructions = file(Self.reconstructionsName(norm: norm, seed: seed))
+    ///
+    /// - Throws: `FileError` if one is there that cannot be read.
+    package init?(of norm: String, seed: UInt64, in folder: String) throws {
+        func file(_ name: String) throws -> Data? { try RunFolder.picture(named: name, at: folder) }
+        guard let samples = try file(Self.samplesName(norm: norm, seed: seed)),
+            let reconstructions = try file(Self.reconstructionsName(norm: norm, seed: seed))
         else { return nil }
         self.init(
             norm: norm, samples: samples, reconstructions: reconstructions,
-            drawnSamples: file(Self.drawnSamplesName(norm: norm, seed: seed)),
-            drawnReconstructions: file(Self.drawnReconstructionsName(norm: norm, seed: seed)))
+            drawnSamples: try file(Self.drawnSamplesName(norm: norm, seed: seed)),
+            drawnReconstructions: try file(Self.drawnReconstructionsName(norm: norm, seed: seed)))
     }
 
     package static func samplesName(norm: String, seed: UInt64) -> String { "samples-\(norm)-seed\(seed).png" }

@@ -6,6 +6,10 @@ package import WeightNorm
 /// A finished model of a run's folder, to draw from.
 package struct GenerativeSampler {
     private let model: any GenerativeModel
+    /// Numbers of an image that it draws.
+    private let size: Int
+    /// In how many steps.
+    private let steps: Int
 
     /// The model of a norm and seed; of the run's first ones where none are given.
     ///
@@ -17,7 +21,7 @@ package struct GenerativeSampler {
         } catch let error as FileError {
             throw RunFailure("expected the folder of a run of weightnorm train vae or train draw: \(error)")
         }
-        model =
+        (model, size, steps) =
             switch command {
             case VAESettings.command: try Self.model(VAESettings.self, at: path, norm: norm, seed: seed)
             case DRAWSettings.command: try Self.model(DRAWSettings.self, at: path, norm: norm, seed: seed)
@@ -28,27 +32,31 @@ package struct GenerativeSampler {
 
     private static func model<Settings: GenerativeSettings>(
         _ settings: Settings.Type, at path: String, norm: Normalization?, seed: UInt64?
-    ) throws -> any GenerativeModel {
-        let configuration = try RunFolder.read(GenerativeExperiment<Settings>.Configuration.self, named: "config.json", at: path)
+    ) throws -> (any GenerativeModel, size: Int, steps: Int) {
+        let configuration = try GenerativeExperiment<Settings>.Configuration.read(at: path)
         let choice = try RunChoice(norm: norm, seed: seed, norms: configuration.norms, seeds: configuration.seeds, at: path)
-        let (normalization, name) = (choice.norm, choice.norm.rawValue)
-        // What a file says may be no model at all.
-        try configuration.settings.checkNumbers()
-        guard Settings.norms.contains(normalization), (1...4096).contains(configuration.rows), (1...4096).contains(configuration.columns)
-        else {
-            throw RunFailure(
-                "\(path)/config.json: expected a norm and a size that such a model can have, found \(name), \(configuration.rows) × \(configuration.columns)"
-            )
+        let name = choice.norm.rawValue
+        let file = NetworkFile.name(norm: name, seed: choice.seed)
+        guard RunFolder.has(file, at: path) else {
+            throw RunFailure("\(path)/\(file): expected the model of a finished run, found none; --resume finishes it")
         }
         let model = configuration.settings.makeModel(
-            rows: configuration.rows, columns: configuration.columns, normalization: normalization,
+            rows: configuration.rows, columns: configuration.columns, normalization: choice.norm,
             random: Generator(seed: 0))
-        let file = "\(path)/\(NetworkFile.name(norm: name, seed: choice.seed))"
-        guard FileManager.default.fileExists(atPath: file) else {
-            throw RunFailure("\(file): expected the model of a finished run, found none; --resume finishes it")
-        }
-        try model.load(from: file)
-        return model
+        try model.load(from: RunFolder.tensors(named: file, at: path))
+        let settings = configuration.settings
+        return (model, settings.channels * configuration.rows * configuration.columns, (settings as? DRAWSettings)?.glimpses ?? 1)
+    }
+
+    /// Throws unless so many pictures fit into memory, with what their steps look like if they are to be animated.
+    package func check(count: Int, isAnimation: Bool, available: Int? = SystemMemory.available) throws(RunFailure) {
+        // A canvas in float32 and three times enlarged in bytes for each step; the last one in float64 too.
+        let bytes = count * size * (isAnimation ? (steps + 2) * 13 + 16 : 24)
+        guard let available, bytes > available else { return }
+        func gigabytes(_ bytes: Int) -> String { "\(NumberText.fixed(Double(bytes) / 1e9, decimals: 1)) GB" }
+        throw RunFailure(
+            "\(count) images: expected ones that fit into the \(gigabytes(available)) of memory available, found ones of \(gigabytes(bytes)); draw fewer"
+        )
     }
 
     /// A picture of what the model expects for draws of z from the prior; the same for the same seed.

@@ -1,4 +1,3 @@
-package import Datasets
 package import Torch
 package import Training
 package import WeightNorm
@@ -40,29 +39,25 @@ package protocol GenerativeSettings: Codable, Equatable, Sendable {
     /// Throws unless every number is one that a model can be made and trained with: settings may come from a file.
     func checkNumbers() throws(RunFailure)
 
-    /// Throws unless the images fit the model.
-    func check(_ images: ImageSet) throws(RunFailure)
+    /// Throws unless there can be such a model of images of a size, and minibatches of them fit into memory; the numbers must have been checked.
+    func check(channels: Int, rows: Int, columns: Int, images: Int) throws(RunFailure)
 
     /// What a report says of such a model.
     func description(of data: String) -> ReportedModel
 }
 
 extension GenerativeSettings {
-    /// Throws unless the counts are from 1 to 10,000, or to another bound, and the other numbers are as they must be.
+    /// Throws unless the counts are from 1 to their bounds, and the other numbers in their ranges; also of what all such settings have.
     func check(
-        counts: [(name: String, value: Int, most: Int)], numbers: [(name: String, value: Double, expected: String, isValid: Bool)]
+        counts: [(name: String, value: Int, most: Int)], numbers: [(name: String, value: Double, range: NumberRange)]
     ) throws(RunFailure) {
-        for (name, value, most) in counts + [("batch", batch, 10_000), ("epochs", epochs, 100_000)] where !(1...most).contains(value) {
-            throw RunFailure("settings: \(name): expected a number from 1 to \(most), found \(value)")
-        }
-        let rate = (
-            name: "learningRate", value: learningRate, expected: "a number above 0 and at most 1000",
-            isValid: learningRate > 0 && learningRate <= 1000
-        )
-        for (name, value, expected, isValid) in numbers + [rate] where !isValid {
-            throw RunFailure("settings: \(name): expected \(expected), found \(value)")
-        }
+        let common = [("batch", batch, SettingsLimits.batch.upperBound), ("epochs", epochs, SettingsLimits.epochs.upperBound)]
+        for (name, value, most) in counts + common { try SettingsCheck.whole(name, value, in: 1...most) }
+        for (name, value, range) in numbers + [("learningRate", learningRate, .rate)] { try SettingsCheck.number(name, value, in: range) }
     }
+
+    /// The channels of the images that the pixels are of.
+    var channels: Int { pixels == .levels ? 3 : 1 }
 }
 
 /// How data-dependent initialization is done.

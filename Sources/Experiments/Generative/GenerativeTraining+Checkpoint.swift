@@ -33,10 +33,9 @@ extension GenerativeTraining {
     /// - Throws: as ``ComparisonTraining/resume(_:_:at:)``.
     package static func resume(_ experiment: Experiment, _ images: GenerativeImages, at path: String) throws -> GenerativeTraining {
         let file = RunCheckpoint.path(in: path)
-        guard access(file, F_OK) == 0 else {
+        guard let checkpoint = try RunCheckpoint.read(in: path, kind: kind) else {
             return GenerativeTraining(experiment, images, try RunFolder.reopen(at: path, keepingRecords: 0))
         }
-        let checkpoint = try Checkpoint(reading: file, kind: kind)
         try checkpoint.requireSettings(experiment.settings, in: file)
         let place: RunPlace<GenerativeRun> = try checkpoint.value("place")
         try place.check(
@@ -46,10 +45,10 @@ extension GenerativeTraining {
         let contestants = place.hasNetworks ? contestants(of: experiment, round: place.round, images) : []
         for (index, contestant) in contestants.enumerated() {
             try contestant.trainer.restore(from: checkpoint, as: "\(index)")
-            contestant.times = try checkpoint.tensor("\(index)/times").elements(as: Double.self)
+            contestant.times = try checkpoint.times("\(index)/times", ofSteps: place.step)
         }
         let training = GenerativeTraining(experiment, images, try RunFolder.reopen(at: path, keepingRecords: place.records))
-        training.records = try RunFolder.records(at: path)
+        training.records = try RunFiles.records(at: path)
         (training.round, training.step, training.contestants, training.runs) = (place.round, place.step, contestants, place.runs)
         training.earlierSeconds = place.seconds
         training.savedAt = training.done

@@ -79,6 +79,11 @@ extension LossMeter {
             throw CheckpointError(
                 path: name, problem: "'counts': expected numbers of steps from 0 up, found \(counts.count) of \(counts.steps)")
         }
+        let finiteSteps = finite.item()
+        guard (0...Double(counts.count)).contains(finiteSteps) else {
+            throw CheckpointError(
+                path: name, problem: "'finite': expected a number of steps from 0 to \(counts.count), found \(finiteSteps)")
+        }
         (self.sum, self.finite, count, stepCount) = (sum, finite, counts.count, counts.steps)
     }
 }

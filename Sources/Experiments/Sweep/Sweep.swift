@@ -20,7 +20,7 @@ package struct Sweep {
     }
 
     /// What a sweep began with, as it stands in `config.json`.
-    package struct Configuration: Codable, Equatable, Sendable {
+    package struct Configuration: RunConfiguration, Equatable {
         package var command = "sweep"
         package var data: String
         package var training: ImageSummary
@@ -31,6 +31,14 @@ package struct Sweep {
         package var seeds: [UInt64]
         package var device: String
         package var settings: ClassificationSettings
+
+        package func check() throws(RunFailure) {
+            try check(norms: norms, outOf: Normalization.allCases, seeds: seeds, device: device, training: training)
+            if let heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
+            guard (1...1000).contains(rates.count) else { throw RunFailure("rates: expected from 1 to 1000, found \(rates.count)") }
+            for rate in rates { try SettingsCheck.number("rates", rate, in: .rate) }
+            try settings.check(norms: norms.compactMap { Normalization(rawValue: $0) })
+        }
 
         package init(data: String, training: ImageSet, heldOut: Int? = nil, sweep: Sweep) {
             self.data = data
@@ -103,9 +111,12 @@ package struct Sweep {
 
     /// The best learning rate of every norm that has one, from the folder of a finished sweep.
     ///
-    /// - Throws: `FileError` if the folder has no summary of a sweep.
+    /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if one of its rates is none.
     package static func bestRates(at path: String) throws -> [String: Double] {
-        let results = try RunFolder.read(Summary.self, named: "summary.json", at: path).results
+        let results = try RunFiles.read(Summary.self, named: "summary.json", at: path).results
+        for rate in results.compactMap(\.bestRate) where !NumberRange.rate.contains(rate) {
+            throw RunFailure("\(RunFiles.join(path, "summary.json")): bestRate: expected \(NumberRange.rate.description), found \(rate)")
+        }
         return Dictionary(
             results.compactMap { result in result.bestRate.map { (result.norm, $0) } }, uniquingKeysWith: { first, _ in first })
     }

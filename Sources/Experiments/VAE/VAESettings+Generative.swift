@@ -1,4 +1,3 @@
-package import Datasets
 import Foundation
 package import Torch
 package import Training
@@ -28,34 +27,66 @@ extension VAESettings: GenerativeSettings {
         Adamax(parameters, beta1: beta1, beta2: beta2, epsilon: epsilon, correctsBias: false)
     }
 
+    /// The bounds of the numbers that options can change.
+    package enum Limits {
+        package static let maps = 1...10_000
+        package static let latents = 1...10_000
+        package static let flowSteps = 0...100
+        package static let depth = 1...100
+        package static let freeNats = NumberRange.from(0, to: 1e6, "nats")
+    }
+
     package func checkNumbers() throws(RunFailure) {
-        let counts =
-            maps.map { ("maps", $0, 10_000) } + depth.map { ("depth", $0, 100) } + [
-                ("blocks", blocks, 100), ("hidden", hidden, 100_000), ("ladderMaps", ladderMaps, 10_000), ("latents", latents, 10_000),
-                ("initializationImages", initializationImages, 1_000_000),
-                ("number of maps", maps.count, 3),
-                ("number of scales", depth.count, 10),
-            ]
         guard maps.count == 3 else { throw RunFailure("settings: maps: expected three numbers, found \(maps.count)") }
+        guard (1...10).contains(depth.count) else {
+            throw RunFailure("settings: depth: expected from 1 to 10 scales, found \(depth.count)")
+        }
+        let counts =
+            maps.map { ("maps", $0, Limits.maps.upperBound) } + depth.map { ("depth", $0, Limits.depth.upperBound) } + [
+                ("blocks", blocks, 100), ("hidden", hidden, 100_000), ("ladderMaps", ladderMaps, Limits.maps.upperBound),
+                ("latents", latents, Limits.latents.upperBound), ("initializationImages", initializationImages, 1_000_000),
+            ]
+        try SettingsCheck.whole("flowSteps", flowSteps, in: Limits.flowSteps)
         try check(
             counts: counts.map { (name: $0.0, value: $0.1, most: $0.2) },
             numbers: [
-                ("flowSteps", Double(flowSteps), "a number from 0 to 100", (0...100).contains(flowSteps)),
-                ("freeNats", freeNats, "nats from 0 up", freeNats >= 0),
-                ("targetDeviation", targetDeviation, "a number above 0", targetDeviation > 0),
-                ("averageRate", averageRate, "a number above 0 and at most 1", averageRate > 0 && averageRate <= 1),
-                ("beta1", beta1, "a number from 0 to below 1", (0..<1).contains(beta1)),
-                ("beta2", beta2, "a number from 0 to below 1", (0..<1).contains(beta2)),
-                ("epsilon", epsilon, "a number above 0", epsilon > 0),
+                ("freeNats", freeNats, Limits.freeNats), ("targetDeviation", targetDeviation, .deviation),
+                ("averageRate", averageRate, .above(0, atMost: 1)), ("beta1", beta1, .decay), ("beta2", beta2, .decay),
+                ("epsilon", epsilon, .epsilon),
             ])
     }
 
-    package func check(_ images: ImageSet) throws(RunFailure) {
-        let (channels, part) = pixels == .levels ? (3, 1 << depth.count) : (1, 4)
-        guard images.channels == channels, images.rows.isMultiple(of: part), images.columns.isMultiple(of: part) else {
+    package func check(channels: Int, rows: Int, columns: Int, images: Int) throws(RunFailure) {
+        let part = pixels == .levels ? 1 << depth.count : 4
+        guard channels == self.channels, rows > 0, columns > 0, rows.isMultiple(of: part), columns.isMultiple(of: part) else {
             throw RunFailure(
-                "images: expected \(channels == 1 ? "grey" : "colour") ones whose sides are multiples of \(part), found \(images.size)")
+                "images: expected \(self.channels == 1 ? "grey" : "colour") ones whose sides are multiples of \(part), "
+                    + "found \(channels == 1 ? "" : "\(channels) × ")\(rows) × \(columns) pixels")
         }
+        let (weights, elements) = pixels == .levels ? ladderSize(rows * columns) : residualSize(rows * columns)
+        let widest = Double(rows * columns) * (pixels == .levels ? Double(ladderMaps) / 4 : Double(maps[0]))
+        try SettingsCheck.size(
+            weights: weights, elements: elements, examples: batch, widest: widest, initial: min(initializationImages, images))
+    }
+
+    /// Weights of the model of binary images, and the numbers of an image's intermediate results in its blocks.
+    private func residualSize(_ pixels: Int) -> (weights: Double, elements: Double) {
+        let (maps, hidden, latents) = (maps.map(Double.init), Double(hidden), Double(latents))
+        let features = maps[2] * Double(pixels) / 16
+        let convolutions =
+            maps.map { 2 * Double(blocks) * 9 * $0 * $0 }.reduce(0, +) + 9 * (maps[0] + maps[0] * maps[1] + maps[1] * maps[2])
+        let flow = Double(flowSteps) * hidden * (3 * latents + hidden) + (flowSteps > 0 ? hidden * hidden : 0)
+        let elements = 2 * Double(blocks) * Double(pixels) * (maps[0] + maps[1] / 4 + maps[2] / 16)
+        return (2 * convolutions + 2 * features * hidden + 3 * hidden * latents + flow, 2 * elements)
+    }
+
+    /// The same of the ladder, without what its flow adds.
+    private func ladderSize(_ pixels: Int) -> (weights: Double, elements: Double) {
+        let (maps, latents) = (Double(ladderMaps), Double(latents))
+        let layers = Double(depth.reduce(0, +))
+        let places = zip(depth, 1...).map { Double($0) * Double(pixels) / Double(1 << (2 * $1)) }.reduce(0, +)
+        let flow = flowSteps > 0 ? 9 * maps * (maps + latents) / 2 : 0
+        return (layers * (9 * maps * (3 * maps + 6 * latents) + flow) + 150 * maps, places * (4 * maps + 6 * latents))
     }
 
     package func description(of data: String) -> ReportedModel {

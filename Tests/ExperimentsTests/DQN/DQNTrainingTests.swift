@@ -371,7 +371,7 @@ struct DQNTrainingTests {
         }
         var large = small
         large.network = .dense([100_000, 100_000])
-        #expect { try large.checkNetwork(rows: 10, columns: 5, actions: 3) } throws: { "\($0)".contains("thousand million weights") }
+        #expect { try large.checkNetwork(rows: 10, columns: 5, actions: 3) } throws: { "\($0)".contains("at most 400 million weights") }
         #expect(DQNSettings.preset(.paper, forGame: "catch") == nil)
         #expect { try experiment(norms: [.batch]).check() } throws: { "\($0)".contains("found 'batch'") }
     }

@@ -199,11 +199,22 @@ struct DownloadTests {
         var blocked = Download("\(server.address("good"))/file", to: "\(server.folder)/none/part", mostBytes: 1_000_000)
         blocked.pause = { _ in 0 }
         #expect(throws: FileError(path: "\(server.folder)/none/part", operation: "write", code: ENOENT)) { try run(blocked) }
-        // Somebody's link in our folder: what it names is no business of ours.
-        let other = "\(server.folder)/other"
-        try Data([1, 2, 3]).write(to: URL(fileURLWithPath: other))
-        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: other)
-        #expect(throws: FileError(path: path, operation: "write", code: ELOOP)) { try run(download("good")) }
-        #expect(contents(other) == [1, 2, 3])
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/full")
+        let refusal = FileError(path: path, operation: "write", reason: "expected a regular file, found a symbolic link")
+        #expect(throws: refusal) { try run(download("good")) }
+    }
+
+    @Test("a link in the place of a part is refused, and what it names is not cut")
+    func links() throws {
+        let precious = "\(server.folder)/precious"
+        try Data("precious".utf8).write(to: URL(fileURLWithPath: precious))
+        for (link, isRefused) in [(path, true), ("\(path).origin", false)] {
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: precious)
+            do { try run(download("good")) } catch let error as FileError {
+                #expect(isRefused && error.reason == "expected a regular file, found a symbolic link")
+            }
+            #expect(FileManager.default.contents(atPath: precious) == Data("precious".utf8))
+            for name in [path, "\(path).origin"] { unlink(name) }
+        }
     }
 }

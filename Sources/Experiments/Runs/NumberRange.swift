@@ -1,0 +1,154 @@
+import Training
+import WeightNorm
+
+/// The numbers that a setting may have, with the words for them: the same for options, presets and files.
+package struct NumberRange: Sendable {
+    private let isIn: @Sendable (Double) -> Bool
+    /// Such as "a number above 0 and at most 1000".
+    package let description: String
+
+    package func contains(_ number: Double) -> Bool { isIn(number) }
+
+    private init(_ description: String, _ isIn: @escaping @Sendable (Double) -> Bool) {
+        (self.description, self.isIn) = (description, isIn)
+    }
+
+    package static func from(_ lower: Double, to upper: Double, _ what: String = "a number") -> NumberRange {
+        NumberRange("\(what) from \(NumberText.general(lower)) to \(NumberText.general(upper))") { $0 >= lower && $0 <= upper }
+    }
+
+    package static func from(_ lower: Double, below upper: Double, _ what: String = "a number") -> NumberRange {
+        NumberRange("\(what) from \(NumberText.general(lower)) to below \(NumberText.general(upper))") { $0 >= lower && $0 < upper }
+    }
+
+    package static func above(_ lower: Double, atMost upper: Double, _ what: String = "a number") -> NumberRange {
+        NumberRange("\(what) above \(NumberText.general(lower)) and at most \(NumberText.general(upper))") { $0 > lower && $0 <= upper }
+    }
+
+    package static func above(_ lower: Double, below upper: Double, _ what: String = "a number") -> NumberRange {
+        NumberRange("\(what) above \(NumberText.general(lower)) and below \(NumberText.general(upper))") { $0 > lower && $0 < upper }
+    }
+}
+
+extension NumberRange {
+    /// Of learning rates.
+    package static let rate = above(0, atMost: 1000)
+    /// Of β1, β2 and γ.
+    package static let decay = from(0, below: 1)
+    /// Of Adam's and Adamax's ε.
+    package static let epsilon = above(0, atMost: 1)
+    /// Of standard deviations that a division by may follow: within the normal numbers of float32.
+    package static let deviation = from(1e-30, to: 1000)
+    package static let probability = from(0, to: 1, "a probability")
+    package static let dropout = from(0, below: 1, "a probability")
+    /// Of test errors.
+    package static let threshold = above(0, below: 1)
+}
+
+/// Ranges of whole numbers that several kinds of runs share.
+package enum SettingsLimits {
+    package static let epochs = 1...100_000
+    package static let batch = 1...10_000
+    /// Lists in settings, such as those of seeds.
+    package static let mostSeeds = 1000
+    /// The sides of images and frames, in pixels.
+    package static let side = 1...4096
+    /// The weights of a network: 1.6 GB in float32, and a multiple of that to train them.
+    package static let mostWeights = 4e8
+    package static let draws = 1...100_000
+    package static let heldOut = 1...1_000_000_000
+    package static let threads = 1...1024
+}
+
+/// Checks of settings, which may come from a file that anyone has written: one line with the name, what was expected and what was found.
+enum SettingsCheck {
+    static func whole(_ name: String, _ value: Int, in range: ClosedRange<Int>) throws(RunFailure) {
+        guard range.contains(value) else {
+            throw RunFailure("settings: \(name): expected a number from \(range.lowerBound) to \(range.upperBound), found \(value)")
+        }
+    }
+
+    static func number(_ name: String, _ value: Double, in range: NumberRange) throws(RunFailure) {
+        guard range.contains(value) else { throw RunFailure("settings: \(name): expected \(range.description), found \(value)") }
+    }
+
+    /// Learning rates by norm: those that there are, and one for each of the norms.
+    static func rates(_ rates: [String: Double], of norms: [Normalization]) throws(RunFailure) {
+        for (norm, rate) in rates.sorted(by: { $0.key < $1.key }) {
+            try number("learningRates of \(Safetensors.quoted(norm))", rate, in: .rate)
+        }
+        for norm in norms where rates[norm.rawValue] == nil {
+            throw RunFailure("settings: learningRates: expected one for \(norm.rawValue), found none")
+        }
+    }
+
+    /// The weights of a network, and with them what an example leaves behind on its way through it.
+    ///
+    /// - Parameters:
+    ///   - weights: how many there are.
+    ///   - elements: numbers of an example's intermediate results in training, those of the layers at least.
+    ///   - examples: those of a minibatch.
+    ///   - widest: numbers of an example in the widest layer.
+    ///   - initial: examples of data-dependent initialization, which keeps no more than a layer's input and output.
+    static func size(
+        weights: Double, elements: Double = 0, examples: Int = 0, widest: Double = 0, initial: Int = 0,
+        available: Int? = SystemMemory.available
+    ) throws(RunFailure) {
+        guard weights <= SettingsLimits.mostWeights else {
+            throw RunFailure(
+                "network: expected at most \(NumberText.general(SettingsLimits.mostWeights / 1e6)) million weights, found \(NumberText.general(weights))"
+            )
+        }
+        // Parameters, gradients and two moments; intermediate results.
+        let bytes = 4 * (4 * weights + max(elements * Double(examples), 2 * widest * Double(initial)))
+        guard let available, bytes > Double(available) else { return }
+        func gigabytes(_ bytes: Double) -> String { "\(NumberText.fixed(bytes / 1e9, decimals: 1)) GB" }
+        throw RunFailure(
+            "settings: expected a network and examples at once that fit into the \(gigabytes(Double(available))) of memory available, "
+                + "found ones of \(gigabytes(bytes)) at least")
+    }
+}
+
+/// What a run began with, as its `config.json` has it: anyone can write there.
+package protocol RunConfiguration: Codable, Sendable {
+    /// Throws unless every number, list and name is one that such a run can have.
+    func check() throws(RunFailure)
+}
+
+extension RunConfiguration {
+    /// The configuration in a run's folder, checked.
+    ///
+    /// - Throws: `FileError` if the file cannot be read or has other fields; ``RunFailure`` if there can be no such run.
+    package static func read(at path: String) throws -> Self {
+        let found: Self = try RunFiles.read(named: "config.json", at: path)
+        do throws(RunFailure) { try found.check() } catch { throw RunFailure("\(RunFiles.join(path, "config.json")): \(error)") }
+        return found
+    }
+
+    /// Checks what all configurations have.
+    func check(
+        norms: [String], outOf allowed: [Normalization], seeds: [UInt64], device: String, threads: Int? = nil,
+        training: ImageSummary? = nil, test: ImageSummary? = nil
+    ) throws(RunFailure) {
+        guard (1...allowed.count).contains(norms.count), Set(norms).count == norms.count else {
+            throw RunFailure("norms: expected from 1 to \(allowed.count) different ones, found \(norms.count)")
+        }
+        for norm in norms where !allowed.contains(where: { $0.rawValue == norm }) {
+            let all = allowed.map(\.rawValue).joined(separator: ", ")
+            throw RunFailure("norm: expected norms out of \(all), found \(Safetensors.quoted(norm))")
+        }
+        guard (1...SettingsLimits.mostSeeds).contains(seeds.count), Set(seeds).count == seeds.count else {
+            throw RunFailure("seeds: expected from 1 to \(SettingsLimits.mostSeeds) different ones, found \(seeds.count)")
+        }
+        guard (1...100).contains(device.utf8.count) else {
+            throw RunFailure("device: expected a name, found one of \(device.utf8.count) bytes")
+        }
+        if let threads { try SettingsCheck.whole("threads", threads, in: SettingsLimits.threads) }
+        for (what, images) in [("training", training), ("test", test)] {
+            guard let images else { continue }
+            try SettingsCheck.whole("\(what) images", images.count, in: 1...1_000_000_000)
+            try SettingsCheck.whole("rows of \(what) images", images.rows, in: 1...1_000_000)
+            try SettingsCheck.whole("columns of \(what) images", images.columns, in: 1...1_000_000)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+package import Training
+import WeightNorm
+
+/// The names of the files that runs write: what a list in somebody else's folder names beside them is not theirs to remove.
+package enum RunFiles {
+    private static let fixed: Set<String> = [
+        "config.json", "metrics.jsonl", "layers.jsonl", "summary.json", "report.html", "analysis.json", "analysis.html",
+        RunCheckpoint.name, "replay-a.safetensors", "replay-b.safetensors",
+    ]
+    /// What stands before the norm and the seed, and the ending.
+    private static let families = [
+        ("network-", ".safetensors"), ("filters-", ".png"), ("samples-", ".png"), ("reconstructions-", ".png"), ("drawn-samples-", ".png"),
+        ("drawn-reconstructions-", ".png"),
+    ]
+
+    /// Whether runs write files of this name.
+    package static func isOne(_ name: String) -> Bool {
+        if fixed.contains(name) { return true }
+        return families.contains { start, end in
+            guard name.hasPrefix(start), name.hasSuffix(end), name.count > start.count + end.count else { return false }
+            let middle = name.dropFirst(start.count).dropLast(end.count)
+            return Normalization.allCases.contains { norm in
+                let prefix = "\(norm.rawValue)-seed"
+                return middle.hasPrefix(prefix) && UInt64(middle.dropFirst(prefix.count)) != nil
+            }
+        }
+    }
+
+    /// Starts a run in a folder, and removes an earlier one's files from it.
+    package static func start(at path: String, config: some Encodable) throws -> RunFolder {
+        try RunFolder.start(at: path, config: config, removing: isOne)
+    }
+
+    /// The records in a run's folder, whose whole numbers can be counted on with.
+    package static func records<Record: Codable>(
+        _ type: Record.Type = Record.self, in name: String = "metrics.jsonl", at path: String
+    ) throws -> [Record] {
+        try WholeNumbers.checked(RunFolder.records(in: name, at: path), of: join(path, name))
+    }
+
+    /// A JSON file in a run's folder, the same.
+    package static func read<Value: Codable>(_ type: Value.Type = Value.self, named name: String, at path: String) throws -> Value {
+        try WholeNumbers.checked(RunFolder.read(named: name, at: path), of: join(path, name))
+    }
+
+    package static func join(_ folder: String, _ name: String) -> String { folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)" }
+}

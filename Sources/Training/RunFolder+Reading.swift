@@ -1,0 +1,59 @@
+package import Foundation
+
+// What is read of a run's folder, which may be another person's: through ``OwnFile`` alone.
+
+extension RunFolder {
+    /// The records in the `metrics.jsonl` of a run's folder, or in another file of lines, in the order of writing; an incomplete last line is passed
+    /// over.
+    public static func records<Record: Decodable>(
+        _ type: Record.Type = Record.self, in name: String = "metrics.jsonl", at path: String
+    ) throws -> [Record] {
+        let file = AtomicFile.join(path, name)
+        var lines = try OwnFile.contents(of: file, atMost: OwnFile.mostOfRecords).split(
+            separator: newline, omittingEmptySubsequences: false)
+        lines.removeLast()  // what follows the last newline: nothing, or the incomplete line
+        return try lines.enumerated().map { number, line in
+            try decode(type, from: Data(line), at: file, place: "line \(number + 1)")
+        }
+    }
+
+    /// A JSON file of a run's folder, such as `config.json` or `summary.json`.
+    public static func read<Value: Decodable>(_ type: Value.Type = Value.self, named name: String, at path: String) throws -> Value {
+        let file = AtomicFile.join(path, name)
+        return try decode(type, from: Data(OwnFile.contents(of: file, atMost: OwnFile.mostOfDocument)), at: file, place: "its content")
+    }
+
+    /// A picture of a run's folder; nil if there is none.
+    package static func picture(named name: String, at path: String) throws -> Data? {
+        let file = AtomicFile.join(path, name)
+        return OwnFile.exists(file) ? try Data(OwnFile.contents(of: file, atMost: OwnFile.mostOfPicture)) : nil
+    }
+
+    /// Whether there is anything of a name in a run's folder.
+    package static func has(_ name: String, at path: String) -> Bool { OwnFile.exists(AtomicFile.join(path, name)) }
+
+    /// The file of tensors of a name in a run's folder, of at most so many bytes.
+    package static func tensors(named name: String, at path: String, atMost most: Int = .max) throws -> SafetensorsFile {
+        try SafetensorsFile(openingOwn: AtomicFile.join(path, name), atMost: most)
+    }
+
+    private static func decode<Value: Decodable>(_ type: Value.Type, from data: Data, at file: String, place: String) throws -> Value {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        do {
+            return try decoder.decode(type, from: data)
+        } catch let error as DecodingError {
+            let context: DecodingError.Context? =
+                switch error {
+                case .typeMismatch(_, let context), .valueNotFound(_, let context): context
+                case .keyNotFound(_, let context), .dataCorrupted(let context): context
+                @unknown default: nil
+                }
+            let key = (context?.codingPath ?? []).map(\.stringValue).joined(separator: ".")
+            let found = (context?.debugDescription ?? "\(error)") + (key.isEmpty ? "" : " (at \(key))")
+            // A name or a string of the file's may be of any length.
+            let words = Safetensors.quoted(found, atMost: 300).dropFirst().dropLast()
+            throw FileError(path: file, operation: "read", reason: "\(place) is not a JSON \(type): \(words)")
+        }
+    }
+}

@@ -1,0 +1,42 @@
+// Weights that a file holds by another reparameterization than weight normalization: recognized, so that they are not taken for its halves, and left alone.
+
+extension StoredWeight {
+    /// The tensors of spectral normalization (PyTorch's, old and new, and the older `weight_bar`): w is the first divided by the product with the others.
+    private static func spectral(_ name: String) -> [[String]] {
+        let (prefix, leaf) = split(name)
+        let owner = "\(prefix)parametrizations.\(leaf)"
+        return [
+            ["\(name)_orig", "\(name)_u", "\(name)_v"], ["\(name)_bar", "\(name)_u", "\(name)_v"],
+            // Before PyTorch 1.0 v was not stored.
+            ["\(name)_orig", "\(name)_u"], ["\(owner).original", "\(owner).0._u", "\(owner).0._v"],
+        ]
+    }
+
+    /// The tensors of a file in which a weight of this name is held by spectral normalization; nil if it is not.
+    static func spectral(_ name: String, in file: SafetensorsFile) -> [String]? {
+        spectral(name).first { $0.allSatisfy(file.contains) }
+    }
+}
+
+/// The weights of a file that have more parametrizations (`torch.nn.utils.parametrize`) than weight normalization: `original0` and `original1` are theirs, but w is
+/// not g·v/‖v‖ of them.
+struct FurtherParametrizations {
+    private var owners: Set<[UInt8]> = []
+
+    init(in file: SafetensorsFile) {
+        for name in file.names {
+            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            // The last place that may be meant: `parametrizations`, the weight's name, something of it.
+            guard let place = parts.lastIndex(of: "parametrizations"), parts.count > place + 2 else { continue }
+            let rest = parts[(place + 2)...]
+            if rest.count == 1, ["original", "original0", "original1"].contains(rest[place + 2]) { continue }
+            owners.insert(Array(parts[...(place + 1)].joined(separator: ".").utf8))
+        }
+    }
+
+    /// Whether the weight, of the layout ``StateLayout/parametrizations``, has others beside weight normalization.
+    func contains(_ stored: StoredWeight) -> Bool {
+        guard stored.layout == .parametrizations, stored.form == .normalized else { return false }
+        return owners.contains(Array(stored.direction.dropLast(".original1".count).utf8))
+    }
+}

@@ -1,0 +1,215 @@
+import Datasets
+import Experiments
+import Foundation
+import Testing
+import Torch
+import Training
+import WeightNorm
+
+/// What an edit of a `config.json` may put in the place of anything; nil takes it away.
+private let nasty: [String?] = [
+    "0", "-1", "1", "2", "3", "0.5", "-0.5", "1e-320", "1e39", "-1e39", "1e308", "1e400", "9223372036854775807", "-9223372036854775808",
+    "4611686018427387904", "18446744073709551616", "1000000", "100000", "true", "null", "\"\"", "\"nan\"", "\"inf\"", "\"weight\"",
+    "\"../x\"", "[]", "{}", "[1]", nil,
+]
+
+/// Reads a configuration with every such edit; what is not refused must do what `use` does with it. A trap would end the process.
+private func fuzz<Configuration: RunConfiguration>(
+    _ configuration: Configuration, _ use: (Configuration) throws -> Void
+) throws -> (refused: Int, used: Int) {
+    var (refused, used) = (0, 0)
+    try withFolder { folder in
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let mutations = try Mutations(of: configuration)
+        for place in mutations.places {
+            for json in nasty {
+                let text = mutations.document(replacing: place, by: json)
+                try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/config.json"))
+                do {
+                    let found = try Configuration.read(at: folder)
+                    try use(found)
+                    used += 1
+                } catch let error where error is FileError || error is RunFailure {
+                    refused += 1
+                    let line = "\(error)"
+                    #expect(
+                        !line.contains { $0.isNewline } && line.utf8.count < 1500 && line.contains("config.json"),
+                        "\(place) \(json ?? "none"): \(line.prefix(300))")
+                }
+            }
+        }
+    }
+    return (refused, used)
+}
+
+private func images(_ channels: Int, side: Int) -> ImageSet {
+    ImageSet(
+        images: (0..<4 * channels * side * side).map { UInt8($0 % 251) }, labels: [0, 1, 2, 1], channels: channels, rows: side,
+        columns: side)
+}
+
+private func smallSettings() -> ClassificationSettings {
+    var settings = ClassificationSettings.onePass
+    (settings.firstMaps, settings.secondMaps, settings.classes, settings.batch) = (2, 2, 3, 2)
+    return settings
+}
+
+/// In processes of their own, since a trap would end the others' tests.
+@Suite("every number, string, list and object of every config.json, edited")
+struct ConfigurationTests {
+    @Test("of a comparison")
+    func comparison() async throws {
+        await #expect(processExitsWith: .success) {
+            let set = images(1, side: 12)
+            let comparison = Comparison(
+                smallSettings(), normalizations: [.weight, .batch], seeds: [1, 2], thresholds: [0.5], device: .cpu)
+            let configuration = Comparison.Configuration(
+                data: "x", training: set, test: set, heldOut: 2, preset: "quick", comparison: comparison)
+            let (refused, used) = try fuzz(configuration) { found in
+                let settings = found.settings
+                for norm in found.normalizations {
+                    let trainer = ClassificationTrainer(
+                        settings, normalization: norm, seed: found.seeds[0], channels: 1, stepsPerEpoch: 2, device: .cpu)
+                    // Images with more classes than the settings have are refused by the comparison.
+                    let fitting = ImageSet(
+                        images: set.images, labels: set.labels.map { min($0, UInt8(clamping: settings.classes - 1)) }, rows: 12, columns: 12
+                    )
+                    let resident = ResidentImages(fitting)
+                    trainer.initialize(resident.batch(0..<4).0)
+                    trainer.step(Tensor([0, 1, 2, 3] as [Int64]), of: resident)
+                    _ = trainer.readWeights()
+                }
+            }
+            #expect(refused > 600 && used > 100)
+        }
+    }
+
+    @Test("of a sweep")
+    func sweep() async throws {
+        await #expect(processExitsWith: .success) {
+            let comparison = Comparison(smallSettings(), normalizations: [.weight], seeds: [1], thresholds: [], device: .cpu)
+            let sweep = Sweep(comparison, rates: [0.001, 0.1])
+            let (refused, used) = try fuzz(Sweep.Configuration(data: "x", training: images(1, side: 12), heldOut: 2, sweep: sweep)) { _ in }
+            #expect(refused > 500 && used > 100)
+        }
+    }
+
+    @Test("of autoencoders, of both kinds", arguments: [PixelKind.dynamic, .levels])
+    func autoencoders(pixels: PixelKind) async throws {
+        await #expect(processExitsWith: .success) { [pixels = pixels.rawValue as String] in
+            var settings = VAESettings()
+            settings.pixels = try #require(PixelKind(rawValue: pixels))
+            (settings.maps, settings.blocks, settings.hidden, settings.latents) = ([2, 2, 2], 1, 4, 2)
+            (settings.ladderMaps, settings.depth, settings.flowSteps, settings.batch) = (2, [1, 1], 1, 2)
+            try generative(settings)
+        }
+    }
+
+    @Test("of DRAW")
+    func draw() async throws {
+        await #expect(processExitsWith: .success) {
+            var settings = DRAWSettings()
+            (settings.attention, settings.glimpses, settings.hidden, settings.latents, settings.batch) = (
+                .init(read: 2, write: 3), 2, 4, 2, 2
+            )
+            try generative(settings)
+        }
+    }
+
+    @Test("of deep Q-learning, with both kinds of network", arguments: [true, false])
+    func deepQLearning(isDense: Bool) async throws {
+        await #expect(processExitsWith: .success) { [isDense = isDense as Bool] in
+            var settings = try #require(DQNSettings.preset(.quick, forGame: "catch"))
+            settings.network = isDense ? .dense([4, 3]) : .convolutional
+            (settings.batch, settings.initializationStates) = (2, 2)
+            let experiment = DQNExperiment(game: "catch", settings, normalizations: [.weight, .normal], seeds: [1, 2], device: .cpu)
+            var configuration = DQNExperiment.Configuration(
+                experiment, try DQNResources(for: experiment, available: nil), preset: "quick", savesReplay: true)
+            if !isDense { (configuration.rows, configuration.columns) = (40, 40) }
+            let (refused, used) = try fuzz(configuration) { found in
+                let settings = found.settings
+                let agent = DQNAgent(
+                    settings, normalization: found.normalizations[0], seed: found.seeds[0], rows: found.rows, columns: found.columns,
+                    actions: found.actions.count, device: .cpu)
+                agent.initialize(.ones([2, settings.depth, found.rows, found.columns], type: .uint8))
+                _ = agent.act(
+                    in: .ones([2, settings.depth, found.rows, found.columns], type: .uint8), exploration: settings.exploration.last)
+                if settings.replayCapacity <= 1_000_000 {
+                    _ = try ReplayMemory(
+                        capacity: settings.replayCapacity, games: settings.games, rows: found.rows, columns: found.columns,
+                        depth: settings.depth, lostLifeEndsEpisode: true, available: nil)
+                }
+            }
+            #expect(refused > 600 && used > 100)
+        }
+    }
+
+    @Test("settings that once trapped or took tens of gigabytes are refused by name, in presets' place too")
+    func named() throws {
+        func refusal(_ change: (inout ClassificationSettings) -> Void) -> String? {
+            var settings = smallSettings()
+            change(&settings)
+            do { try settings.check(norms: [.weight]) } catch { return error.description }
+            return nil
+        }
+        #expect(refusal { $0.dropout = 1 } == "settings: dropout: expected a probability from 0 to below 1, found 1.0")
+        #expect(refusal { $0.beta1 = 1e39 } == "settings: beta1: expected a number from 0 to below 1, found 1e+39")
+        #expect(refusal { $0.inputNoise = 1e39 }?.hasPrefix("settings: inputNoise: expected a number from 0 to 1000, found ") == true)
+        #expect(refusal { $0.learningRates["weight"] = 1e39 }?.contains("learningRates of 'weight': expected a number above 0") == true)
+        #expect(refusal { $0.learningRates = [:] } == "settings: learningRates: expected one for weight, found none")
+        #expect(refusal { ($0.firstMaps, $0.secondMaps) = (3072, 3072) }?.contains("expected at most 400 million weights") == true)
+        for preset in ClassificationSettings.Preset.allCases {
+            #expect(throws: Never.self) { try preset.settings.check(norms: Normalization.allCases) }
+        }
+        let few = Comparison(smallSettings(), normalizations: [.weight], seeds: [1], thresholds: [], device: .cpu)
+        #expect { try few.check(training: rows(20, seed: 1)) } throws: {
+            "\($0)" == "settings: classes: expected more than the largest label of the images, 9, found 3"
+        }
+        var large = VAESettings()
+        large.hidden = 100_000
+        #expect { try large.check(channels: 1, rows: 28, columns: 28, images: 100) } throws: {
+            "\($0)".contains("expected at most 400 million weights")
+        }
+        for preset in [VAESettings.Preset.paper, .quick] {
+            for isPhotograph in [true, false] {
+                let settings = VAESettings.preset(preset, isPhotograph: isPhotograph)
+                #expect(throws: Never.self) {
+                    try settings.checkNumbers()
+                    try settings.check(
+                        channels: isPhotograph ? 3 : 1, rows: isPhotograph ? 32 : 28, columns: isPhotograph ? 32 : 28, images: 1)
+                }
+            }
+        }
+        for rows in [0, 3, 6] {
+            #expect { try VAESettings().check(channels: 1, rows: rows, columns: 4, images: 1) } throws: {
+                "\($0)".contains("multiples of 4")
+            }
+        }
+        for preset in [DRAWSettings.Preset.paper, .paperFullImage, .quick] {
+            #expect(throws: Never.self) {
+                try DRAWSettings.preset(preset).checkNumbers()
+                try DRAWSettings.preset(preset).check(channels: 1, rows: 28, columns: 28, images: 1)
+            }
+        }
+    }
+}
+
+/// Edits of the configuration of a generative model; those that are taken make a model, a step of training, and a picture.
+private func generative<Settings: GenerativeSettings>(_ settings: Settings) throws {
+    let set = images(settings.pixels == .levels ? 3 : 1, side: 8)
+    let experiment = GenerativeExperiment(settings, normalizations: [.weight, .normal], seeds: [1, 2], importanceDraws: 2, device: .cpu)
+    let configuration = GenerativeExperiment<Settings>.Configuration(
+        data: "x", training: set, test: set, preset: "quick", experiment: experiment)
+    let (refused, used) = try fuzz(configuration) { found in
+        let settings = found.settings
+        let trainer = GenerativeTrainer(
+            settings, normalization: found.normalizations[0], seed: found.seeds[0], rows: found.rows, columns: found.columns, device: .cpu)
+        let pixels = Tensor.ones([2, settings.pixels == .levels ? 3 : 1, found.rows, found.columns], type: .uint8)
+        if let initialization = settings.dataDependentInitialization {
+            trainer.initialize(pixels, targetDeviation: initialization.targetDeviation)
+        }
+        trainer.step(pixels)
+        _ = trainer.samples(1, seed: 1)
+    }
+    #expect(refused > 500 && used > 100)
+}
