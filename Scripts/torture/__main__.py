@@ -22,13 +22,14 @@ from campaign_readers import readers
 from campaign_servers import Server, servers
 from campaign_settings import settings
 from campaign_special import special
+from campaign_surroundings import can_mount, surroundings
 from machine import Fault, Machine, build_shim
 from runs import Runs
 
 # What each gets of the time, and how many cases of it a short run has.
 CAMPAIGNS = {
-    "kills": (kills, 24, 8), "errors": (errors, 24, 16), "readers": (readers, 20, 400), "settings": (settings, 16, 150), "special": (special, 10, 60),
-    "starts": (starts, 6, 1), "servers": (servers, 0, 12)}
+    "kills": (kills, 24, 8), "errors": (errors, 24, 16), "readers": (readers, 20, 300), "settings": (settings, 16, 100), "special": (special, 10, 40),
+    "surroundings": (surroundings, 8, 20), "starts": (starts, 6, 1), "servers": (servers, 0, 12)}
 KEPT = 4  # inputs of faults of one kind
 
 
@@ -41,6 +42,7 @@ class World:
         self.models = inputs.model_files()
         self.server = Server(lambda c, request, n: c.sendall(b'HTTP/1.1 200 OK\r\nETag: "tag"\r\nContent-Length: 1000\r\n\r\n' + bytes(1000)))
         self.patience = 200
+        self.mounts = can_mount(f"{root}/mount")
         self.peak, self.guard = None, threading.Lock()
 
     def fetch_peak(self, machine):
@@ -80,6 +82,7 @@ class Driver:
         self.deadline = None if options.cases or options.case is not None else self.start + options.minutes * 60
         self.told = self.start
         self.machines = []
+        self.ended = False
 
     def next(self, waits):
         """The campaign whose turn it is, and the number of its case; None at the end."""
@@ -123,6 +126,7 @@ class Driver:
         inputs.write(f"{folder}/outside/sentinel", b"not yours")
         seen = self.world.fingerprint(f"{folder}/outside")
         draws = random.Random(f"{self.options.seed} {name} {number}")
+        draws.number = number
         try:
             outcome = CAMPAIGNS[name][0](self.world, machine, draws, folder)
             if name != "special" and self.world.fingerprint(f"{folder}/outside") != seen:
@@ -135,6 +139,8 @@ class Driver:
 
     def report(self, name, number, fault, folder):
         with self.lock:
+            if self.ended:
+                return  # a case that was given up at the end of the budget
             self.outcomes[name]["FAULT"] += 1
             kind = self.faults.setdefault((name, fault.kind), [])
             kind.append(number)
@@ -164,6 +170,8 @@ class Driver:
         for thread in threads:
             # A case in progress may end; one that takes longer is given up, so that the budget is kept.
             thread.join(None if self.deadline is None else max(0, self.deadline + 20 - time.monotonic()))
+        with self.lock:
+            self.ended = True
         for machine in self.machines:
             if machine.server:
                 machine.server.kill()

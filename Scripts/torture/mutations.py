@@ -74,6 +74,10 @@ def at(value, path):
     return value
 
 
+DEFECTS = ['{"dtype":"F32","shape":[9],"data_offsets":[0,4]}', '{"dtype":"F99","shape":[1],"data_offsets":[0,4]}', '1', '{"shape":[]}',
+           '{"dtype":"F32","shape":[-1],"data_offsets":[8,4]}']
+
+
 class Raw:
     """JSON text to stand as it is."""
 
@@ -158,9 +162,12 @@ def spoil_safetensors(random, data):
         return spoil(random, data)
     (size,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + size])
-    match random.randrange(6):
+    match random.randrange(12):
         case 0:
             text = "[" * 100_000
+        case 2:
+            # Very many defects make one line all the same.
+            text = "{" + ",".join(f'"t{i}":{random.choice(DEFECTS)}' for i in range(random.choice([3, 100_000]))) + "}"
         case 1:
             text = "{" + ",".join(f'"t{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for i in range(random.choice([2, 20_000]))) + "}"
         case _:

@@ -10,7 +10,8 @@ from inputs import parse_safetensors, read
 from machine import Fault
 
 KINDS = ["classification", "compare", "ladder", "draw", "dqn", "sweep"]
-TIMES = re.compile(r'"(millisecondsPerStep|costRelativeToNormal|seconds|secondsPerEpoch|actionsPerSecond|bytes)"')
+# What a run tells of its own pace, and of the last checkpoint that it happened to write.
+TIMES = re.compile("econd|[cC]ost|[tT]imes|^bytes$|^checkpoint$")
 # Not of the results: the page repeats the summary with its times.
 ASIDE = {"report.html", "analysis.html", ".weightnorm-run", ".out", ".err"}
 
@@ -132,8 +133,8 @@ class Runs:
             one, other = read(f"{whole}/{name}"), read(f"{found}/{name}")
             if name == "checkpoint.safetensors":
                 one, other = self.moment(one), self.moment(other)
-            elif name == "summary.json" or name == "analysis.json":
-                one, other = (b"\n".join(line for line in data.splitlines() if not TIMES.search(line.decode())) for data in (one, other))
+            elif name == "summary.json":
+                one, other = (without_times(json.loads(data)) for data in (one, other))
             elif name == "metrics.jsonl":
                 one, other = (re.sub(rb'"seconds":[^,}]*', b"", data) for data in (one, other))
             if one != other:
@@ -158,7 +159,7 @@ class Runs:
 
 def without_times(value):
     if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if not re.search("econd|[cC]ost|[tT]imes|bytes", k)}
+        return {k: without_times(v) for k, v in value.items() if not TIMES.search(k)}
     if isinstance(value, list):
         return [without_times(v) for v in value]
     return value

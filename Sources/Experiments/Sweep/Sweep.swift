@@ -22,6 +22,9 @@ package struct Sweep {
     /// What a sweep began with, as it stands in `config.json`.
     package struct Configuration: Codable, Equatable, Sendable {
         package var command = "sweep"
+        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
+        package var format: Int? = FileFormat.run.number
+        package var version: String? = PackageVersion.current
         package var data: String
         package var training: ImageSummary
         /// Training images that are held out for the error, in place of the test images.
@@ -103,8 +106,9 @@ package struct Sweep {
 
     /// The best learning rate of every norm that has one, from the folder of a finished sweep.
     ///
-    /// - Throws: `FileError` if the folder has no summary of a sweep.
+    /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if another version reads it.
     package static func bestRates(at path: String) throws -> [String: Double] {
+        _ = try RunHeader(at: path)
         let results = try RunFolder.read(Summary.self, named: "summary.json", at: path).results
         return Dictionary(
             results.compactMap { result in result.bestRate.map { (result.norm, $0) } }, uniquingKeysWith: { first, _ in first })
