@@ -1,7 +1,7 @@
 # `make` lists the targets. Needs GNU make 4 and bash.
 #
 #   LIBTORCH, LIBTORCH_VERSION   which libtorch: see `Scripts/libtorch.sh --help`
-#   ARGS                         more arguments for `make compare` and `make race`, such as ARGS='--help'
+#   ARGS                         more arguments for `make compare`, `make race` and `make torture`, such as ARGS='--help'
 #   DATA, OUT                    another data set or folder of images, another folder for the results of `make compare`
 
 SHELL := bash
@@ -10,7 +10,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 # SwiftPM uses all cores, and two of its runs in one scratch folder only wait for each other.
 .NOTPARALLEL:
-.PHONY: help setup build compare atari test race docs lint format clean
+.PHONY: help setup build compare atari check test torture race docs lint format clean
 
 ARGS =
 DATA = fashion-mnist
@@ -49,16 +49,27 @@ compare: setup ## train with and without weight normalization on Fashion-MNIST a
 atari: ## get the Atari emulator ready (downloads about 22 MB the first time)
 	@Scripts/atari.sh
 
+# Suites that start processes, train, or take more than a few seconds for another reason: `make test` runs them.
+SLOW = SLOWSUITES
+
+check: setup lint ## check the style, build, run the unit tests: a few minutes, for every commit
+	@$(PREPARE); swift build "$$@" --build-tests; OMP_WAIT_POLICY=passive swift test "$$@" --skip-build $(SLOW:%=--skip %)
+
 test: setup lint ## check the style, build everything, run all tests
 # The test runner and libtorch both use all cores: waiting threads must not spin beside working ones.
 	@$(PREPARE); swift build "$$@" --build-tests; OMP_WAIT_POLICY=passive swift test "$$@" --skip-build
 	@$(PREPARE); Scripts/smoke.sh "$$scratch/release/weightnorm"
 	@$(PREPARE); Scripts/test-data.sh "$$scratch/release/weightnorm"
 	@$(PREPARE); Scripts/test-kills.sh "$$scratch/release/weightnorm" --kills 4
+	@$(PREPARE); Scripts/test-versions.sh "$$scratch/release/weightnorm"
+	@$(PREPARE); python3 -B Scripts/torture "$$scratch/release/weightnorm" --cases 1
 	@$(PREPARE); Scripts/documentation.sh "$$scratch/release"
 	@$(PREPARE); OMP_WAIT_POLICY=passive swift test "$$@" --package-path Benchmarks --scratch-path "Benchmarks/$$scratch"
 	@Scripts/test-example.sh
 	@Scripts/test-setup.sh
+
+torture: build ## attack the command for an hour: kills, full disks, spoilt files, hostile servers; ARGS='--help' lists the options
+	@$(PREPARE); python3 -B Scripts/torture "$$scratch/release/weightnorm" $(ARGS)
 
 race: setup ## race against PyTorch and JAX (downloads them the first time); ARGS='--help' lists the options
 	@Scripts/race.sh $(ARGS)

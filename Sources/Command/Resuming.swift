@@ -14,9 +14,15 @@ func storedConfiguration<Configuration: RunConfiguration>(in out: String, comman
         }
         return nil
     }
-    let found = try Comparison.Configuration.command(at: out)
-    guard found == command else {
-        throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(found)")
+    let header = try RunHeader(at: out)
+    guard header.command == command else {
+        throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(header.command)")
+    }
+    if header.version != PackageVersion.current {
+        let version = Safetensors.quoted(header.version)
+        sayAside(
+            "the run was begun by version \(version), this is \(PackageVersion.current): the numbers may differ from those of either version alone"
+        )
     }
     return try Configuration.read(at: out)
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Experiments
 import Foundation
+import Training
 
 /// The command `weightnorm`; each subcommand has a file of its own.
 @main
@@ -9,7 +10,7 @@ struct WeightNormCommand: ParsableCommand {
         commandName: "weightnorm",
         abstract: "Train networks with weight normalization, and see what it does.",
         discussion: "The experiments of Salimans & Kingma, \"Weight Normalization\" (2016), as runs that anyone can repeat.",
-        version: "0.1.0",
+        version: PackageVersion.current,
         subcommands: [Train.self, Sample.self, Play.self, Compare.self, SweepCommand.self, Analyze.self, DataCommand.self, Weights.self])
 
     // Errors are one line on standard error, without the usage that ArgumentParser puts behind them: `--help` is a word away.

@@ -25,8 +25,6 @@ public struct Checkpoint {
     /// Whether values with whole numbers too large to be counted on with are refused: ``WholeNumbers``.
     private let limitsWholeNumbers: Bool
 
-    private static let format = "swift-weightnorm checkpoint 2"
-
     /// An empty checkpoint.
     public init(kind: String) {
         self.kind = kind
@@ -102,7 +100,10 @@ public struct Checkpoint {
         for name in order { if let tensor = tensors[name] { sums[name] = tensor.checksum } }
         let header = Header(kind: kind, values: values, tensors: sums)
         let text = Self.encode(header)
-        let metadata = ["format": Self.format, "checkpoint": text, "checksum": "\(CRC32.of(text.utf8))"]
+        let metadata = [
+            "format": FileFormat.checkpoint.text, "version": PackageVersion.current, "checkpoint": text,
+            "checksum": "\(CRC32.of(text.utf8))",
+        ]
         try Safetensors.write(order.compactMap { name in tensors[name].map { (name, $0) } }, metadata: metadata, to: path)
     }
 
@@ -145,7 +146,7 @@ extension Checkpoint {
         guard let format = file.metadata["format"], format.hasPrefix("swift-weightnorm checkpoint ") else {
             throw failure("expected a checkpoint of swift-weightnorm, found another safetensors file")
         }
-        guard format == Self.format else { throw failure("expected a '\(Self.format)', found a \(Safetensors.quoted(format))") }
+        if let problem = FileFormat.checkpoint.problem(with: format, writer: file.metadata["version"]) { throw failure(problem) }
         guard let text = file.metadata["checkpoint"], file.metadata["checksum"] == "\(CRC32.of(text.utf8))",
             let header = try? JSONDecoder().decode(Header.self, from: Data(text.utf8))
         else { throw failure("expected a header with its checksum, found it damaged") }

@@ -154,7 +154,18 @@ struct CheckpointTests {
         try Checkpoint(kind: "draw").write(to: path)
         #expect(refusal() == "\(path): expected the checkpoint of a run of 'test', found one of 'draw'")
         try Safetensors.write([("w", Tensor([1.0]))], metadata: ["format": "swift-weightnorm checkpoint 1"], to: path)
-        #expect(refusal() == "\(path): expected a 'swift-weightnorm checkpoint 2', found a 'swift-weightnorm checkpoint 1'")
+        #expect(
+            refusal()
+                == "\(path): expected a 'swift-weightnorm checkpoint 2', found a 'swift-weightnorm checkpoint 1', which a state of it before 0.1.0 reads"
+        )
+        try Safetensors.write(
+            [("w", Tensor([1.0]))], metadata: ["format": "swift-weightnorm checkpoint 3", "version": "9.1.0\n"], to: path)
+        #expect(
+            refusal()
+                == "\(path): expected a 'swift-weightnorm checkpoint 2', found a 'swift-weightnorm checkpoint 3', which swift-weightnorm '9.1.0\\u{a}' reads"
+        )
+        try Safetensors.write([("w", Tensor([1.0]))], metadata: ["format": "swift-weightnorm checkpoint x"], to: path)
+        #expect(refusal() == "\(path): expected a 'swift-weightnorm checkpoint 2', found a 'swift-weightnorm checkpoint x'")
         try Data("hello".utf8).write(to: URL(filePath: path))
         #expect(refusal().contains("expected at least 8 bytes"))
         remove()

@@ -16,7 +16,7 @@ package struct RunAnalysis {
         self.path = path
         let command: String
         do {
-            command = try Comparison.Configuration.command(at: path)
+            command = try RunHeader(at: path).command
         } catch let error as FileError {
             throw NetworkAnalysis.Failure("expected the folder of a run of weightnorm compare or train classification: \(error)")
         }

@@ -41,6 +41,9 @@ extension Comparison {
     package struct Configuration: RunConfiguration, Equatable {
         /// The words behind `weightnorm` that start such a run.
         package var command: String
+        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
+        package var format: Int? = FileFormat.run.number
+        package var version: String? = PackageVersion.current
         package var data: String
         /// The images that are trained on.
         package var training: ImageSummary?
@@ -56,14 +59,6 @@ extension Comparison {
         package var threads: Int
         package var preset: String?
         package var settings: ClassificationSettings
-
-        /// The words behind `weightnorm` that started the run in a folder, whatever else its `config.json` holds.
-        package static func command(at path: String) throws -> String {
-            struct Command: Decodable {
-                let command: String
-            }
-            return try RunFolder.read(Command.self, named: "config.json", at: path).command
-        }
 
         /// The norms, as far as they are known.
         package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }

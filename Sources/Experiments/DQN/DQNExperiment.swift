@@ -35,6 +35,9 @@ package struct DQNExperiment {
     /// What a run began with, as it stands in `config.json`.
     package struct Configuration: RunConfiguration, Equatable {
         package var command = DQNExperiment.command
+        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
+        package var format: Int? = FileFormat.run.number
+        package var version: String? = PackageVersion.current
         package var game: String
         /// What plays it.
         package var player: String

@@ -20,7 +20,7 @@ package struct DQNPlayer {
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
         let command: String
         do {
-            command = try Comparison.Configuration.command(at: path)
+            command = try RunHeader(at: path).command
         } catch let error as FileError {
             throw RunFailure("expected the folder of a run of weightnorm \(DQNExperiment.command): \(error)")
         }

@@ -9,8 +9,6 @@ extension ReplayMemory {
     /// Far more than were ever appended, far less than overflows.
     private static let mostAppended = 1_000_000_000_000_000
 
-    private static let format = "swift-weightnorm replay 1"
-
     /// What the header says of it.
     private struct Header: Codable {
         var games: Int
@@ -45,7 +43,9 @@ extension ReplayMemory {
             let encoder = JSONEncoder()
             encoder.outputFormatting = .sortedKeys
             let text = String(decoding: try encoder.encode(header), as: UTF8.self)
-            let metadata = ["format": Self.format, "replay": text, "checksum": "\(CRC32.of(text.utf8))"]
+            let metadata = [
+                "format": FileFormat.replay.text, "version": PackageVersion.current, "replay": text, "checksum": "\(CRC32.of(text.utf8))",
+            ]
             try Safetensors.write(items: items, metadata: metadata, to: path)
         }
     }
@@ -60,11 +60,10 @@ extension ReplayMemory {
     package func restore(from path: String, appended expected: Int? = nil, actions actionCount: Int = 256) throws {
         func failure(_ problem: String) -> CheckpointError { CheckpointError(path: path, problem: problem) }
         let file = try SafetensorsFile(openingOwn: path)
-        guard file.metadata["format"] == Self.format else {
-            throw failure(
-                "expected a '\(Self.format)', found \(file.metadata["format"].map { Safetensors.quoted($0) } ?? "another safetensors file")"
-            )
+        guard let format = file.metadata["format"], format.hasPrefix("swift-weightnorm replay ") else {
+            throw failure("expected a '\(FileFormat.replay.text)', found another safetensors file")
         }
+        if let problem = FileFormat.replay.problem(with: format, writer: file.metadata["version"]) { throw failure(problem) }
         guard let text = file.metadata["replay"], file.metadata["checksum"] == "\(CRC32.of(text.utf8))",
             let header = try? JSONDecoder().decode(Header.self, from: Data(text.utf8))
         else { throw failure("expected a header with its checksum, found it damaged") }

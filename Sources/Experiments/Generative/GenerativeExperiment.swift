@@ -42,6 +42,9 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
     /// What a run began with, as it stands in `config.json`.
     package struct Configuration: RunConfiguration, Equatable {
         package var command = Settings.command
+        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
+        package var format: Int? = FileFormat.run.number
+        package var version: String? = PackageVersion.current
         package var data: String
         package var training: ImageSummary
         package var test: ImageSummary

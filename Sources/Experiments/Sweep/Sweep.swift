@@ -22,6 +22,9 @@ package struct Sweep {
     /// What a sweep began with, as it stands in `config.json`.
     package struct Configuration: RunConfiguration, Equatable {
         package var command = "sweep"
+        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
+        package var format: Int? = FileFormat.run.number
+        package var version: String? = PackageVersion.current
         package var data: String
         package var training: ImageSummary
         /// Training images that are held out for the error, in place of the test images.
@@ -111,8 +114,9 @@ package struct Sweep {
 
     /// The best learning rate of every norm that has one, from the folder of a finished sweep.
     ///
-    /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if one of its rates is none.
+    /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if another version reads it, or one of its rates is none.
     package static func bestRates(at path: String) throws -> [String: Double] {
+        _ = try RunHeader(at: path)
         let results = try RunFiles.read(Summary.self, named: "summary.json", at: path).results
         for rate in results.compactMap(\.bestRate) where !NumberRange.rate.contains(rate) {
             throw RunFailure("\(RunFiles.join(path, "summary.json")): bestRate: expected \(NumberRange.rate.description), found \(rate)")

@@ -1,0 +1,34 @@
+import Training
+
+/// What every run's `config.json` says, whatever else it holds: which command made it, and in which format.
+package struct RunHeader: Equatable, Sendable {
+    /// The words behind `weightnorm` that started the run.
+    package let command: String
+    /// The version that began it.
+    package let version: String
+
+    /// Reads it, before anything else of the folder.
+    ///
+    /// - Throws: `FileError` if it is no run's folder; ``RunFailure`` if another version reads it, with which.
+    package init(at path: String) throws {
+        struct Header: Decodable {
+            let command: String?
+            let format: Int?
+            let version: String?
+        }
+        struct Command: Decodable {
+            let command: String
+        }
+        let stored = try RunFolder.read(Header.self, named: "config.json", at: path)
+        // 0.1.0 wrote neither.
+        let format = FileFormat.run
+        let number = stored.format ?? 1
+        guard number == format.number else {
+            throw RunFailure(
+                "\(path)/config.json: expected a run's folder of format \(format.number), found one of format \(number), "
+                    + "which \(format.reader(of: number, writer: stored.version)) reads")
+        }
+        version = stored.version ?? "0.1.0"
+        command = try stored.command ?? RunFolder.read(Command.self, named: "config.json", at: path).command
+    }
+}
