@@ -88,7 +88,7 @@ package struct RunAnalysis {
                 "norm: expected one of the run's, \(configuration.norms.joined(separator: ", ")), found '\(norm.rawValue)'")
         }
         guard configuration.seeds.contains(seed) else {
-            let seeds = configuration.seeds.map { "\($0)" }.joined(separator: ", ")
+            let seeds = MessageList.joined(configuration.seeds.map { "\($0)" })
             throw NetworkAnalysis.Failure("seed: expected one of the run's, \(seeds), found \(seed)")
         }
         let settings = configuration.settings

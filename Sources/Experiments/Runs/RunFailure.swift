@@ -1,3 +1,4 @@
+import Training
 import WeightNorm
 
 /// What can stop a run, or the use of one: in one line, with what was expected and found.
@@ -34,7 +35,7 @@ struct RunChoice {
         }
         let number = seed ?? firstSeed
         guard seeds.contains(number) else {
-            throw RunFailure("seed: expected one of the run's, \(seeds.map { "\($0)" }.joined(separator: ", ")), found \(number)")
+            throw RunFailure("seed: expected one of the run's, \(MessageList.joined(seeds.map { "\($0)" })), found \(number)")
         }
         (self.norm, self.seed) = (found, number)
     }
