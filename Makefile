@@ -49,11 +49,12 @@ compare: setup ## train with and without weight normalization on Fashion-MNIST a
 atari: ## get the Atari emulator ready (downloads about 22 MB the first time)
 	@Scripts/atari.sh
 
-# Suites that start processes, train, or take more than a few seconds for another reason: `make test` runs them.
-SLOW = SLOWSUITES
+# The suites that train to an end, run the emulator's process, or wait for servers: `make test` alone runs them. The tests of traps, each in a process of its own, stay, since
+# without a backtrace of the trap that they expect they take a second.
+SLOW = AnalysisTests AtariTests AtariWorkerTests ComparisonTests DataFetcherTests DownloadTests DQNTrainingTests GenerativeTrainingTests NetworkAnalysisTests ReportInBrowserTests ResumeTests SweepTests
 
 check: setup lint ## check the style, build, run the unit tests: a few minutes, for every commit
-	@$(PREPARE); swift build "$$@" --build-tests; OMP_WAIT_POLICY=passive swift test "$$@" --skip-build $(SLOW:%=--skip %)
+	@$(PREPARE); swift build "$$@" --build-tests; SWIFT_BACKTRACE=enable=no OMP_WAIT_POLICY=passive swift test "$$@" --skip-build $(SLOW:%=--skip %)
 
 test: setup lint ## check the style, build everything, run all tests
 # The test runner and libtorch both use all cores: waiting threads must not spin beside working ones.

@@ -11,7 +11,7 @@ from machine import Fault
 from runs import again, start
 
 # "a link outside" keeps the bytes, so that whoever reads through it goes on and writes.
-REPLACEMENTS = ["a link outside", "a link outside", "a link to the sentinel", "a hard link outside", "a FIFO", "a folder", "a full folder", "a link to a folder", "/dev/zero", "/dev/full", "/dev/null",
+REPLACEMENTS = ["a link outside", "a link outside", "a link to the sentinel", "a FIFO", "a folder", "a full folder", "a link to a folder", "/dev/zero", "/dev/full", "/dev/null",
                 "/dev/urandom", "/dev/tty", "a sparse file", "unreadable", "a broken link", "a loop", "a socket", "/proc/self/mem", "/proc/kmsg"]
 
 
@@ -24,9 +24,6 @@ def replace(random, path, outside, what):
         case "a link outside":
             write(other, data)
             os.symlink(other, path)
-        case "a hard link outside":
-            write(other, data)
-            os.link(other, path)
         case "a link to the sentinel":
             os.symlink(os.path.join(outside, "sentinel"), path)
         case "a link to a folder":

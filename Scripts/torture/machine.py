@@ -50,6 +50,8 @@ class Result:
     def judge(self, limit, largest=4096):
         """'ok' or 'refused'; a fault for anything else than success or one line."""
         said = self.err + b"\n" + self.out
+        if self.code == 143 and b"SIGTERM: stopped" in self.err:
+            return "ok"
         if self.ended == "time":
             raise Fault(f"{self.task()} hangs", self.words())
         if self.ended == "memory" or self.peak > limit:
@@ -141,16 +143,17 @@ class Machine:
             data += part
         return data
 
-    def run(self, arguments, folder, changes={}, limit=1536 << 20, seconds=60, kill_after=None, files=-1, file_size=-1, during=None):
+    def run(self, arguments, folder, changes={}, limit=1536 << 20, seconds=60, kill_after=None, files=-1, file_size=-1, during=None, polite=False):
         """Runs the command in a folder until it ends, is killed as asked, or breaks a limit of time or memory (then killed as well).
 
         `during`: a function that is called once, when `kill_after` seconds have passed, in place of the kill.
+        `polite`: what would take longer gets SIGTERM first, to which a run that trains saves and ends.
         """
         out, err = os.path.join(folder, ".out"), os.path.join(folder, ".err")
         open(err, "wb").close()
         begin = time.monotonic()
         if self.plain:
-            status, peak, ended = self.run_plain(arguments, folder, changes, limit, seconds, kill_after, files, file_size, during, out, err)
+            status, peak, ended = self.run_plain(arguments, folder, changes, limit, seconds, kill_after, files, file_size, during, polite, out, err)
         else:
             if self.server is None or self.served > 3000:
                 self.start()
@@ -168,7 +171,7 @@ class Machine:
                     return None
                 return struct.unpack("<3q", self.receive(24, 60))
 
-            answer, ended = self.watch(pid, over, begin, limit, seconds, kill_after, during)
+            answer, ended = self.watch(pid, over, begin, limit, seconds, kill_after, during, polite)
             status, peak = answer[0], answer[1] * 1024
         with open(out, "rb") as file:
             said = file.read(1 << 16)
@@ -178,7 +181,7 @@ class Machine:
             complaints = file.read()
         return Result(arguments, status, said, complaints, peak, time.monotonic() - begin, ended)
 
-    def run_plain(self, arguments, folder, changes, limit, seconds, kill_after, files, file_size, during, out, err):
+    def run_plain(self, arguments, folder, changes, limit, seconds, kill_after, files, file_size, during, polite, out, err):
         import resource
 
         def prepare():
@@ -204,10 +207,10 @@ class Machine:
                     return None
                 time.sleep(0.005)
 
-        answer, ended = self.watch(child.pid, over, time.monotonic(), limit, seconds, kill_after, during)
+        answer, ended = self.watch(child.pid, over, time.monotonic(), limit, seconds, kill_after, during, polite)
         return answer[0], answer[1] * 1024, ended
 
-    def watch(self, pid, over, begin, limit, seconds, kill_after, during):
+    def watch(self, pid, over, begin, limit, seconds, kill_after, during, polite):
         ended, wait = "", 0.01
         while True:
             now = time.monotonic() - begin
@@ -228,6 +231,9 @@ class Machine:
                 else:
                     ended = "killed"
                     self.kill(pid)
+            elif now >= seconds and polite:
+                polite, seconds = False, seconds + 30
+                os.kill(pid, signal.SIGTERM)
             elif now >= seconds:
                 ended = "time"
                 self.kill(pid)

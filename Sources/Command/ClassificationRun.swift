@@ -57,7 +57,7 @@ struct ClassificationRun {
         let images = comparison.images(training: training, test: test, say: sayAside)
         let training =
             try folder.map { ComparisonTraining(comparison, images, $0) } ?? ComparisonTraining.resume(comparison, images, at: out)
-        if resumes { print("Going on from step \(training.done) of \(training.total)") }
+        if resumes { try sayGoingOn(from: training.done, of: training.total, in: out) }
         // To a file, too, before the long work: what a killed run has said is not lost.
         fflush(nil)
 

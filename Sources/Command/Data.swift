@@ -85,7 +85,7 @@ struct DataCommand: ParsableCommand {
                     }
                 }
                 fetcher.say = { line in
-                    guard let last else { return FileHandle.standardError.write(Data("\(line)\n".utf8)) }
+                    guard let last else { return sayAside(line) }
                     last.print(line)
                 }
                 let fetched = try fetcher.run()

@@ -150,7 +150,7 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         print("Norms, in the order of the bounds below: \(configuration.norms.joined(separator: ", "))")
         let images = GenerativeImages(training: training, test: test, experiment.settings.pixels, on: experiment.device)
         let run = try folder.map { GenerativeTraining(experiment, images, $0) } ?? GenerativeTraining.resume(experiment, images, at: out)
-        if resumes { print("Going on from step \(run.done) of \(run.total)") }
+        if resumes { try sayGoingOn(from: run.done, of: run.total, in: out) }
         fflush(nil)
         let interruption = Interruption()
         let display = ProgressDisplay(label: "train", total: run.total, done: run.done)

@@ -134,8 +134,8 @@ func requireEqualSizes(_ training: ImageSet, _ test: ImageSet, of data: String) 
     }
 }
 
-/// Writes a line to standard error, where it does not mix with results.
-func sayAside(_ line: String) { FileHandle.standardError.write(Data("\(line)\n".utf8)) }
+/// Writes a line to standard error, where it does not mix with results. If nobody can hear it, it is lost: Foundation's file handles would end the program.
+func sayAside(_ line: String) { _ = Descriptor.write("\(line)\n".utf8, to: STDERR_FILENO) }
 
 /// What `--data` takes, for its help.
 let dataHelp = """

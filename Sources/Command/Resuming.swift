@@ -18,13 +18,18 @@ func storedConfiguration<Configuration: RunConfiguration>(in out: String, comman
     guard header.command == command else {
         throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(header.command)")
     }
-    if header.version != PackageVersion.current {
-        let version = Safetensors.quoted(header.version)
-        sayAside(
-            "the run was begun by version \(version), this is \(PackageVersion.current): the numbers may differ from those of either version alone"
-        )
-    }
     return try Configuration.read(at: out)
+}
+
+/// Says from where the run in a folder goes on, and if another version began it.
+func sayGoingOn(from done: Int, of total: Int, unit: String = "step", in out: String) throws {
+    let version = try RunHeader(at: out).version
+    if version != PackageVersion.current {
+        sayAside(
+            "the run was begun by version \(Safetensors.quoted(version)), this is \(PackageVersion.current): "
+                + "the numbers may differ from those of either version alone")
+    }
+    print("Going on from \(unit) \(done) of \(total)")
 }
 
 /// Throws if a run would go on with other settings than its own, and names those that differ.

@@ -203,7 +203,7 @@ struct TrainDQN: ParsableCommand {
                 experiment, resources, at: out, savesReplay: configuration.savesReplay, forgetsReplay: forgetReplay)
             : DQNTraining(
                 experiment, resources, try RunFiles.start(at: out, config: configuration), savesReplay: configuration.savesReplay)
-        if resumes { print("Going on from action \(training.done) of \(training.total)") }
+        if resumes { try sayGoingOn(from: training.done, of: training.total, unit: "action", in: out) }
         fflush(nil)
         let interruption = Interruption()
         let display = ProgressDisplay(label: "train", total: training.total, done: training.done, unit: "actions")

@@ -28,7 +28,7 @@ struct WeightNormCommand: ParsableCommand {
         } catch {
             let code = exitCode(for: error)
             guard code != .success else { exit(withError: error) }
-            FileHandle.standardError.write(Data("weightnorm: error: \(line(message(for: error)))\n".utf8))
+            sayAside("weightnorm: error: \(line(message(for: error)))")
             exit(withError: code)
         }
     }

@@ -32,7 +32,7 @@ package struct Descriptor: ~Copyable {
     package borrowing func write(_ bytes: some Collection<UInt8>) -> Int32 { Self.write(bytes, to: number) }
 
     /// The same for a file that is not to be closed, such as standard error.
-    static func write(_ bytes: some Collection<UInt8>, to number: Int32) -> Int32 {
+    package static func write(_ bytes: some Collection<UInt8>, to number: Int32) -> Int32 {
         func writeAll(_ buffer: UnsafeBufferPointer<UInt8>) -> Int32 {
             var rest = UnsafeRawBufferPointer(buffer)
             while !rest.isEmpty {
