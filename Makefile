@@ -51,7 +51,7 @@ atari: ## get the Atari emulator ready (downloads about 22 MB the first time)
 
 # The suites that train to an end, run the emulator's process, or wait for servers: `make test` alone runs them. The tests of traps, each in a process of its own, stay, since
 # without a backtrace of the trap that they expect they take a second.
-SLOW = AnalysisTests AtariTests AtariWorkerTests ComparisonTests DataFetcherTests DownloadTests DQNTrainingTests GenerativeTrainingTests NetworkAnalysisTests ReportInBrowserTests ResumeTests SweepTests
+SLOW = AtariTests AtariWorkerTests ComparisonTests DataFetcherTests DownloadTests DQNTrainingTests GenerativeTrainingTests NetworkAnalysisTests ReportInBrowserTests ResumeTests SweepTests
 
 check: setup lint ## check the style, build, run the unit tests: a few minutes, for every commit
 	@$(PREPARE); swift build "$$@" --build-tests; SWIFT_BACKTRACE=enable=no OMP_WAIT_POLICY=passive swift test "$$@" --skip-build $(SLOW:%=--skip %)
