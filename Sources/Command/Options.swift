@@ -3,6 +3,7 @@ import Datasets
 import Experiments
 import Foundation
 import Torch
+import Training
 import WeightNorm
 
 // Checks of option values that several subcommands need: one line each, with what was expected and found.
