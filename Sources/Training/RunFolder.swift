@@ -34,9 +34,9 @@ public final class RunFolder {
     static let markerName = ".weightnorm-run"
     private static let markerHeader = "A run of swift-weightnorm. A new run in this folder removes the files named below."
     /// The most bytes of the list.
-    private static let mostOfMark = 16 << 20
+    static let mostOfMark = 16 << 20
     private static let configName = "config.json"
-    private static let metricsName = "metrics.jsonl"
+    static let metricsName = "metrics.jsonl"
 
     private init(
         path: String, marker: consuming Descriptor, metrics: consuming Descriptor, place: consuming Descriptor, names: [String]
@@ -261,88 +261,5 @@ public final class RunFolder {
         try check(place, path, "folder")
         try check(metrics, AtomicFile.join(path, Self.metricsName), "records")
         try check(marker, AtomicFile.join(path, Self.markerName), "mark")
-    }
-}
-
-extension RunFolder {
-    static let newline = UInt8(ascii: "\n")
-
-    static func encode(_ value: some Encodable, pretty: Bool) throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-        return try [UInt8](encoder.encode(value)) + (pretty ? [newline] : [])
-    }
-
-    /// Whether a name stands for a file directly in the folder, and for one line of the list.
-    private static func isPlain(_ name: String) -> Bool {
-        !name.isEmpty && name != "." && name != ".." && !name.unicodeScalars.contains { $0 == "/" || $0.value < 0x20 || $0.value == 0x7F }
-    }
-
-    private static func makeFolder(_ folder: String, for path: String) throws {
-        let task = "start a run in"
-        var status = stat()
-        if stat(folder, &status) == 0 {
-            guard status.st_mode & S_IFMT == S_IFDIR else {
-                throw FileError(path: path, operation: task, reason: "expected a folder, found a file at \(folder)")
-            }
-            return
-        }
-        guard errno == ENOENT, !folder.isEmpty else { throw FileError(path: path, operation: task, code: folder.isEmpty ? ENOENT : errno) }
-        var parent = Substring(folder)
-        while parent.hasSuffix("/") { parent.removeLast() }
-        if let slash = parent.lastIndex(of: "/") {
-            try makeFolder(slash == parent.startIndex ? "/" : String(parent[..<slash]), for: path)
-        }
-        // Another process may have been quicker.
-        guard mkdir(folder, 0o777) == 0 || errno == EEXIST else { throw FileError(path: path, operation: task, code: errno) }
-    }
-
-    static func list(_ path: String, operation: String) throws -> [String] {
-        guard let folder = opendir(path) else { throw FileError(path: path, operation: operation, code: errno) }
-        defer { closedir(folder) }
-        var names: [String] = []
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: $0.pointee)) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names
-    }
-
-    /// Opens the mark of a run's folder and locks it for as long as it stays open.
-    private static func claim(_ path: String, _ flags: Int32, operation: String) throws -> Descriptor {
-        let marker = try OwnFile.open(AtomicFile.join(path, markerName), flags, reportedAs: path, operation: operation)
-        // A file system without locks gives another error; there the run goes on unguarded.
-        // A lock outlives its run for a moment where a process is just being started or ended, since that holds the file too.
-        for attempt in 0... {
-            guard flock(marker.number, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK else { break }
-            guard attempt < 20 else { throw FileError(path: path, operation: operation, reason: "another run is going on in it") }
-            usleep(50_000)
-        }
-        return marker
-    }
-
-    private static func namesListed(in marker: borrowing Descriptor, at path: String) throws -> [String] {
-        let bytes = try marker.contents(atMost: mostOfMark, reportedAs: AtomicFile.join(path, markerName))
-        let lines = bytes.split(separator: newline).dropFirst().map { String(decoding: $0, as: UTF8.self) }
-        // The list is a file that anyone can edit: it must not lead out of the folder.
-        return lines.filter { isPlain($0) && $0 != markerName }
-    }
-
-    private static func openMetrics(_ path: String) throws -> Descriptor {
-        let file = AtomicFile.join(path, metricsName)
-        return try OwnFile.open(file, O_RDWR | O_CREAT | O_APPEND, operation: "write")
-    }
-
-    private static func openPlace(_ path: String, operation: String) throws -> Descriptor {
-        try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, reportedAs: path, operation: operation)
-    }
-
-    private static func remove(_ name: String, in path: String) throws {
-        let file = AtomicFile.join(path, name)
-        guard unlink(file) == 0 || errno == ENOENT else { throw FileError(path: file, operation: "remove", code: errno) }
     }
 }
