@@ -1,4 +1,5 @@
 package import Datasets
+import Foundation
 import Torch
 package import Training
 import WeightNorm
@@ -108,7 +109,8 @@ package struct Sweep {
     ///
     /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if another version reads it.
     package static func bestRates(at path: String) throws -> [String: Double] {
-        _ = try RunHeader(at: path)
+        // Without it there is no summary either, which is told below.
+        if FileManager.default.fileExists(atPath: "\(path)/config.json") { _ = try RunHeader(at: path) }
         let results = try RunFolder.read(Summary.self, named: "summary.json", at: path).results
         return Dictionary(
             results.compactMap { result in result.bestRate.map { (result.norm, $0) } }, uniquingKeysWith: { first, _ in first })
