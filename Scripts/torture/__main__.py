@@ -10,6 +10,7 @@ import os
 import queue
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -248,6 +249,8 @@ def main():
         parser.error("--case: expected --only with one campaign")
     log = os.path.abspath(options.log or tempfile.mkdtemp(prefix="torture-log-"))
     os.makedirs(log, exist_ok=True)
+    # As Control-C does: nothing is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     root = os.path.realpath(tempfile.mkdtemp(prefix="torture-"))
     try:
         status = Driver(options, root, log).run()
