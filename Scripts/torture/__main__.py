@@ -10,6 +10,7 @@ import os
 import queue
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -81,12 +82,14 @@ class Driver:
         self.start = time.monotonic()
         self.deadline = None if options.cases or options.case is not None else self.start + options.minutes * 60
         self.told = self.start
-        self.machines = []
+        self.machines, self.threads = [], []
         self.ended = False
 
     def next(self, waits):
         """The campaign whose turn it is, and the number of its case; None at the end."""
         with self.lock:
+            if self.ended:
+                return None
             names = [n for n in self.options.only if (n == "servers") == waits]
             if self.options.case is not None:
                 names = [n for n in names if self.begun[n] == 0]
@@ -164,18 +167,24 @@ class Driver:
 
     def run(self):
         waiting = 4 if "servers" in self.options.only else 0
-        threads = [threading.Thread(target=self.work, args=(i, i >= self.options.jobs), daemon=True) for i in range(self.options.jobs + waiting)]
-        for thread in threads:
+        self.threads = [threading.Thread(target=self.work, args=(i, i >= self.options.jobs), daemon=True) for i in range(self.options.jobs + waiting)]
+        for thread in self.threads:
             thread.start()
-        for thread in threads:
+        for thread in self.threads:
             # A case in progress may end; one that takes longer is given up, so that the budget is kept.
             thread.join(None if self.deadline is None else max(0, self.deadline + 20 - time.monotonic()))
+        self.stop()
+        return self.summary()
+
+    def stop(self):
+        """Ends what is still going on; the children of a fork server end with it."""
         with self.lock:
             self.ended = True
         for machine in self.machines:
             if machine.server:
                 machine.server.kill()
-        return self.summary()
+        for thread in self.threads:
+            thread.join(2)
 
     def summary(self):
         print(f"\nSeed {self.options.seed}, {(time.monotonic() - self.start) / 60:.1f} minutes of {self.options.jobs} processes at a time")
@@ -248,13 +257,20 @@ def main():
         parser.error("--case: expected --only with one campaign")
     log = os.path.abspath(options.log or tempfile.mkdtemp(prefix="torture-log-"))
     os.makedirs(log, exist_ok=True)
-    root = os.path.realpath(tempfile.mkdtemp(prefix="torture-"))
+    # As Control-C does: nothing is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # The number tells whose it is.
+    root = os.path.realpath(tempfile.mkdtemp(prefix=f"torture-{os.getpid()}-"))
+    driver = Driver(options, root, log)
     try:
-        status = Driver(options, root, log).run()
+        status = driver.run()
         if options.case is not None:
             place = f"{log}/case"
             keep(f"{root}/cases/{options.only[0]}-{options.case}", place, f"case {options.case}\n")
             print(f"The case's folder was copied to {place}")
+    except BaseException:
+        driver.stop()
+        raise
     finally:
         remove(root)
         if not options.log and not os.listdir(log):

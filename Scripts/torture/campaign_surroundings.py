@@ -56,9 +56,9 @@ def gzip_program(world, machine, random, case):
         ["compare", "--data", "data", "--norms", "weight", "--epochs", "1", "--batch", "20", "--width", "0.05", "--threads", "1", "--out", "run"],
         ["data", "verify", "data"]])
     outcome = judged(machine.run(words, case, {"PATH": path}), f"gzip: {way}")
-    # What is no program is passed over, and beyond PATH the system's own folders are looked through.
-    isElsewhere = way in ("a folder before the right one", "a folder", "missing") and any(os.access(f"{folder}/gzip", os.X_OK) for folder in ("/usr/bin", "/bin"))
-    if words[0] == "compare" and (outcome == "ok") != isElsewhere:
+    # What is no program is passed over for the system's own.
+    passed_over = way in ("a folder", "a folder before the right one", "missing")
+    if words[0] == "compare" and (outcome == "ok") != passed_over:
         raise Fault(f"images are {'taken' if outcome == 'ok' else 'refused'} although gzip is: {way}")
     return outcome
 

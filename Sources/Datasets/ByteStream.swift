@@ -14,7 +14,7 @@ package final class ByteStream {
 
     private let input: FileHandle
     private let gzip: Process?
-    private let messages = Pipe()
+    private let messages = Messages()
 
     /// Opens a file; it is taken for packed if its name ends in `.gz` or it begins with the bytes 1f 8b, unless its bytes are
     /// wanted as they are.
@@ -47,12 +47,13 @@ package final class ByteStream {
         // By standard input, gzip minds neither how the file's name ends nor a hyphen at its beginning.
         process.standardInput = file
         process.standardOutput = output
-        process.standardError = messages
+        process.standardError = messages.pipe
         do {
             try process.run()
         } catch {
             throw failure("cannot run \(program) to unpack it: \(error.localizedDescription)")
         }
+        messages.gather()
         (length, input, gzip) = (nil, output.fileHandleForReading, process)
     }
 
@@ -88,12 +89,42 @@ package final class ByteStream {
     /// At the end of the output: whether gzip was content with its input.
     private func checkGzip() throws {
         guard let gzip else { return }
-        // Read only now, after the output's end: gzip says a line or two, far less than the pipe holds, so it never waited for this.
-        let said = (try? messages.fileHandleForReading.readToEnd()) ?? Data()
         gzip.waitUntilExit()
+        let said = messages.first
         guard gzip.terminationReason != .exit || gzip.terminationStatus != 0 else { return }
         let lines = String(decoding: said, as: UTF8.self).split(whereSeparator: \.isNewline).filter { !$0.allSatisfy(\.isWhitespace) }
         let reason = lines.joined(separator: "; ").replacingOccurrences(of: "gzip: stdin: ", with: "")
         throw DatasetError(path: path, problem: "gzip cannot unpack it: \(reason.isEmpty ? "status \(gzip.terminationStatus)" : reason)")
+    }
+}
+
+/// What a program says on its standard error, of which the beginning is kept: all of it is read beside its work, or the program would wait for room in the pipe.
+// Unchecked: `bytes` is written by the one block of the queue, and read after it was waited for.
+private final class Messages: @unchecked Sendable {
+    let pipe = Pipe()
+    private let done = DispatchGroup()
+    private var bytes: [UInt8] = []
+    private static let most = 4096
+
+    /// Begins, once the program runs.
+    func gather() {
+        let number = pipe.fileHandleForReading.fileDescriptor
+        DispatchQueue.global().async(group: done) { [self] in
+            var chunk = [UInt8](repeating: 0, count: 1 << 16)
+            while true {
+                let found = read(number, &chunk, chunk.count)
+                if found > 0 {
+                    bytes += chunk[..<min(found, Self.most - bytes.count)]
+                } else if found == 0 || errno != EINTR {
+                    return
+                }
+            }
+        }
+    }
+
+    /// The first bytes; waits until the program has ended.
+    var first: [UInt8] {
+        done.wait()
+        return bytes
     }
 }

@@ -1,4 +1,5 @@
 package import Datasets
+import Foundation
 import Torch
 package import Training
 import WeightNorm
@@ -116,7 +117,8 @@ package struct Sweep {
     ///
     /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if another version reads it, or one of its rates is none.
     package static func bestRates(at path: String) throws -> [String: Double] {
-        _ = try RunHeader(at: path)
+        // Without it there is no summary either, which is told below.
+        if OwnFile.exists(RunFiles.join(path, "config.json")) { _ = try RunHeader(at: path) }
         let results = try RunFiles.read(Summary.self, named: "summary.json", at: path).results
         for rate in results.compactMap(\.bestRate) where !NumberRange.rate.contains(rate) {
             throw RunFailure("\(RunFiles.join(path, "summary.json")): bestRate: expected \(NumberRange.rate.description), found \(rate)")
