@@ -80,7 +80,7 @@ sys.exit(code if code >= 0 else 128 - code)' "$command" data "$@") || status=$?
 peak list
 start=$kilobytes
 frugal() { ((kilobytes < start + 100 * 1024)); }
-for way in endless unframed bomb huge padded garbage negative loop; do
+for way in endless unframed bomb chained zstd huge padded garbage negative loop; do
     peak fetch mnist --from "$address/$way"
     check "a server that is $way" refuses 'mnist: cannot get train-images-idx3-ubyte.gz: '
     check "…takes less than 100 MiB" frugal

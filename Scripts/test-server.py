@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 3] + bytes([body[len(body) // 3] ^ 1]) + body[len(body) // 3 + 1 :]
         if way == "short":
             body = body[:-1]
-        if way in ("endless", "unframed", "padded", "huge", "negative", "garbage", "loop", "bomb", "drip", "trickle"):
+        if way in ("endless", "unframed", "padded", "huge", "negative", "garbage", "loop", "bomb", "chained", "zstd", "drip", "trickle"):
             try:
                 self.close_connection = True
                 return getattr(self, way)(body)
@@ -148,6 +148,16 @@ class Handler(BaseHTTPRequestHandler):
         self.start(Content_Encoding="gzip", Connection="close")
         for _ in range(1024):
             self.wfile.write(packed)
+
+    def chained(self, body):
+        """Encodings in each other, whose decoders would each take their memory."""
+        self.start(Content_Encoding="gzip, gzip", Connection="close")
+        self.wfile.write(gzip.compress(gzip.compress(body)))
+
+    def zstd(self, body):
+        """An encoding whose window may be of 128 MiB."""
+        self.start(Content_Encoding="zstd", Connection="close")
+        self.wfile.write(body)
 
     def drip(self, body):
         """A byte every tenth of a second."""

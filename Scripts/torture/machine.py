@@ -98,6 +98,34 @@ def build_shim(folder):
     return path
 
 
+class Listener:
+    """Reads a named pipe beside the command, and leaves what came through it in a file of that name."""
+
+    def __init__(self, path):
+        self.path, self.said = path, b""
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.mkfifo(path)
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+
+    def listen(self):
+        with open(self.path, "rb") as pipe:
+            while part := pipe.read(1 << 16):
+                self.said = (self.said + part)[-(1 << 20):]
+
+    def finish(self):
+        try:
+            # Nobody may have opened it.
+            os.close(os.open(self.path, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            pass
+        self.thread.join(10)
+        os.unlink(self.path)
+        with open(self.path, "wb") as file:
+            file.write(self.said)
+
+
 class Machine:
     """A fork server of the command, for one thread of the driver. `plain` starts every process anew instead."""
 
@@ -150,7 +178,11 @@ class Machine:
         `polite`: what would take longer gets SIGTERM first, to which a run that trains saves and ends.
         """
         out, err = os.path.join(folder, ".out"), os.path.join(folder, ".err")
-        open(err, "wb").close()
+        if file_size < 0:
+            open(err, "wb").close()
+        else:
+            # A pipe, for what the command says is no file that must not grow.
+            heard = Listener(err)
         begin = time.monotonic()
         if self.plain:
             status, peak, ended = self.run_plain(arguments, folder, changes, limit, seconds, kill_after, files, file_size, during, polite, out, err)
@@ -175,6 +207,8 @@ class Machine:
             status, peak = answer[0], answer[1] * 1024
         with open(out, "rb") as file:
             said = file.read(1 << 16)
+        if file_size >= 0:
+            heard.finish()
         with open(err, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - (1 << 20)))

@@ -179,27 +179,41 @@ std::tuple<at::Tensor, at::Tensor> normalize_backward_cpu(
 
 // The same in libtorch's operators: for other devices, and for derivatives of the gradient.
 
-/// v·scale, with scale a power of two for each unit that brings it to [−1, 1], and its norm.
+/// v·scale, with scale a power of two for each unit that brings it near 1, and its norm.
 struct Parts {
     at::Tensor scaled, gain, norm, scale;
 };
 
-/// As `range_scale` above; a constant to derivatives, for it is one where it does not jump.
-at::Tensor range_scales(const at::Tensor &four) {
-    at::NoGradGuard constant;
-    std::vector<int64_t> reduced{1, 3};
-    if (four.numel() == 0) return at::ones_like(at::sum(four, reduced, /*keepdim=*/true));
-    auto largest = at::maximum(at::amax(four, reduced, /*keepdim=*/true), -at::amin(four, reduced, /*keepdim=*/true));
-    auto ordinary = at::where(at::isfinite(largest).logical_and(largest > 0), largest, at::ones_like(largest));
-    return (std::get<0>(at::frexp(ordinary)) / ordinary).clamp_max(four.scalar_type() == at::kDouble ? 0x1p1023 : 0x1p127);
+/// The power of two that brings each magnitude to [½, 1), as `range_scale` above, as far as it and its inverse are in the type's range.
+at::Tensor range_scales(const at::Tensor &magnitudes, double smallest, double largest) {
+    auto ordinary = at::where(at::isfinite(magnitudes).logical_and(magnitudes > 0), magnitudes, at::ones_like(magnitudes));
+    return (std::get<0>(at::frexp(ordinary)) / ordinary).clamp(smallest, largest);
 }
 
 Parts parts(const at::Tensor &v, const at::Tensor &g, const Layout &layout) {
     auto working = v.scalar_type() == at::kHalf || v.scalar_type() == at::kBFloat16 ? at::kFloat : v.scalar_type();
+    std::vector<int64_t> reduced{1, 3};
     auto four = v.to(working).reshape({layout.blocks, layout.outer, layout.units, layout.inner});
-    auto scale = range_scales(four);
-    auto scaled = four * scale;
-    auto norm = at::linalg_vector_norm(scaled, 2, std::vector<int64_t>{1, 3}, /*keepdim=*/true, at::kDouble).to(working);
+    at::Tensor scale, scaled, norm;
+    if (working == at::kDouble) {
+        {
+            // A constant to derivatives, for it is one where it does not jump.
+            at::NoGradGuard constant;
+            auto magnitudes = four.numel() ? at::linalg_vector_norm(four, INFINITY, reduced, /*keepdim=*/true) : at::sum(four, reduced, /*keepdim=*/true);
+            scale = range_scales(magnitudes, 0x1p-1022, 0x1p1023);
+        }
+        scaled = four * scale;
+        norm = at::linalg_vector_norm(scaled, 2, reduced, /*keepdim=*/true);
+    } else {
+        // In double, where ‖v‖ is in range.
+        auto wide = at::linalg_vector_norm(four, 2, reduced, /*keepdim=*/true, at::kDouble);
+        {
+            at::NoGradGuard constant;
+            scale = range_scales(wide, 0x1p-126, 0x1p127).to(working);
+        }
+        scaled = four * scale;
+        norm = (wide * scale.to(at::kDouble)).to(working);
+    }
     return {scaled, g.to(working).reshape({layout.blocks, 1, layout.units, 1}), norm.masked_fill(norm == 0, 1), scale};
 }
 
@@ -213,10 +227,10 @@ std::tuple<at::Tensor, at::Tensor> normalize_backward_composed(
     auto [scaled, gain, norm, scale] = parts(v, g, checked(v, g, blocks, outer, units, inner));
     auto cotangent = grad.to(scaled.scalar_type()).reshape(scaled.sizes());
     auto along = (cotangent * scaled).sum(std::vector<int64_t>{1, 3}, /*keepdim=*/true) / norm;
-    // g/‖v‖ in two factors of one sign, of which the first is in the type's range and the second 1 wherever all of it is.
+    // g/‖v‖ in two factors, of which the first is neither too large nor, for derivatives where g is 0, too small, and the second ±1 wherever all of it is.
     bool is_double = scaled.scalar_type() == at::kDouble;
     auto power = scale.to(at::kDouble);
-    auto first = at::clamp((gain.to(at::kDouble) / norm.to(at::kDouble) * power).abs(), is_double ? 0x1p-1022 : 0x1p-126, is_double ? 0x1p1022 : 0x1p126).detach();
+    auto first = at::clamp((gain.to(at::kDouble) / norm.to(at::kDouble) * power).abs(), is_double ? 0x1p-512 : 0x1p-64, is_double ? 0x1p1022 : 0x1p126).detach();
     // Finite, so that no gradient stays none.
     auto largest = is_double ? std::numeric_limits<double>::max() : static_cast<double>(std::numeric_limits<float>::max());
     auto second = at::clamp(gain.to(at::kDouble) / first / norm.to(at::kDouble) * power, -largest, largest);

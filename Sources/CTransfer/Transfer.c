@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,7 @@ static void load(void) {
 }
 
 /// The headers that are looked at, and the room for the value of each: a longer one is taken for none.
-enum { HEADERS = 5, ROOM = 512, MOST_HEADER_BYTES = 1 << 16 };
+enum { ENCODING = 2, HEADERS = 5, ROOM = 512, MOST_HEADER_BYTES = 1 << 16 };
 static const char *const header_names[HEADERS] = {"content-length", "content-range", "content-encoding", "etag", "last-modified"};
 
 typedef struct {
@@ -78,8 +79,17 @@ typedef struct {
     size_t header_bytes;
     char values[HEADERS][ROOM];
     int is_there[HEADERS];
-    int is_given, is_ended, is_too_long;
+    /// Content-Encoding headers of the answer: of several, or of others than these, decoders need memory without bound.
+    int encodings;
+    int is_given, is_ended, is_too_long, is_badly_encoded;
 } State;
+
+static int is_harmless(const char *encoding) {
+    static const char *const known[] = {"identity", "gzip", "x-gzip", "deflate"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcasecmp(encoding, known[i]) == 0) return 1;
+    return 0;
+}
 
 static int give_head(State *state) {
     if (state->is_given) return 0;
@@ -104,7 +114,10 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *data) {
     }
     // After the body of a chunked answer more may come, which is too late.
     if (state->is_given) return length;
-    if (length >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) memset(state->is_there, 0, sizeof state->is_there);
+    if (length >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) {
+        memset(state->is_there, 0, sizeof state->is_there);
+        state->encodings = 0;
+    }
     for (int i = 0; i < HEADERS; i++) {
         size_t name = strlen(header_names[i]);
         if (length <= name || bytes[name] != ':' || strncasecmp(bytes, header_names[i], name) != 0) continue;
@@ -113,9 +126,14 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *data) {
         while (end > start && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ' || end[-1] == '\t')) end--;
         size_t room = (size_t)(end - start);
         state->is_there[i] = room < ROOM && !memchr(start, 0, room);
-        if (!state->is_there[i]) continue;
-        memcpy(state->values[i], start, room);
-        state->values[i][room] = 0;
+        if (state->is_there[i]) {
+            memcpy(state->values[i], start, room);
+            state->values[i][room] = 0;
+        }
+        if (i == ENCODING && (++state->encodings > 1 || !state->is_there[i] || !is_harmless(state->values[i]))) {
+            state->is_badly_encoded = 1;
+            return 0;
+        }
     }
     return length;
 }
@@ -187,18 +205,29 @@ int ctransfer_run(const CTransferRequest *request, char *message, size_t message
     curl.set(handle, OPTION_PROTOCOLS, (long)HTTP_AND_HTTPS);
     curl.set(handle, OPTION_REDIRECTION_PROTOCOLS, (long)HTTP_AND_HTTPS);
     // Unpacks what a server packs for the way in spite of our asking.
-    curl.set(handle, OPTION_ACCEPT_ENCODING, "");
+    curl.set(handle, OPTION_ACCEPT_ENCODING, "gzip, deflate");
+    // A connection that is gone is an error of the transfer: libcurl, told to leave signals alone, leaves this one to us.
+    sigset_t pipe_signal, before, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
     int code = curl.perform(handle);
     // Of an answer without a body.
     if (code == 0) give_head(state);
-    int result = state->is_ended ? CTRANSFER_ENDED : state->is_too_long ? CTRANSFER_NO_ANSWER : kind(code);
+    const char *defect = state->is_too_long        ? "a header of more than 64 KiB"
+                         : state->is_badly_encoded ? "a content encoding other than gzip and deflate, or several"
+                                                   : NULL;
+    int result = state->is_ended ? CTRANSFER_ENDED : defect ? CTRANSFER_NO_ANSWER : kind(code);
     if (message_size) {
-        const char *reason = state->is_too_long ? "a header of more than 64 KiB" : error[0] ? error : curl.describe(code);
+        const char *reason = defect ? defect : error[0] ? error : curl.describe(code);
         snprintf(message, message_size, "%s", reason);
         for (char *c = message; *c; c++)
             if ((unsigned char)*c < 32 || *c == 127) *c = ' ';
     }
     curl.end(handle);
+    int taken;
+    if (!sigismember(&before, SIGPIPE) && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE)) sigwait(&pipe_signal, &taken);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     curl.free_list(headers);
     free(state);
     return result;

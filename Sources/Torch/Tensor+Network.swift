@@ -99,20 +99,23 @@ extension Tensor {
 
     /// −y log σ(x) − (1 − y) log(1 − σ(x)), in nats, element by element of logits x and targets y in [0, 1].
     ///
-    /// An infinite logit has the limit: 0 where it is sure of the target, else infinity. Its gradient is 0.
+    /// An infinite logit has the limit: 0 where it is sure of the target, else infinity, with the gradient σ(x) − y.
     public func sigmoidCrossEntropy(targets: Tensor, reduction: LossReduction = .mean) -> Tensor {
-        let losses = operators.binaryCrossEntropyWithLogits(
-            .tensor(self), .tensor(targets), .none, .none, .integer(LossReduction.none.rawValue))
-        let limits = withoutGradients {
-            let (logits, targets) = (detached(), targets.detached())
-            let isWrong = ((logits .> 0) .& (targets .< 1)) .| ((logits .< 0) .& (targets .> 0))
-            return losses.detached().zerosLike().replacing(where: isWrong, with: .infinity)
+        func losses(_ reduction: LossReduction) -> Tensor {
+            operators.binaryCrossEntropyWithLogits(.tensor(self), .tensor(targets), .none, .none, .integer(reduction.rawValue))
         }
-        let finite = losses.replacing(where: withoutGradients { detached().magnitude() .== .infinity }, with: limits)
+        // Elsewhere than on the CPU asking would wait for the device.
+        if device.isCPU, withoutGradients({ detached().isFinite().allTrue() }) { return losses(reduction) }
+        let (isInfinite, slope) = withoutGradients {
+            (detached().magnitude() .== .infinity, detached().sigmoid() - targets.detached())
+        }
+        // The operator has ∞ − ∞ there. Where x·slope is chosen it is infinite, and has the slope.
+        let limits = losses(.none).replacing(where: isInfinite, with: 0)
+            .replacing(where: withoutGradients { isInfinite .& (slope .!= 0) }, with: self * slope)
         return switch reduction {
-        case .none: finite
-        case .mean: finite.mean()
-        case .sum: finite.sum()
+        case .none: limits
+        case .mean: limits.mean()
+        case .sum: limits.sum()
         }
     }
 

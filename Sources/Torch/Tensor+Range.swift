@@ -3,7 +3,8 @@
 // Scaling by a power of two is exact, so that the results are the same, bit for bit, wherever nothing leaves the range.
 
 extension Tensor {
-    /// 2⁻ᵉ, where 2ᵉ is the power of two above the largest magnitude over the given dimensions, which stay with length 1: elements times this are in [−1, 1].
+    /// 2⁻ᵉ, where 2ᵉ is the power of two above the largest magnitude over the given dimensions, which stay with length 1: elements times this are in [−1, 1],
+    /// but for the largest that the type has, which are in [−4, 4]: the inverse is in the type's range too.
     ///
     /// 1 where all elements are 0 or one is not finite, and at most half of the type's range, which is enough for its smallest number. Not recorded for
     /// gradients: it is constant where it does not jump.
@@ -16,7 +17,8 @@ extension Tensor {
                 values.maximum(over: dimensions, keeping: true), -values.minimum(over: dimensions, keeping: true))
             let ordinary = largest.replacing(where: .!(largest.isFinite() .& (largest .> 0)), with: 1)
             let mantissa = operators.mantissaAndExponent.results(capacity: 2, .tensor(ordinary))[0]
-            return (mantissa / ordinary).clamped(to: type == .float64 ? 0x1p1023 : 0x1p127)
+            let bounds = type == .float64 ? (0x1p-1022, 0x1p1023) : (0x1p-126, 0x1p127)
+            return (mantissa / ordinary).clamped(from: bounds.0, to: bounds.1)
         }
     }
 
@@ -43,7 +45,7 @@ extension Tensor {
         return self * root * root
     }
 
-    /// eˣ, but at most what is just within the type's range: a factor that never makes 0·∞.
+    /// eˣ, but at most that of ``ElementType/largestExponent``: a factor that never makes 0·∞.
     package func boundedExponential() -> Tensor { clamped(to: type.largestExponent).exponential() }
 }
 

@@ -46,8 +46,11 @@ public func scaled(_ gradients: [Tensor], toNormAtMost largest: Double) -> [Tens
         let factor = (largest / norm).clamped(to: 1)
         // In two steps: a factor may be smaller than the gradients' type knows. The second is nearly always 1.
         let first = factor.clamped(from: 0x1p-96)
-        let scaled = TensorList(gradients).multiplied(by: first)
-        scaled.multiply(by: factor / first)
+        let rest = factor / first
+        // In the type of the sums, for which there is a fused operator on CUDA.
+        let type: ElementType = gradients.contains { $0.type == .float64 } ? .float64 : .float32
+        let scaled = TensorList(gradients).multiplied(by: first.converted(to: type))
+        if !device.isCPU || rest.item() != 1 { scaled.multiply(by: rest.converted(to: type)) }
         return scaled.tensors
     }
 }
@@ -88,7 +91,7 @@ public final class SGD: Optimizer, WorksOnWideParameters {
 
     /// Goes on from a state.
     public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
-        try state.restore(kind: "SGD", lists: ["velocity": velocity], copies: wide.copies)
+        try state.restore(kind: "SGD", lists: ["velocity": velocity], wide: wide)
     }
 }
 
@@ -186,7 +189,7 @@ public final class Adam: Optimizer, WorksOnWideParameters {
         try state.require(kind: kind)
         let count = try state.count("stepCount")
         let beta = try state.number("beta1", in: 0..<1)
-        try state.restore(kind: kind, lists: lists, copies: wide.copies)
+        try state.restore(kind: kind, lists: lists, wide: wide)
         (stepCount, beta1) = (count, beta)
     }
 }
@@ -257,7 +260,7 @@ public final class Adamax: Optimizer, WorksOnWideParameters {
     public func restore(_ state: OptimizerState) throws(OptimizerStateError) {
         try state.require(kind: "Adamax")
         let count = try state.count("stepCount")
-        try state.restore(kind: "Adamax", lists: lists, copies: wide.copies)
+        try state.restore(kind: "Adamax", lists: lists, wide: wide)
         stepCount = count
     }
 }

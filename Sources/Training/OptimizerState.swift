@@ -55,11 +55,11 @@ public struct OptimizerState {
     /// Puts the tensors into lists of the same slots, all or none of them.
     ///
     /// Version 0.1.0 kept the moments of 16-bit parameters in 16 bits, and no copies of the parameters: both are taken as they are.
-    func restore(kind: String, lists: KeyValuePairs<String, TensorList?>, copies: TensorList?) throws(OptimizerStateError) {
+    func restore(kind: String, lists: KeyValuePairs<String, TensorList?>, wide: WideParameters) throws(OptimizerStateError) {
         try require(kind: kind)
         let found = Dictionary(tensors.map { ($0.name, $0.value) }) { first, _ in first }
         let hasCopies = found.keys.contains { $0.hasPrefix("\(Self.copies).") }
-        let slots = Array(lists) + (hasCopies ? [(Self.copies, copies)] : [])
+        let slots = Array(lists) + (hasCopies ? [(Self.copies, wide.copies)] : [])
         let places = slots.flatMap { slot, list in (list?.tensors ?? []).enumerated().map { ("\(slot).\($0)", $1) } }
         guard found.count == places.count else {
             throw OptimizerStateError("state of \(kind): expected \(places.count) tensors, found \(found.count)")
@@ -73,8 +73,7 @@ public struct OptimizerState {
         }
         withoutGradients {
             for (name, place) in places { if let value = found[name] { TensorList([place]).assign(TensorList([value])) } }
-            // What equals no parameter's value makes the next step begin at the parameters.
-            if !hasCopies { copies?.fill(with: .nan) }
+            if !hasCopies { wide.begin() }
         }
     }
 

@@ -33,8 +33,12 @@ package enum OwnFile {
         }
         var status = stat()
         guard fstat(file.number, &status) == 0 else { throw FileError(path: reported, operation: operation, code: errno) }
-        guard let kind = irregularKind(status) else { return file }
-        throw refusal(reported, operation, kind)
+        if let kind = irregularKind(status) { throw refusal(reported, operation, kind) }
+        // What is written there would be written elsewhere too.
+        if flags & O_ACCMODE != O_RDONLY, status.st_nlink > 1 {
+            throw refusal(reported, operation, "one that has another name too, a hard link")
+        }
+        return file
     }
 
     /// All bytes of a regular file.

@@ -50,6 +50,13 @@ final class WideParameters {
         }
     }
 
+    /// Begins anew at the parameters.
+    func begin() {
+        for (index, copy) in zip(narrow, copies?.tensors ?? []) {
+            TensorList([copy]).assign(TensorList([parameters[index].value.detached()]))
+        }
+    }
+
     /// Takes over what others have assigned to the parameters.
     private func follow() {
         for (index, copy) in zip(narrow, copies?.tensors ?? []) {

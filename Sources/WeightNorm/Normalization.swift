@@ -83,7 +83,7 @@ public final class MeanOnlyBatchNorm: Normalizer {
 /// from 1. In inference the running averages stand for them. Initialization sets g to the target deviation. An empty batch changes nothing and gives an empty
 /// result.
 ///
-/// On the CPU the result is right also where σ² leaves the type's range; the running average is then the largest number of its type.
+/// On the CPU the result of training is right also where σ² leaves the type's range; the running average is at most the largest number of its type.
 public final class BatchNorm: Normalizer {
     /// g, `[features]`.
     public let gain: Parameter
@@ -171,7 +171,8 @@ public final class BatchNorm: Normalizer {
                 runningVariance.average((variance.reshaped([-1]) / back / back).clamped(to: .greatestFiniteMagnitude))
             }
         }
-        let divisor = (variance + (scale * root).squared()).squareRoot()
+        // Of a constant feature so large that ε is nothing beside it, 0 is divided by this.
+        let divisor = (variance + (scale * root).squared()).clamped(from: ElementType.float64.leastNormalMagnitude).squareRoot()
         return (centred / divisor * spread(gain.value) + spread(bias.value)).converted(to: input.type)
     }
 }

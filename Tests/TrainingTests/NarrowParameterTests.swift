@@ -118,7 +118,14 @@ struct NarrowParameterTests {
             tensors: first.state.tensors.filter { !$0.name.hasPrefix("copy") }.map { name, value in
                 (name, name.hasPrefix("steps") ? value : value.converted(to: .bfloat16))
             })
+        // Further on, so that its copies are others within the parameters' rounding.
+        step(second, 0.3, rate: 1e-5, inHalves: false)
+        two.assign(one.value)
         try second.restore(old)
+        #expect(second.state.tensors.allSatisfy { $0.value.isFinite().allTrue() })
+        for (name, value) in second.state.tensors where name.hasPrefix("copy") {
+            #expect((value - two.value.converted(to: .float32)).magnitude().maximum().item() == 0)
+        }
         step(second, 0, rate: 0, inHalves: false)
         #expect((one.value - two.value).magnitude().maximum().item() == 0, "a rate of 0: the parameters stay")
     }

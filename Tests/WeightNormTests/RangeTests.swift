@@ -30,7 +30,7 @@ struct RangeTests {
         #expect(Tensor([Double.nan, 1]).norm().item().isNaN && Tensor([Float.nan, 1]).norm().item().isNaN)
         #expect(Tensor.zeros([0, 3], type: .float64).norm(over: [0]).elements(as: Double.self) == [0, 0, 0])
         // The gradient is x/‖x‖.
-        for scale in [1e-200, 1, 1e200] {
+        for scale in [1e-200, 1, 1e200, 3e307] {
             let parameter = Parameter(Tensor([3 * scale, 4 * scale]))
             #expect(isClose(gradients(of: parameter.value.norm(), withRespectTo: [parameter])[0], [0.6, 0.8], 1e-14))
         }
@@ -97,6 +97,31 @@ struct RangeTests {
                 abs(numbers[0] / expected) < 1e-6 && abs(numbers[1] / expected - 1) < (length < 1e-38 ? 1e-4 : 1e-6),
                 "\(length), \(g), \(c)")
         }
+    }
+
+    @Test("second derivatives where g is 0, and far from 1", arguments: [ElementType.float32, .float64])
+    func secondDerivatives(type: ElementType) {
+        // ∇v = g/‖v‖·(0, c) for v along the first axis: its derivative with respect to g is c/‖v‖, also where g is 0.
+        for (length, g, c) in [(1.0, 0.0, 1e-8), (1, 0, 1e-5), (1e-30, 0, 1e-20), (1e30, 1, 1e20), (1, 1, 1e-8)] {
+            let direction = Parameter(Tensor([length, 0], shape: [1, 2]).converted(to: type))
+            let gain = Parameter(Tensor([g], shape: [1, 1]).converted(to: type))
+            let weight = Weight.normalized(direction: direction, gain: gain, units: .axis(0))
+            let cotangent = Tensor([0, c], shape: [1, 2]).converted(to: type)
+            let slope = gradients(of: weight.value, cotangent: cotangent, withRespectTo: [direction.value], createGraph: true)[0]
+            let second = gradients(of: slope.sum(), withRespectTo: [gain])[0]
+            #expect(isClose(second, [c / length], 1e-5), "\(length), \(g), \(c)")
+        }
+    }
+
+    @Test("a constant feature beyond all bounds gives b, and no gradient that is not a number")
+    func constantFeature() {
+        // The other feature makes it go the way for numbers out of range.
+        let norm = BatchNorm(features: 2, type: .float64)
+        norm.bias.assign(Tensor([2.0, 0]))
+        let input = Parameter(Tensor([1e200, 1e200, 1e200, -1e200], shape: [2, 2]))
+        let output = norm(input.value, .training(Generator(seed: 1)))
+        #expect(isClose(output, [2, 1, 2, -1], 1e-12))
+        #expect(gradients(of: output.sum(), withRespectTo: [input])[0].isFinite().allTrue())
     }
 
     @Test("weight decay on v of a dead unit: w stays finite and of unit length for 5,000 steps (fairseq #79)")
@@ -241,6 +266,10 @@ struct RangeTests {
         let input = Tensor([Float(3e38), Float(3e38), Float(2e38)], shape: [3, 1])
         #expect(isClose(norm(input, .training(Generator(seed: 1))), [0.3333333e38, 0.3333333e38, -0.6666667e38], 1e-5))
         #expect(isClose(norm.runningMean.value, [0.2666667e38], 1e-5))
+        let parameter = Parameter(input)
+        let first = gradients(
+            of: norm(parameter.value, .training(Generator(seed: 1))).selected(0, along: 0).sum(), withRespectTo: [parameter])[0]
+        #expect(isClose(first, [2.0 / 3, -1.0 / 3, -1.0 / 3], 1e-6))
     }
 
     @Test("what an observer reads of weights far from 1")

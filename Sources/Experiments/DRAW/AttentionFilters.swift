@@ -11,6 +11,8 @@ package struct AttentionFilters {
     package let horizontal: Tensor
     /// γ, `[batch, 1]`.
     package let intensity: Tensor
+    /// 1/γ; of its own, since a quotient's derivative would leave the type's range before it does.
+    private let faintness: Tensor
     /// Centre, `[batch, 2]`: row and column, in pixels.
     private let centre: Tensor
     /// δ, `[batch, 1]`, in pixels.
@@ -28,16 +30,17 @@ package struct AttentionFilters {
         self.count = count
         let halves = Tensor([Double(rows) / 2, Double(columns) / 2]).converted(to: numbers.type).moved(to: numbers.device)
         centre = (parts[0] + 1) * halves
-        stride = exponential(parts[1]) * (Double(max(rows, columns) - 1) / Double(max(1, count - 1)))
+        // No pixel is seen from a thousand million pixels away, and the square of that is in the type's range.
+        let far = numbers.type == .float16 ? 100.0 : 1e9
+        stride = (exponential(parts[1]) * (Double(max(rows, columns) - 1) / Double(max(1, count - 1)))).clamped(to: far)
         intensity = exponential(parts[3])
+        faintness = exponential(-parts[3])
         // −1/(2σ²).
         let sharpness = exponential(-parts[2]) * -0.5
         let places = (0..<count).map { Double($0) - Double(count) / 2 + 0.5 }
         let offsets = stride * Tensor(places).converted(to: numbers.type).moved(to: numbers.device)
         let batch = numbers.shape[0]
         func filters(_ centres: Tensor, axes: Int, size: Int) -> Tensor {
-            // No pixel is seen from a thousand million pixels away, and the square of that is in the type's range.
-            let far = numbers.type == .float16 ? 100.0 : 1e9
             let middles = (centres.reshaped([batch, axes, 1]) + offsets.reshaped([batch, 1, count])).clamped(from: -far, to: far)
             let grid = Tensor.range(0..<size, type: numbers.type, on: numbers.device)
             let distances = grid - middles.expandingDimension(3)
@@ -62,7 +65,7 @@ package struct AttentionFilters {
 
     /// Fᵀ·patch·F/γ of patches `[batch, count²]`: `[batch, rows, columns]`; read's transpose, but that γ divides.
     package func written(_ patches: Tensor) -> Tensor {
-        let scaled = (patches / intensity).reshaped([patches.shape[0], count, count])
+        let scaled = (patches * faintness).reshaped([patches.shape[0], count, count])
         return vertical.transposed().matrixProduct(scaled).matrixProduct(horizontal)
     }
 

@@ -88,7 +88,8 @@ package struct DataFetcher {
     private func get(_ download: Publication.Download, into work: String) throws {
         let finished = "\(downloads)/\(download.name)"
         // Of an earlier fetch that failed at another file.
-        if access(finished, F_OK) == 0 {
+        if OwnFile.exists(finished) {
+            try OwnFile.requireRegularOrNone(finished, operation: "read")
             if (try? unpack(finished, download, into: work)) != nil { return }
             unlink(finished)
         }

@@ -18,8 +18,8 @@ package struct Download {
     package var fruitlessTries = 4
     /// Seconds without a byte after which a connection counts as broken.
     package var idleSeconds = 30.0
-    /// New bytes that have to come in so many seconds, over all connections of that time.
-    package var leastBytes = (count: 60_000, seconds: 60.0)
+    /// Bytes that have to come in so many seconds, over all connections of that time: so a download ends after its most bytes at that rate.
+    package var leastBytes = (count: 600_000, seconds: 60.0)
     /// Seconds before the next try, after as many that brought nothing.
     package var pause: (_ fruitless: Int) -> Double = { Double(1 << $0) / 2 }
 
@@ -98,18 +98,24 @@ package struct Download {
 
     /// The bytes there that a server can be asked to go on from; 0 if they are another address's.
     private func resumableBytes() -> Int {
-        guard let data = originData(), let origin = try? JSONDecoder().decode(Origin.self, from: data),
-            origin.address == address, let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
+        guard let origin = origin(), origin.address == address,
+            let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
         else { return 0 }
         return size
+    }
+
+    /// Nil also if the validator cannot be a header's: the file may be somebody else's.
+    private func origin() -> Origin? {
+        guard let data = originData(), let origin = try? JSONDecoder().decode(Origin.self, from: data),
+            origin.validator.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 })
+        else { return nil }
+        return origin
     }
 
     private func headers(from offset: Int) -> [String] {
         // The bytes as they lie on the server: of others there could be no range.
         var headers = ["User-Agent: swift-weightnorm", "Accept-Encoding: identity"]
-        if offset > 0, let data = originData(),
-            let origin = try? JSONDecoder().decode(Origin.self, from: data)
-        {
+        if offset > 0, let origin = origin() {
             headers += ["Range: bytes=\(offset)-", "If-Range: \(origin.validator)"]
         }
         return headers

@@ -3,36 +3,32 @@ import Datasets
 import Foundation
 import Training
 
-/// Whether a server brings new bytes at the least rate, over the tries of one download.
+/// Whether a server brings bytes at the least rate, over the tries of one download.
 final class Pace {
     private let least: (count: Int, seconds: Double)
     private var start = Pace.now
-    private var startedAt = 0
-    /// The most bytes that any try had.
+    private var received = 0
+    /// The most bytes that any try had in the file.
     private(set) var furthest = 0
 
     init(least: (count: Int, seconds: Double)) { self.least = least }
 
     static var now: Double { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 }
 
-    /// Takes in how far a try is.
-    func reach(_ position: Int) { furthest = max(furthest, position) }
-
-    /// Starts counting, at what was there before.
-    func begin(at position: Int) {
-        guard furthest == 0 else { return }
-        (furthest, startedAt, start) = (position, position, Self.now)
+    /// Takes in bytes that came, and how far the file is with them.
+    func receive(_ count: Int, position: Int) {
+        received += count
+        furthest = max(furthest, position)
     }
 
     /// Why the server is given up; nil as long as it is fast enough.
     func defect() -> String? {
         guard Self.now - start >= least.seconds else { return nil }
-        let found = furthest - startedAt
-        guard found < least.count else {
-            (start, startedAt) = (Self.now, furthest)
+        guard received < least.count else {
+            (start, received) = (Self.now, 0)
             return nil
         }
-        return "the server is too slow: expected at least \(least.count) new bytes in \(Int(least.seconds)) s, found \(found)"
+        return "the server is too slow: expected at least \(least.count) bytes in \(Int(least.seconds)) s, found \(received)"
     }
 }
 
@@ -65,7 +61,6 @@ final class Transfer {
     ) throws {
         (self.download, self.offset, self.pace, self.progress, self.started) = (download, offset, pace, progress, started)
         position = offset
-        pace.begin(at: offset)
         // Appending: after a truncation to 0 the bytes come at the beginning.
         file = try OwnFile.open(download.path, O_WRONLY | O_CREAT | O_APPEND, operation: "write")
     }
@@ -176,7 +171,7 @@ final class Transfer {
             return 1
         }
         position += bytes.count
-        pace.reach(position)
+        pace.receive(bytes.count, position: position)
         progress(position, total)
         return 0
     }

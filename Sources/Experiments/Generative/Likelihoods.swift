@@ -63,8 +63,10 @@ package enum DiscretizedLogistic {
     /// or large the scale is.
     package static func logProbability(of values: Tensor, mean: Tensor, logScale: Tensor) -> Tensor {
         let start = values * (1 / 256.0) - 0.5 - mean
-        let belowEnd = (start + 1 / 256.0).timesExponential(of: -logScale).logSigmoid()
-        let aboveStart = start.timesExponential(of: -logScale)
+        // As `timesExponential(of:)` has it, made once for both.
+        let root = (logScale * -0.5).boundedExponential()
+        let belowEnd = ((start + 1 / 256.0) * root * root).logSigmoid()
+        let aboveStart = start * root * root
         let inside = logOfOneMinusExponential(logWidth: -logScale - log(256))
         let isFirst = values .<= 0
         let isLast = values .>= 255

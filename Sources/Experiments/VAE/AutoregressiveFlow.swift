@@ -42,7 +42,7 @@ package struct DenseFlowStep: FlowStep {
     package func callAsFunction(_ latent: Tensor, context: Tensor, _ pass: Pass) -> (latent: Tensor, logScale: Tensor) {
         let features = (hidden(latent, pass) + fromContext(context, pass)).elu()
         let scale = logScale(features, pass) * strength
-        return ((latent - mean(features, pass) * strength) * (-scale).boundedExponential(), scale)
+        return ((latent - mean(features, pass) * strength).timesExponential(of: -scale), scale)
     }
 }
 
@@ -74,6 +74,6 @@ package struct ConvolutionalFlowStep: FlowStep {
     package func callAsFunction(_ latent: Tensor, context: Tensor, _ pass: Pass) -> (latent: Tensor, logScale: Tensor) {
         let features = second((first(latent, pass) + context).elu(), pass).elu()
         let scale = logScale(features, pass) * strength
-        return ((latent - mean(features, pass) * strength) * (-scale).boundedExponential(), scale)
+        return ((latent - mean(features, pass) * strength).timesExponential(of: -scale), scale)
     }
 }

@@ -140,6 +140,8 @@ struct DownloadTests {
             ("endless", 1, "expected at most 1000000 bytes, found more"), ("unframed", 1, "expected at most 1000000 bytes, found more"),
             ("bomb", 1, "expected at most 1000000 bytes, found more"),
             ("huge", 1, "expected at most 1000000 bytes, found 9223372036854775807"),
+            ("chained", 1, "expected an HTTP answer, found another: a content encoding other than gzip and deflate, or several"),
+            ("zstd", 1, "expected an HTTP answer, found another: a content encoding other than gzip and deflate, or several"),
             ("padded", 1, "expected an HTTP answer, found another: a header of more than 64 KiB"),
         ])
     func givesUp(way: String, requests: Int, problem: String) throws {
@@ -156,9 +158,30 @@ struct DownloadTests {
         var hurried = download(way)
         hurried.leastBytes = (count: 1000, seconds: 2)
         let problem = try #require(failure(hurried))
-        #expect(problem.hasPrefix("the server is too slow: expected at least 1000 new bytes in 2 s, found "))
+        #expect(problem.hasPrefix("the server is too slow: expected at least 1000 bytes in 2 s, found "))
         let count = try #require(problem.split(separator: " ").last.flatMap { Int($0) })
         #expect(count > 0 && count < 1000 && contents(path) == Array(Self.file[..<count]))
+    }
+
+    @Test("a file that has to begin again is not counted as slow until it is where it was")
+    func beginsAgain() throws {
+        try Data(noise(280_000, seed: 9)).write(to: URL(fileURLWithPath: path))
+        let address = "\(server.address("slow"))/file"
+        try Data(#"{"address":"\#(address)","validator":"\"old\""}"#.utf8).write(to: URL(fileURLWithPath: "\(path).origin"))
+        var download = download("slow")
+        download.leastBytes = (count: 1000, seconds: 0.01)
+        try run(download)
+        #expect(contents(path) == Self.file)
+    }
+
+    @Test("a validator with which somebody would add headers is none")
+    func injected() throws {
+        try Data(noise(5000, seed: 2)).write(to: URL(fileURLWithPath: path))
+        let address = "\(server.address("good"))/file"
+        try Data(#"{"address":"\#(address)","validator":"\"x\"\r\nX-Other: 1"}"#.utf8).write(to: URL(fileURLWithPath: "\(path).origin"))
+        try run(download("good"))
+        #expect(contents(path) == Self.file)
+        #expect(try server.requests("good").allSatisfy { $0.hasSuffix("/file - -") })
     }
 
     @Test("what is no HTTP, makes no sense or leads nowhere is one line", arguments: ["garbage", "negative", "loop"])

@@ -88,6 +88,15 @@ struct LikelihoodRangeTests {
             let (values, slopes) = read(extreme)
             #expect(values.allSatisfy { $0.isFinite } && slopes.allSatisfy { $0.isFinite }, "\(extreme)")
         }
+        // As large as digits are, with as many filters as are written.
+        let digits = Parameter(Tensor([0, 0, 100, 0, 0] as [Float], shape: [1, 5]))
+        let drawn = AttentionFilters(digits.value, count: 5, rows: 28, columns: 28).read(.ones([1, 28, 28]))
+        #expect(drawn.isFinite().allTrue() && gradients(of: drawn.sum(), withRespectTo: [digits])[0].isFinite().allTrue())
+        // Faint filters write brightly: 1/γ has a derivative as long as it is in range.
+        let faint = Parameter(Tensor([0, 0, 0, 0, -70] as [Float], shape: [1, 5]))
+        let written = AttentionFilters(faint.value, count: 3, rows: 5, columns: 5).written(Tensor.ones([1, 9]) * 1e-20)
+        let sum = written.sum()
+        #expect(abs(gradients(of: sum, withRespectTo: [faint])[0].elements(as: Double.self)[4] / -sum.item() - 1) < 1e-5)
         // The middle filter of an odd number stays where it is, however far apart the filters are.
         #expect(abs(read([-0.2, -0.2, 100, -20, 0]).values[4] - 12) < 0.01)
     }
@@ -103,7 +112,7 @@ struct LikelihoodRangeTests {
         let tolerance = type == .bfloat16 ? 0.02 : 1e-6
         #expect(abs(numbers[6] - 0.1269280110429726) < tolerance && abs(numbers[7] - 2.1269280110429727) < tolerance)
         let slopes = gradients(of: found.sum(), withRespectTo: [logits])[0].elements(as: Double.self)
-        #expect(Array(slopes[..<6]) == [0, 0, 0, 0, 0, 0] && abs(slopes[7] - 0.8807970779778823) < tolerance)
+        #expect(Array(slopes[..<6]) == [0, 0.5, 1, 0, -0.5, -1] && abs(slopes[7] - 0.8807970779778823) < tolerance)
         let sure = Tensor([Float.infinity, -.infinity])
         #expect(sure.sigmoidCrossEntropy(targets: Tensor([Float(1), 0])).item() == 0)
         #expect(sure.sigmoidCrossEntropy(targets: Tensor([Float(1), 0]), reduction: .sum).item() == 0)
