@@ -205,8 +205,11 @@ class Machine:
 
             answer, ended = self.watch(pid, over, begin, limit, seconds, kill_after, during, polite)
             status, peak = answer[0], answer[1] * 1024
-        with open(out, "rb") as file:
-            said = file.read(1 << 16)
+        said = b""
+        # A process that was killed at once has not made it.
+        if os.path.exists(out):
+            with open(out, "rb") as file:
+                said = file.read(1 << 16)
         if file_size >= 0:
             heard.finish()
         with open(err, "rb") as file:

@@ -104,7 +104,7 @@ private final class Messages: @unchecked Sendable {
     let pipe = Pipe()
     private let done = DispatchGroup()
     private var bytes: [UInt8] = []
-    private static let most = 4096
+    private static let most = 512
 
     /// Begins, once the program runs.
     func gather() {
