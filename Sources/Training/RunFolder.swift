@@ -53,8 +53,11 @@ public final class RunFolder {
     /// Parent folders are made. A folder that holds anything but a run is refused, and so is one in which a run is going on, or in which there are links or special files.
     /// The earlier run's files are removed only when the new `config.json` lies, whole, on the disk beside the old one.
     ///
-    /// - Parameter isOwn: tells by its name whether a file that the earlier run's list names may be removed. Anyone can write into that list: what your runs never write
-    ///   should stay, whatever the list says.
+    /// - Parameters:
+    ///   - path: the folder.
+    ///   - config: what becomes `config.json`.
+    ///   - isOwn: tells by its name whether a file that the earlier run's list names may be removed. Anyone can write into that list: what your runs never write
+    ///     should stay, whatever the list says.
     public static func start(
         at path: String, config: some Encodable, removing isOwn: (String) -> Bool = RunFolder.hasUsualEnding
     ) throws -> RunFolder {

@@ -33,7 +33,7 @@ package struct Download {
     package struct Failure: Error, CustomStringConvertible, Equatable {
         package let address: String
         package let problem: String
-        package var description: String { "\(address): \(problem)" }
+        package var description: String { "\(address.count > 500 ? "\(address.prefix(500))…" : address): \(problem)" }
     }
 
     /// Whose bytes a part is.
