@@ -94,7 +94,10 @@ public enum Safetensors {
             if text.count > 1 { text += ",".utf8 }
             append(name, to: &text)
             let lengths = shape.map(String.init).joined(separator: ",")
-            text += ":{\"dtype\":\"\(item.typeName)\",\"shape\":[\(lengths)],\"data_offsets\":[\(begin),\(end)]}".utf8
+            text += ":{\"dtype\":".utf8
+            // The type of a tensor that is only passed on may be any string.
+            append(item.typeName, to: &text)
+            text += ",\"shape\":[\(lengths)],\"data_offsets\":[\(begin),\(end)]}".utf8
         }
         text += "}".utf8
         // The elements begin at a multiple of 8.
