@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # What no user should ever see, whatever the input.
 TRACES = re.compile(
     rb"Fatal error|Stack dump|Program crashed|Thread \d+ crashed|terminate called|Exception raised from|c10::|at::|torch::|/pytorch/|\.swift:\d+:|"
-    rb"Assertion|std::|Backtrace|double free|malloc\(|Illegal instruction|Segmentation fault|Traceback|_swift_|libtorch")
+    rb"Assertion|std::|Backtrace|double free|malloc\(|Illegal instruction|Segmentation fault|Traceback|_swift_|libtorch_|CodingKeys")
 
 
 class Fault(Exception):

@@ -43,17 +43,23 @@ extension RunFolder {
         do {
             return try decoder.decode(type, from: data)
         } catch let error as DecodingError {
-            let context: DecodingError.Context? =
-                switch error {
-                case .typeMismatch(_, let context), .valueNotFound(_, let context): context
-                case .keyNotFound(_, let context), .dataCorrupted(let context): context
-                @unknown default: nil
-                }
-            let key = (context?.codingPath ?? []).map(\.stringValue).joined(separator: ".")
-            let found = (context?.debugDescription ?? "\(error)") + (key.isEmpty ? "" : " (at \(key))")
             // A name or a string of the file's may be of any length.
-            let words = Safetensors.quoted(found, atMost: 300).dropFirst().dropLast()
+            let words = Safetensors.quoted(problem(error), atMost: 300).dropFirst().dropLast()
             throw FileError(path: file, operation: "read", reason: "\(place) is not a JSON \(type): \(words)")
+        }
+    }
+
+    /// What was expected and what was found, and where.
+    private static func problem(_ error: DecodingError) -> String {
+        func place(_ context: DecodingError.Context) -> String {
+            let keys = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
+            return keys.isEmpty ? "" : " at \(keys)"
+        }
+        switch error {
+        case .keyNotFound(let key, let context): return "expected '\(key.stringValue)'\(place(context)), found none"
+        case .valueNotFound(_, let context): return "expected a value\(place(context)), found null"
+        case .typeMismatch(_, let context), .dataCorrupted(let context): return "\(context.debugDescription)\(place(context))"
+        @unknown default: return "\(error)"
         }
     }
 }

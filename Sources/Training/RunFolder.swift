@@ -223,6 +223,12 @@ public final class RunFolder {
         try write(try Self.encode(value, pretty: true), named: name)
     }
 
+    /// Removes a file of the run, if it is there.
+    package func remove(_ name: String) throws {
+        try requirePlace()
+        try Self.remove(name, in: path)
+    }
+
     /// The path of a file of the run that someone else writes, to be asked for each time; a later run in this folder will remove it.
     ///
     /// - Throws: ``FileError`` if the name is no plain one, if there is something else than a regular file in its place, or the folder is no longer in its place.

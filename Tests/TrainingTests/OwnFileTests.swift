@@ -22,6 +22,8 @@ private func link(_ path: String, to target: String) throws {
     try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: target)
 }
 
+private func hardLink(_ path: String, _ other: String) -> Int32 { link(path, other) }
+
 private func text(_ path: String) -> String {
     FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? "none"
 }
@@ -81,6 +83,20 @@ struct OwnFileTests {
             #expect(RunFolder.has("layers.jsonl", at: run))
             mkdir("\(run)/report.html", 0o755)
             #expect(problem { try folder.path(for: "report.html") }?.hasSuffix("expected a regular file, found a folder") == true)
+        }
+    }
+
+    @Test("a file that has another name too is not written to", arguments: ["metrics.jsonl", "layers.jsonl", ".weightnorm-run"])
+    func hardLinks(name: String) throws {
+        try withRun { run, precious in
+            let other = "\(precious)-2"
+            #expect(hardLink("\(run)/\(name)", other) == 0)
+            let before = text(other)
+            let found = "found one that has another name too, a hard link"
+            #expect(
+                problem { try RunFolder.reopen(at: run).record(["step": 2], in: "layers.jsonl") }?
+                    .hasSuffix("expected a regular file, \(found)") == true)
+            #expect(text(other) == before)
         }
     }
 

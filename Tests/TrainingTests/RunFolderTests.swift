@@ -186,6 +186,17 @@ private struct Config: Codable, Equatable {
             #expect(
                 problem { try RunFolder.records([String: Int].self, at: folder) }?
                     .hasPrefix("cannot read \(file): line 2 is not a JSON Dictionary<String, Int>: ") == true)
+            // What was expected, what was found, and where; no type or case of ours.
+            struct Place: Codable { var names: [[String: Int]] }
+            for (content, expected) in [
+                (#"{"names": [{"a": 1}, {"b": "c"}]}"#, "Expected to decode Int but found a string instead. at names.[1].b"),
+                (#"{"name": 1}"#, "expected 'names', found none"), (#"{"names": [null]}"#, "expected a value at names.[0], found null"),
+            ] {
+                try write(Array(content.utf8), "\(folder)/place.json")
+                #expect(
+                    problem { try RunFolder.read(Place.self, named: "place.json", at: folder) }
+                        == "cannot read \(folder)/place.json: its content is not a JSON Place: \(expected)")
+            }
             let missing = problem { try RunFolder.records([String: Int].self, at: "\(folder)/x") }
             #expect(missing == "cannot read \(folder)/x/metrics.jsonl: No such file or directory")
         }

@@ -193,6 +193,12 @@ import Training
                 #expect(safetensorsProblem { try file.tensor(name) } == "\(path): tensor '\(name)': \(ours), found '\(type)'")
                 #expect(safetensorsProblem { try file.info(name) } == "\(path): tensor '\(name)': \(ours), found '\(type)'")
             }
+            // Passed on as they are, whatever the type is called.
+            let (copy, weights) = (path + ".copy", try WeightFile(opening: path))
+            defer { unlink(copy) }
+            _ = try weights.convert(to: .plain, path: copy)
+            let (before, after) = (try headerAndElements(path), try headerAndElements(copy))
+            for name in ["a", "b", "c", "d"] { #expect(after[name] == before[name] && after[name] != nil) }
             #expect(
                 safetensorsProblem { try file.tensor("f") } == "\(path): expected a tensor 'f', found none of that name among the file's 5")
         }
@@ -259,6 +265,17 @@ extension Tensor {
             copyBytes(to: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[..<(count * type.size)])))
             initialized = count * type.size
         }
+    }
+}
+
+/// The type and the elements of each tensor, by another reader than ours.
+private func headerAndElements(_ path: String) throws -> [String: [String]] {
+    let bytes = try contents(path)
+    let length = bytes[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
+    let header = try #require(JSONSerialization.jsonObject(with: Data(bytes[8..<8 + length])) as? [String: [String: Any]])
+    return try header.filter { $0.key != "__metadata__" }.mapValues { entry in
+        let (type, place) = (try #require(entry["dtype"] as? String), try #require(entry["data_offsets"] as? [Int]))
+        return [type, "\(bytes[(8 + length + place[0])..<(8 + length + place[1])].map { $0 })"]
     }
 }
 

@@ -34,7 +34,8 @@ extension DQNTraining {
         var replay = Replay(name: nil, appended: 0, cost: checkpointCost)
         var bytes = 0
         do {
-            Self.removeReplays(in: folder.path, but: replayName)
+            // What cannot be removed is tried again after the checkpoint.
+            try? removeReplays()
             if let practice, savesReplay {
                 let name = Self.replayNames.first { $0 != replayName } ?? Self.replayNames[0]
                 replay = Replay(name: name, appended: practice.memory.appended, cost: checkpointCost)
@@ -53,13 +54,16 @@ extension DQNTraining {
         }
         savedAt = done
         replayName = replay.name
-        Self.removeReplays(in: folder.path, but: replay.name)
+        do { try removeReplays() } catch {
+            // The next save tries again; at the end there is none.
+            if isFinished { throw error }
+        }
         if replay.name != nil { checkpointCost = CheckpointCost(bytes: bytes, seconds: (clock.now - start) / .seconds(1)) }
     }
 
     /// Removes the replay memories that the last checkpoint does not name: they are large, and a kill may have left one.
-    private static func removeReplays(in folder: String, but kept: String?) {
-        for name in replayNames where name != kept { unlink("\(folder)/\(name)") }
+    private func removeReplays() throws {
+        for name in Self.replayNames where name != replayName { try folder.remove(name) }
     }
 
     private static func size(of path: String) -> Int {
@@ -99,7 +103,7 @@ extension DQNTraining {
         guard let checkpoint = try RunCheckpoint.read(in: path, kind: kind) else {
             let folder = try RunFolder.reopen(at: path, keepingRecords: 0)
             let training = DQNTraining(experiment, resources, folder, savesReplay: savesReplay)
-            training.removeWhatNoCheckpointKnows()
+            try training.removeWhatNoCheckpointKnows()
             return training
         }
         try checkpoint.requireSettings(experiment.settings, in: file)
@@ -162,16 +166,16 @@ extension DQNTraining {
             // An evaluation after the checkpoint may have written another, which is of no record any longer.
             try training.writeBest(practice.agent)
         }
-        training.removeWhatNoCheckpointKnows()
+        try training.removeWhatNoCheckpointKnows()
         training.savedAt = training.done
         return training
     }
 
     /// Removes what a kill has left of the time after the last checkpoint: networks of which there is no record, replay memories.
-    private func removeWhatNoCheckpointKnows() {
-        Self.removeReplays(in: folder.path, but: replayName)
+    private func removeWhatNoCheckpointKnows() throws {
+        try removeReplays()
         for (index, (norm, seed)) in Self.rounds(of: experiment).enumerated() where index > round || index == round && best == nil {
-            unlink("\(folder.path)/\(NetworkFile.name(norm: norm.rawValue, seed: seed))")
+            try folder.remove(NetworkFile.name(norm: norm.rawValue, seed: seed))
         }
     }
 }

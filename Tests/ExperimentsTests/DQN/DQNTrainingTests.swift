@@ -98,6 +98,20 @@ private func stopped(
 
 @Suite(.serialized)
 struct DQNTrainingTests {
+    @Test("a replay memory that cannot be removed does not stop the run, but is not left behind in silence")
+    func irremovable() throws {
+        let experiment = experiment(norms: [.weight], seeds: [3])
+        try withFolder { path in
+            let training = try start(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: false)
+            let left = "\(path)/replay-a.safetensors"
+            // unlink refuses a folder whoever the user is.
+            try FileManager.default.createDirectory(atPath: left, withIntermediateDirectories: false)
+            let error = #expect(throws: FileError.self) { try training.run(checkpoints: CheckpointClock(every: 0)) }
+            #expect(error.map { "\($0)" }?.hasPrefix("cannot remove \(left): ") == true)
+            #expect(training.isFinished && training.runs.count == 1)
+        }
+    }
+
     @Test("a run on games that can be saved, which is stopped and killed, ends as one that is not: the same numbers and networks")
     func resumes() throws {
         let experiment = experiment()
