@@ -57,21 +57,37 @@ inline double range_scale(const double *v, const Layout &layout, int64_t row) {
     return std::ldexp(1.0, std::min(-exponent, 1023));
 }
 
+inline Length scaled_length(const double *v, const Layout &layout, int64_t row) {
+    double squares = 0, scale = range_scale(v, layout, row);
+    each_stretch(layout, row, [&](int64_t at) {
+        for (int64_t i = at; i < at + layout.inner; i++) squares += (v[i] * scale) * (v[i] * scale);
+    });
+    return squares == 0 ? Length{1, 1} : Length{std::sqrt(squares), scale};
+}
+
 template <typename T>
 Length length(const T *v, const Layout &layout, int64_t row) {
-    double squares = 0, scale = 1;
+    double squares = 0;
     each_stretch(layout, row, [&](int64_t at) { squares += dot(v + at, v + at, layout.inner); });
     if constexpr (std::is_same_v<T, double>) {
         // The squares of other types are in double's range, and so are their products with gradients.
-        if (!(squares > 0x1p-200 && squares < 0x1p200)) {
-            scale = range_scale(v, layout, row);
-            squares = 0;
-            each_stretch(layout, row, [&](int64_t at) {
-                for (int64_t i = at; i < at + layout.inner; i++) squares += (v[i] * scale) * (v[i] * scale);
-            });
-        }
+        if (!(squares > 0x1p-200 && squares < 0x1p200)) return scaled_length(v, layout, row);
     }
-    return squares == 0 ? Length{1, 1} : Length{std::sqrt(squares), scale};
+    return squares == 0 ? Length{1, 1} : Length{std::sqrt(squares), 1};
+}
+
+/// ∇w·v·scale of a unit.
+template <typename T>
+double along_direction(const T *grad, const T *v, double scale, const Layout &layout, int64_t row) {
+    double product = 0;
+    each_stretch(layout, row, [&](int64_t at) {
+        if (scale == 1) {
+            product += dot(grad + at, v + at, layout.inner);
+        } else {
+            for (int64_t i = at; i < at + layout.inner; i++) product += static_cast<double>(grad[i]) * (static_cast<double>(v[i]) * scale);
+        }
+    });
+    return product;
 }
 
 /// Whether a factor keeps all its digits in the type; it is 0 where what it is made of is.
@@ -105,14 +121,15 @@ template <typename T>
 void backward_rows(const T *grad, const T *v, const T *g, T *grad_v, T *grad_g, const Layout &layout, int64_t begin, int64_t end) {
     for (auto row = begin; row < end; row++) {
         auto [norm, scale] = length(v, layout, row);
-        double product = 0;
-        each_stretch(layout, row, [&, scale = scale](int64_t at) {
-            if (scale == 1) {
-                product += dot(grad + at, v + at, layout.inner);
-            } else {
-                for (int64_t i = at; i < at + layout.inner; i++) product += static_cast<double>(grad[i]) * (static_cast<double>(v[i]) * scale);
+        auto product = along_direction(grad, v, scale, layout, row);
+        if constexpr (std::is_same_v<T, double>) {
+            // ∇w may leave the range with a v that does not; 0 is also what products too small become.
+            if (scale == 1 && !(std::abs(product) >= 0x1p-900 && std::isfinite(product))) {
+                auto scaled = scaled_length(v, layout, row);
+                norm = scaled.length, scale = scaled.scale;
+                product = along_direction(grad, v, scale, layout, row);
             }
-        });
+        }
         grad_g[row] = static_cast<T>(product / norm);
         auto gain = static_cast<double>(g[row]), factor = gain / norm * scale, along = product / (norm * norm);
         if (fits<Working<T>>(factor, gain) && fits<Working<T>>(along * scale, product)) {

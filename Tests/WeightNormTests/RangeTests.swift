@@ -99,6 +99,18 @@ struct RangeTests {
         }
     }
 
+    @Test("∇w·v leaves float64's range although neither gradient does", arguments: [(1e50, 1e290), (1e-50, 1e-290)], [false, true])
+    func products(sizes: (v: Double, cotangent: Double), createGraph: Bool) {
+        let direction = Parameter(Tensor([3 * sizes.v, 4 * sizes.v], shape: [1, 2]))
+        let gain = Parameter(Tensor([2.0], shape: [1, 1]))
+        let found = gradients(
+            of: Weight.normalized(direction: direction, gain: gain, units: .axis(0)).value,
+            cotangent: Tensor([sizes.cotangent, 0], shape: [1, 2]), withRespectTo: [direction, gain].map(\.value), createGraph: createGraph)
+        #expect(isClose(found[1], [0.6 * sizes.cotangent], 1e-13))
+        let slope = 2 / (5 * sizes.v) * sizes.cotangent
+        #expect(isClose(found[0], [0.64 * slope, -0.48 * slope], 1e-13))
+    }
+
     @Test("second derivatives where g is 0, and far from 1", arguments: [ElementType.float32, .float64])
     func secondDerivatives(type: ElementType) {
         // ∇v = g/‖v‖·(0, c) for v along the first axis: its derivative with respect to g is c/‖v‖, also where g is 0.
