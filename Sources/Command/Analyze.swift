@@ -9,44 +9,46 @@ import WeightNorm
 /// `weightnorm analyze`: the covariance of the gradients in w and in v, for the networks of a run.
 struct Analyze: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what weight normalization does to the gradients of a run's networks.",
+        abstract: "Show what weight normalization does to the gradients in a run's networks.",
         discussion: """
-            Takes the gradients of single training images in the networks that weightnorm compare or train classification made, and shows for every layer: the eigenvalues \
-            and condition numbers of the gradients' covariance in w and in v, and how close w lies to the leading eigenvectors, beside what a \
-            direction drawn at random gives. Networks without weight normalization show what it would do to them. Writes analysis.html to look at \
-            and analysis.json into the run's folder.
+            Computes the gradients of individual training images in the networks of a weightnorm compare or train classification run. For every layer, shows \
+            the eigenvalues and condition numbers of the gradients' covariance in w and in v, and how close w lies to the leading eigenvectors, next to what a \
+            random direction gives. For networks without weight normalization, shows what it would do. Writes analysis.html (open it in a browser) \
+            and analysis.json to the run's folder.
             """)
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm compare or train classification.", valueName: "run"))
+    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a weightnorm compare or train classification run.", valueName: "run"))
     var source = "runs/compare"
 
-    @Option(help: ArgumentHelp("Norms of the run to look at, separated by commas; without it all.", valueName: "list"))
+    @Option(help: ArgumentHelp("Norms of the run to analyze, separated by commas. (default: all)", valueName: "list"))
     var norms: String?
 
-    @Option(help: ArgumentHelp("Seed of the run to look at; without it the first.", valueName: "number"))
+    @Option(help: ArgumentHelp("Seed of the run to analyze. (default: the first)", valueName: "number"))
     var seed: UInt64?
 
     @Option(
         help: ArgumentHelp(
-            "Training images whose gradients are taken; more than a unit has elements, else its condition number is left out.",
+            "Training images whose gradients to take. Units with at least as many elements get no condition number.",
             valueName: "number"))
     var examples = 1000
 
-    @Option(help: ArgumentHelp("Layers to look at, such as features.7, separated by commas; without it all.", valueName: "list"))
+    @Option(help: ArgumentHelp("Layers to analyze, such as features.7, separated by commas. (default: all)", valueName: "list"))
     var layers: String?
 
-    @Option(help: ArgumentHelp("The most units of a layer to look at, evenly spaced.", valueName: "number"))
+    @Option(help: ArgumentHelp("Maximum number of units to analyze in a layer, evenly spaced.", valueName: "number"))
     var units = 32
 
     @Option(
-        help: ArgumentHelp("The run's data set, if it lies elsewhere now: a name or a folder, as for compare.", valueName: "name-or-folder")
+        help: ArgumentHelp("The run's data set, if it has moved: a name or a folder, as for compare.", valueName: "name-or-folder")
     )
     var data: String?
 
-    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Another folder for the results: new, empty, or of an earlier run, which is replaced.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "Folder for the results, instead of the run's own: new, empty, or an earlier run's, which is replaced.", valueName: "folder"))
     var out: String?
 
     func run() throws {

@@ -9,13 +9,13 @@ import WeightNorm
 /// `weightnorm compare`: the paper's Figure 1 in small.
 struct Compare: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Train the same network with several norms, side by side, and report.",
+        abstract: "Train the same network with several norms side by side, and report.",
         discussion: """
-            Trains the paper's convolutional network, narrowed, on real images: with plain weights, weight normalization, batch normalization, mean-only \
-            batch normalization, and weight with mean-only batch normalization. All start from the same draws and see the same minibatches in the same \
-            order. The results go to a folder: report.html to look at, summary.json, metrics.jsonl, layers.jsonl (how the weights of each layer \
-            change), a file for every finished network, checkpoint.safetensors, and config.json. weightnorm analyze looks into the networks. SIGINT (Ctrl-C) \
-            and SIGTERM finish the step and save.
+            Trains a narrow version of the paper's convolutional network on real images: with plain weights, weight normalization, batch normalization, mean-only \
+            batch normalization, and weight normalization with mean-only batch normalization. All start from the same draws and see the same minibatches in the same \
+            order. Writes a folder with report.html (open it in a browser), summary.json, metrics.jsonl, layers.jsonl (how each layer's weights \
+            change), a file for every trained network, checkpoint.safetensors and config.json. Examine the networks with weightnorm analyze. SIGINT (Ctrl-C) \
+            and SIGTERM finish the current step and save.
             """)
 
     @Option(help: ArgumentHelp(dataHelp, valueName: "name-or-folder"))
@@ -23,20 +23,21 @@ struct Compare: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Norms to compare, separated by commas, out of: \(allNorms).",
+            "Norms to compare, separated by commas: \(allNorms).",
             valueName: "list"))
     var norms = "normal,weight,batch,mean-only-batch,weight+mean-only-batch"
 
-    @Option(help: ArgumentHelp("Passes over the training images.", valueName: "number"))
+    @Option(help: ArgumentHelp("Epochs, each over all training images.", valueName: "number"))
     var epochs = ClassificationSettings.onePass.epochs
 
-    @Option(help: ArgumentHelp("Seeds, separated by commas; the whole comparison is made with each.", valueName: "list"))
+    @Option(help: ArgumentHelp("Seeds, separated by commas; the whole comparison is repeated with each.", valueName: "list"))
     var seeds = "0"
 
-    @Option(help: ArgumentHelp("Width of the network as a part of the paper's 96 and 192 maps.", valueName: "factor"))
+    @Option(help: ArgumentHelp("Width of the network, as a fraction of the paper's 96 and 192 maps.", valueName: "factor"))
     var width = 0.1667
 
-    @Option(help: ArgumentHelp("Probability of dropout after each pooling; the paper's wide network has 0.5.", valueName: "probability"))
+    @Option(
+        help: ArgumentHelp("Dropout probability after each pooling layer; the paper's wide network uses 0.5.", valueName: "probability"))
     var dropout = ClassificationSettings.onePass.dropout
 
     @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
@@ -44,31 +45,34 @@ struct Compare: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learning rate of the first half of the run; it falls to 0 in the second. Without it, 0.003 for every norm.",
+            "Learning rate in the first half of the run; it falls to 0 in the second. (default: 0.003 for every norm)",
             valueName: "number"))
     var learningRate: Double?
 
-    @Option(help: ArgumentHelp("Test errors for which to tell when they were first undercut, separated by commas.", valueName: "list"))
+    @Option(
+        help: ArgumentHelp("Test errors, separated by commas; the report says when the error first fell below each.", valueName: "list"))
     var under = "0.25,0.2,0.15"
 
     @Flag(
-        inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to the training images). Without either, for cifar10 by name alone.")
+        inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to the training images). (default: only with --data cifar10)")
     var whiten: Bool?
 
-    @Option(help: ArgumentHelp("Seconds of work between two checkpoints; 0 for one after every step.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
     var checkpointEvery = 60.0
 
     @Flag(
-        help: "Go on with the comparison in the folder from its last checkpoint, given the same options; begin it if there is none yet.")
+        help: "Resume the comparison in the folder, given the same options, from its last checkpoint; start it if there is none.")
     var resume = false
 
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX.", valueName: "name"))
     var device = "cpu"
 
-    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Folder for the results: new, empty, or of an earlier comparison, which is replaced.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "Folder for the results: new, empty, or an earlier comparison's, which is replaced unless it is resumed.", valueName: "folder"))
     var out = "runs/compare"
 
     func run() throws {

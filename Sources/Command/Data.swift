@@ -8,18 +8,18 @@ import Training
 struct DataCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "data",
-        abstract: "List, fetch and check the data sets.",
+        abstract: "List, fetch and verify data sets.",
         discussion: """
-            Data sets lie unpacked in folders of their names in the cache, ${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm, where the \
-            experiments find them. Every file is checked by its MD5.
+            Data sets are kept unpacked in the cache, ${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm, each in a folder of its own name, where the \
+            experiments find them. Every file is checked against its MD5.
             """,
         subcommands: [List.self, Fetch.self, Verify.self])
 
     /// `weightnorm data list`.
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say which data sets there are and whether they are here.",
-            discussion: "\"here\" means that all files are there by name; 'weightnorm data verify' reads them.")
+            abstract: "List the data sets, and say whether they are here.",
+            discussion: "\"here\" means that files of the right names exist; 'weightnorm data verify' also checks their contents.")
 
         func run() {
             for publication in Publication.all {
@@ -42,10 +42,10 @@ struct DataCommand: ParsableCommand {
     /// `weightnorm data fetch`.
     struct Fetch: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Download data sets, check and unpack them.",
+            abstract: "Download, verify and unpack data sets.",
             discussion: """
-                What is there already and right stays; what is missing or damaged is fetched. A download that was broken off, by the network or by \
-                Control-C, goes on where it was when the command is given again. The mirrors of a data set are tried in turn.
+                Fetches only what is missing or damaged. A download interrupted by the network or by Ctrl-C resumes when the command is run again. \
+                The mirrors of a data set are tried in turn.
                 """)
 
         @Argument(
@@ -55,11 +55,11 @@ struct DataCommand: ParsableCommand {
 
         @Option(
             help: ArgumentHelp(
-                "Where to take the files from in place of the mirrors: the address of a folder on a web server, or a folder of this machine with the "
-                    + "files, packed as published or unpacked.", valueName: "address-or-folder"))
+                "Where to get the files, instead of the mirrors: the address of a folder on a web server, or a local folder with the files, "
+                    + "packed as published or unpacked.", valueName: "address-or-folder"))
         var from: String?
 
-        @Option(help: ArgumentHelp("Folder that gets a folder for each data set; without it the cache.", valueName: "folder"))
+        @Option(help: ArgumentHelp("Folder in which to create a folder for each data set. (default: the cache)", valueName: "folder"))
         var to: String?
 
         func run() throws {
@@ -101,14 +101,14 @@ struct DataCommand: ParsableCommand {
     /// `weightnorm data verify`.
     struct Verify: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Read every file of data sets and compare its MD5.",
+            abstract: "Check the MD5 of every file of a data set.",
             discussion: """
-                Fails if a file is missing or wrong, and names every one. In a folder the data set is told by its files, which may be packed by gzip.
+                Fails if any file is missing or wrong, and names them all. In a folder, the data set is recognised by its files, which may be gzipped.
                 """)
 
         @Argument(
             help: ArgumentHelp(
-                "Names as 'weightnorm data list' shows them, or folders with the files of one of them.", valueName: "name-or-folder"))
+                "Names as 'weightnorm data list' shows them, or folders with such a data set's files.", valueName: "name-or-folder"))
         var sets: [String]
 
         func run() throws {

@@ -13,25 +13,25 @@ struct GenerativeOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The norm, or several separated by commas, out of: \(allNorms); of train draw those without batch statistics. (default: weight)",
+            "The norm, or several separated by commas: \(allNorms). train draw takes only those without batch statistics. (default: weight)",
             valueName: "list"))
     var norm: String?
 
     @Option(
         help: ArgumentHelp(
-            "Seeds, separated by commas; the training is done with each, one after the other. (default: 0)", valueName: "list"))
+            "Seeds, separated by commas; the training is repeated with each. (default: 0)", valueName: "list"))
     var seeds: String?
 
-    @Option(help: ArgumentHelp("Passes over the training images.", valueName: "number"))
+    @Option(help: ArgumentHelp("Epochs, each over all training images.", valueName: "number"))
     var epochs: Int?
 
     @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
     var batch: Int?
 
-    @Option(help: ArgumentHelp("Training images to take, drawn once; without it all.", valueName: "number"))
+    @Option(help: ArgumentHelp("Training images to use, drawn once. (default: all)", valueName: "number"))
     var images: Int?
 
-    @Option(help: ArgumentHelp("dynamic or fixed: whether grey images are made binary anew for each minibatch or once.", valueName: "name"))
+    @Option(help: ArgumentHelp("dynamic or fixed: whether grey images are binarised anew for each minibatch, or once.", valueName: "name"))
     var binarisation: String?
 
     @Option(help: ArgumentHelp("Learning rate of the optimizer.", valueName: "number"))
@@ -43,16 +43,16 @@ struct GenerativeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
     var device: String?
 
-    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Seconds of work between two checkpoints; 0 for one after every step.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
     var checkpointEvery = 60.0
 
     @Flag(
         help: """
-            Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --data \
-            for the same images elsewhere, --device of the same kind, and --threads. Begins the run if there is none yet.
+            Resume the run in the folder from its last checkpoint, or start it if there is none. Options may be left out; those given must match the run's, \
+            except --data (the same images elsewhere), --device (of the same kind) and --threads.
             """)
     var resume = false
 }

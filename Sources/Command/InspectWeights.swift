@@ -6,10 +6,10 @@ import WeightNorm
 /// `weightnorm weights inspect`.
 struct InspectWeights: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "List the weights of a file: layout, shape and norms; then its other tensors.",
+        commandName: "inspect", abstract: "List the weights in a file – layout, shape and norms – and then its other tensors.",
         discussion: """
-            Norms are smallest – largest over the output units; dim is the axis of these as g has it, "whole" if there is one g. Of a plain \
-            weight ‖w‖ is taken along axis 0.
+            Norms are given as smallest – largest over the output units. dim is the axis of the output units according to g, or "whole" if there is a single g. \
+            For a plain weight, ‖w‖ is taken along axis 0.
             """)
 
     @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))

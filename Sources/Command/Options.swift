@@ -140,6 +140,6 @@ func sayAside(_ line: String) { _ = Descriptor.write("\(line)\n".utf8, to: STDER
 
 /// What `--data` takes, for its help.
 let dataHelp = """
-    \(DataFolder.names.joined(separator: ", ")) ('weightnorm data' gets them), or a folder with four IDX files as MNIST has them or with CIFAR-10's \
-    binary version.
+    \(DataFolder.names.joined(separator: ", ")) (get them with 'weightnorm data fetch'), or a folder with four IDX files like MNIST's, or with \
+    CIFAR-10's binary version.
     """

@@ -7,31 +7,31 @@ import WeightNorm
 /// `weightnorm play`: a game by a trained network.
 struct Play: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Play a game with a network of weightnorm train dqn.",
+        abstract: "Play a game with a network trained by weightnorm train dqn.",
         discussion: """
-            Plays one game with the network of the run's best evaluation, which need not be finished, and writes it as an animated PNG file, which browsers play: what the \
-            network sees, the score, and the value that it gives to every action; an action that was taken at random is orange. The same --draws give the same game.
+            Plays one game with the network of the run's best evaluation – the run need not be finished – and writes it as an animated PNG that browsers play. It shows what \
+            the network sees, the score, and the value it gives to each action; actions taken at random are orange. The same --draws give the same game.
             """)
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm train dqn.", valueName: "run"))
+    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a weightnorm train dqn run.", valueName: "run"))
     var source = "runs/dqn"
 
-    @Option(help: ArgumentHelp("Norm of the run to play with; without it the first.", valueName: "name"))
+    @Option(help: ArgumentHelp("Norm of the run to play with. (default: the first)", valueName: "name"))
     var norm: String?
 
-    @Option(help: ArgumentHelp("Seed of the run to play with; without it the first.", valueName: "number"))
+    @Option(help: ArgumentHelp("Seed of the run to play with. (default: the first)", valueName: "number"))
     var seed: UInt64?
 
-    @Option(help: ArgumentHelp("Probability of an action at random; without it the run's in evaluations.", valueName: "probability"))
+    @Option(help: ArgumentHelp("Probability of a random action. (default: that of the run's evaluations)", valueName: "probability"))
     var exploration: Double?
 
-    @Option(help: ArgumentHelp("Most actions to play, 15 a second.", valueName: "number"))
+    @Option(help: ArgumentHelp("Maximum number of actions; 15 make a second.", valueName: "number"))
     var actions = 1800
 
-    @Option(help: ArgumentHelp("Seed of the game and of the actions at random.", valueName: "number"))
+    @Option(help: ArgumentHelp("Seed of the game and of the random actions.", valueName: "number"))
     var draws: UInt64 = 0
 
-    @Option(help: ArgumentHelp("The PNG file.", valueName: "file"))
+    @Option(help: ArgumentHelp("The PNG file to write.", valueName: "file"))
     var out = "play.png"
 
     func run() throws {

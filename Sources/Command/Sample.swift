@@ -7,34 +7,34 @@ import WeightNorm
 /// `weightnorm sample`: pictures from a finished generative model.
 struct Sample: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Draw images from a finished run of weightnorm train vae or train draw.",
+        abstract: "Sample images from a finished run of weightnorm train vae or train draw.",
         discussion: """
-            Writes one PNG file with what the model expects for draws of z from the prior; from a run of train draw an animation of how it draws them, which \
-            browsers play. The same seed gives the same file.
+            Draws z from the prior and writes the mean images to one PNG file; for a run of train draw, that is an animation of how they are drawn, which \
+            browsers play. The same --draws give the same file.
             """)
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a run of weightnorm train vae or train draw.", valueName: "run"))
+    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a weightnorm train vae or train draw run.", valueName: "run"))
     var source = "runs/vae"
 
-    @Option(help: ArgumentHelp("Norm of the run to draw from; without it the first.", valueName: "name"))
+    @Option(help: ArgumentHelp("Norm of the run to sample from. (default: the first)", valueName: "name"))
     var norm: String?
 
-    @Option(help: ArgumentHelp("Seed of the run to draw from; without it the first.", valueName: "number"))
+    @Option(help: ArgumentHelp("Seed of the run to sample from. (default: the first)", valueName: "number"))
     var seed: UInt64?
 
-    @Option(help: ArgumentHelp("Images to draw.", valueName: "number"))
+    @Option(help: ArgumentHelp("Number of images.", valueName: "number"))
     var count = 100
 
-    @Option(help: ArgumentHelp("Images in a line.", valueName: "number"))
+    @Option(help: ArgumentHelp("Images per row.", valueName: "number"))
     var across = 10
 
     @Option(help: ArgumentHelp("Seed of the draws.", valueName: "number"))
     var draws: UInt64 = 0
 
-    @Flag(help: "Write what is drawn at the end alone, no animation.")
+    @Flag(help: "Write only the finished images, without an animation.")
     var still = false
 
-    @Option(help: ArgumentHelp("The PNG file.", valueName: "file"))
+    @Option(help: ArgumentHelp("The PNG file to write.", valueName: "file"))
     var out = "samples.png"
 
     func run() throws {

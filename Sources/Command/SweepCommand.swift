@@ -12,9 +12,9 @@ struct SweepCommand: ParsableCommand {
         commandName: "sweep",
         abstract: "Train with several norms at several learning rates, and show how much the rate matters.",
         discussion: """
-            Trains the network of weightnorm compare with each norm at each learning rate, from the same draws and on the same minibatches, and draws the \
-            final test error against the learning rate. A run whose loss is no longer finite ends there and is shown as diverged. The results go to \
-            a folder: report.html to look at, summary.json, metrics.jsonl and config.json.
+            Trains the network of weightnorm compare with each norm at each learning rate, from the same draws and on the same minibatches, and plots the \
+            final test error against the learning rate. A run whose loss is no longer finite stops and is shown as diverged. Writes a folder with report.html \
+            (open it in a browser), summary.json, metrics.jsonl and config.json.
             """)
 
     @Option(help: ArgumentHelp(dataHelp, valueName: "name-or-folder"))
@@ -22,49 +22,53 @@ struct SweepCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Norms, separated by commas, out of: \(allNorms).", valueName: "list"))
+            "Norms, separated by commas: \(allNorms).", valueName: "list"))
     var norms = "normal,weight,batch,weight+mean-only-batch"
 
-    @Option(help: ArgumentHelp("Learning rates of the first half of a run, separated by commas.", valueName: "list"))
+    @Option(
+        help: ArgumentHelp(
+            "Learning rates in the first half of a run, separated by commas; they fall to 0 in the second.", valueName: "list"))
     var rates = "0.0003,0.001,0.003,0.01,0.03,0.1"
 
-    @Option(help: ArgumentHelp("Seeds, separated by commas; every run is made with each.", valueName: "list"))
+    @Option(help: ArgumentHelp("Seeds, separated by commas; every run is repeated with each.", valueName: "list"))
     var seeds = "0"
 
-    @Option(help: ArgumentHelp("Training images to take, drawn once; all if there are no more.", valueName: "number"))
+    @Option(help: ArgumentHelp("Training images to use, drawn once; all of them if there are fewer.", valueName: "number"))
     var images = 20_000
 
-    @Option(help: ArgumentHelp("Passes over them.", valueName: "number"))
+    @Option(help: ArgumentHelp("Epochs, each over those images.", valueName: "number"))
     var epochs = 1
 
-    @Option(help: ArgumentHelp("Width of the network as a part of the paper's 96 and 192 maps.", valueName: "factor"))
+    @Option(help: ArgumentHelp("Width of the network, as a fraction of the paper's 96 and 192 maps.", valueName: "factor"))
     var width = 0.1667
 
-    @Option(help: ArgumentHelp("Probability of dropout after each pooling; the paper's wide network has 0.5.", valueName: "probability"))
+    @Option(
+        help: ArgumentHelp("Dropout probability after each pooling layer; the paper's wide network uses 0.5.", valueName: "probability"))
     var dropout = ClassificationSettings.onePass.dropout
 
     @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
     var batch = ClassificationSettings.onePass.batch
 
     @Option(
-        help: ArgumentHelp("How far above a norm's best test error a rate may lie to count as good, as a part of 1.", valueName: "number"))
+        help: ArgumentHelp(
+            "How far above a norm's best test error a rate still counts as good, as a fraction: 0.02 is 2 points.", valueName: "number"))
     var within = 0.02
 
     @Option(
         help: ArgumentHelp(
-            "Training images to hold out and measure the error on, in place of the test images: for tuning.", valueName: "number"))
+            "Training images to hold out and measure the error on, instead of the test images: for tuning.", valueName: "number"))
     var heldOut: Int?
 
-    @Flag(inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to those trained on). Without either, for cifar10 by name alone.")
+    @Flag(inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to those trained on). (default: only with --data cifar10)")
     var whiten: Bool?
 
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX.", valueName: "name"))
     var device = "cpu"
 
-    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Folder for the results: new, empty, or of an earlier run, which is replaced.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Folder for the results: new, empty, or an earlier run's, which is replaced.", valueName: "folder"))
     var out = "runs/sweep"
 
     func run() throws {

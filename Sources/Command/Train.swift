@@ -16,12 +16,12 @@ struct Train: ParsableCommand {
 struct TrainClassification: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "classification",
-        abstract: "Train the paper's CIFAR-10 network (its §5.1, Figure 1 and table 1).",
+        abstract: "Train the paper's CIFAR-10 network (§5.1, Figure 1 and Table 1).",
         discussion: """
-            Trains with one norm, or with several side by side, on whitened images, and writes to a folder: report.html to look at, with the paper's figure \
-            and table under the run's own; summary.json, metrics.jsonl, layers.jsonl, the finished networks, pictures of their first layer's filters, \
-            config.json, and checkpoint.safetensors, from which --resume goes on bit for bit (on the CPU, with the same number of threads). SIGINT \
-            (Ctrl-C) and SIGTERM finish the step and save. 'weightnorm data fetch cifar10' gets the images.
+            Trains with one norm, or with several side by side, on whitened images. Get these with 'weightnorm data fetch cifar10'. Writes a folder with report.html \
+            (open it in a browser), which has the paper's figure and table next to the run's own; summary.json, metrics.jsonl, layers.jsonl, the trained networks, \
+            pictures of their first layer's filters, config.json, and checkpoint.safetensors, from which --resume continues bit for bit (on the CPU, with the same \
+            number of threads). SIGINT (Ctrl-C) and SIGTERM finish the current step and save.
             """)
 
     // All optional: what is not given is the preset's, or that of the run which is gone on with.
@@ -29,80 +29,81 @@ struct TrainClassification: ParsableCommand {
     @Option(help: ArgumentHelp("\(dataHelp) (default: cifar10)", valueName: "name-or-folder"))
     var data: String?
 
-    @Option(help: ArgumentHelp("The norm, or several separated by commas, out of: \(allNorms). (default: weight)", valueName: "list"))
+    @Option(help: ArgumentHelp("The norm, or several separated by commas: \(allNorms). (default: weight)", valueName: "list"))
     var norm: String?
 
     @Option(
         help: ArgumentHelp(
             """
-            paper: 96 and 192 maps, 200 passes, the paper's learning rates. quick: 16 and 32 maps, 10 passes, little dropout, for two CPU cores. \
+            paper: 96 and 192 maps, 200 epochs, the paper's learning rates. quick: 16 and 32 maps, 10 epochs, little dropout, for two CPU cores. \
             (default: quick)
             """, valueName: "name"))
     var preset: String?
 
     @Option(
         help: ArgumentHelp(
-            "Seeds, separated by commas; the training is done with each, one after the other. (default: 0)", valueName: "list"))
+            "Seeds, separated by commas; the training is repeated with each. (default: 0)", valueName: "list"))
     var seeds: String?
 
-    @Option(help: ArgumentHelp("Passes over the training images, in place of the preset's.", valueName: "number"))
+    @Option(help: ArgumentHelp("Epochs, instead of the preset's.", valueName: "number"))
     var epochs: Int?
 
-    @Option(help: ArgumentHelp("Width of the network as a part of the paper's 96 and 192 maps.", valueName: "factor"))
+    @Option(help: ArgumentHelp("Width of the network, as a fraction of the paper's 96 and 192 maps.", valueName: "factor"))
     var width: Double?
 
-    @Option(help: ArgumentHelp("Probability of dropout after each pooling.", valueName: "probability"))
+    @Option(help: ArgumentHelp("Dropout probability after each pooling layer.", valueName: "probability"))
     var dropout: Double?
 
     @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
     var batch: Int?
 
     @Option(
-        help: ArgumentHelp("Learning rate of the first half of the run, for every norm; it falls to 0 in the second.", valueName: "number"))
+        help: ArgumentHelp("Learning rate in the first half of the run, for every norm; it falls to 0 in the second.", valueName: "number"))
     var learningRate: Double?
 
     @Option(
         help: ArgumentHelp(
-            "A folder of weightnorm sweep: take each norm's best learning rate from it.", valueName: "folder"))
+            "Folder of a weightnorm sweep run, from which to take each norm's best learning rate.", valueName: "folder"))
     var ratesFrom: String?
 
     @Option(
         help: ArgumentHelp(
-            "Training images to hold out and measure the error on, in place of the test images; the paper tuned on 10000.",
+            "Training images to hold out and measure the error on, instead of the test images; the paper tuned on 10000.",
             valueName: "number"))
     var heldOut: Int?
 
     @Flag(inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to those trained on), as both presets do.")
     var whiten: Bool?
 
-    @Option(help: ArgumentHelp("Test errors for which to tell when they were first undercut, separated by commas.", valueName: "list"))
+    @Option(
+        help: ArgumentHelp("Test errors, separated by commas; the report says when the error first fell below each.", valueName: "list"))
     var under: String?
 
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
     var device: String?
 
-    @Flag(help: "Let CUDA round the factors of products and convolutions to TF32: faster, 10 bits of fraction.")
+    @Flag(help: "Let CUDA round the factors of products and convolutions to TF32: faster, but with only 10 bits of fraction.")
     var tf32 = false
 
-    @Flag(help: "Do products and convolutions in bfloat16; parameters, sums and the loss stay float32.")
+    @Flag(help: "Compute products and convolutions in bfloat16; parameters, sums and the loss stay in float32.")
     var bfloat16 = false
 
-    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Seconds of work between two checkpoints; 0 for one after every step.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
     var checkpointEvery = 60.0
 
     @Flag(
         help: """
-            Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --data \
-            for the same images elsewhere, --device of the same kind, and --threads. Begins the run if there is none yet.
+            Resume the run in the folder from its last checkpoint, or start it if there is none. Options may be left out; those given must match the run's, \
+            except --data (the same images elsewhere), --device (of the same kind) and --threads.
             """)
     var resume = false
 
     @Option(
         help: ArgumentHelp(
-            "Folder for the results: new, empty, or of an earlier run, which is replaced unless it is resumed.", valueName: "folder"))
+            "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
     var out = "runs/classification"
 
     func run() throws {

@@ -9,53 +9,54 @@ import WeightNorm
 struct TrainDQN: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dqn",
-        abstract: "Train deep Q-learning on Atari games (the paper's §5.4, Figure 5 and its table).",
+        abstract: "Train a deep Q-learning agent on Atari games (the paper's §5.4, Figure 5 and its table).",
         discussion: """
-            Plays a game, learns from what it has seen, and after every epoch plays whole games, of which it keeps the mean score. The Atari games are played by the real \
-            emulator, ale-py, which 'make atari' installs; the game 'catch' needs none. With several norms or seeds it trains with one after the other. Writes to a \
-            folder: report.html to look at, summary.json, metrics.jsonl, the network of each norm's best evaluation, config.json, and checkpoint.safetensors with \
-            the replay memory beside it, from which --resume goes on: bit for bit with 'catch' (on the CPU, with the same number of threads), with new games with the \
-            emulator, whose games cannot be saved. SIGINT (Ctrl-C) and SIGTERM finish the step and save. weightnorm play plays a game and writes it as an animation.
+            Plays a game, learns from what it has seen, and after every epoch plays whole games and records their mean score. The Atari games are played by a real \
+            emulator, ale-py, which 'make atari' installs; the game 'catch' needs none. Several norms or seeds are trained one after the other. Writes a \
+            folder with report.html (open it in a browser), summary.json, metrics.jsonl, the network of each norm's best evaluation, config.json, and checkpoint.safetensors with \
+            the replay memory beside it, from which --resume continues: bit for bit with 'catch' (on the CPU, with the same number of threads), with new games in the \
+            emulator, whose games cannot be saved. SIGINT (Ctrl-C) and SIGTERM finish the current step and save. To see a game as an animation, use weightnorm play.
             """)
 
     @Option(
         help: ArgumentHelp(
-            "ale-py's name of an Atari game, such as \(Atari.paperGames.joined(separator: ", ")); or catch. (default: breakout)",
+            "An Atari game by ale-py's name, such as \(Atari.paperGames.joined(separator: ", ")); or catch. (default: breakout)",
             valueName: "name"))
     var game: String?
 
     @Option(
         help: ArgumentHelp(
-            "The norm, or several separated by commas, out of: \(DQNSettings.norms.map(\.rawValue).joined(separator: ", ")). (default: weight)",
+            "The norm, or several separated by commas: \(DQNSettings.norms.map(\.rawValue).joined(separator: ", ")). (default: weight)",
             valueName: "list"))
     var norm: String?
 
     @Option(
         help: ArgumentHelp(
-            "Seeds, separated by commas; the training is done with each, one after the other. (default: 0)", valueName: "list"))
+            "Seeds, separated by commas; the training is repeated with each. (default: 0)", valueName: "list"))
     var seeds: String?
 
     @Option(
         help: ArgumentHelp(
-            "quick, for two CPU cores, or paper: 200 epochs of 250,000 actions, 1,000,000 transitions remembered. (default: quick)",
+            "quick, for two CPU cores; or paper: 200 epochs of 250,000 actions, a replay memory of 1,000,000 transitions. (default: quick)",
             valueName: "name"))
     var preset: String?
 
-    @Option(help: ArgumentHelp("Epochs, with an evaluation after each.", valueName: "number"))
+    @Option(help: ArgumentHelp("Epochs; each is followed by an evaluation.", valueName: "number"))
     var epochs: Int?
 
-    @Option(help: ArgumentHelp("Actions of an epoch, over all games; an action is held for four frames.", valueName: "number"))
+    @Option(help: ArgumentHelp("Actions per epoch, over all games; each action is held for four frames.", valueName: "number"))
     var actionsPerEpoch: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Actions, over all games, within which games of an evaluation are begun; each is played to its end.", valueName: "number"))
+            "Actions, over all games, after which an evaluation starts no new game; those under way are played to the end.",
+            valueName: "number"))
     var evaluationActions: Int?
 
-    @Option(help: ArgumentHelp("Transitions that are remembered; of an Atari game 7062 bytes each.", valueName: "number"))
+    @Option(help: ArgumentHelp("Transitions in the replay memory; in an Atari game each takes 7062 bytes.", valueName: "number"))
     var replay: Int?
 
-    @Option(help: ArgumentHelp("Games that are played side by side.", valueName: "number"))
+    @Option(help: ArgumentHelp("Games played side by side.", valueName: "number"))
     var games: Int?
 
     @Option(help: ArgumentHelp("Transitions in a minibatch.", valueName: "number"))
@@ -63,46 +64,46 @@ struct TrainDQN: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learning rate of Adamax, for every norm; without it the preset's: quick 5e-4 (catch 5e-3), paper 3e-4 with weight normalization and 1e-4 without.",
+            "Learning rate of Adamax, for every norm. (default: the preset's; quick: 5e-4, for catch 5e-3; paper: 3e-4 with weight normalization, 1e-4 without)",
             valueName: "number"))
     var learningRate: Double?
 
     @Option(
         help: ArgumentHelp(
-            "Probability with which an Atari game, at each frame, plays the action before in the place of the new one. (default: 0)",
+            "Probability with which an Atari game, at each frame, repeats the previous action instead of taking the new one. (default: 0)",
             valueName: "probability"))
     var stickiness: Double?
 
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
     var device: String?
 
-    @Option(help: ArgumentHelp("Threads on the CPU; without it one for each core.", valueName: "number"))
+    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Seconds of work between two checkpoints; 0 for one after every step.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
     var checkpointEvery = 600.0
 
     @Flag(
         inversion: .prefixedNo,
         help: """
-            Write the replay memory with every checkpoint: as many bytes as it has taken so far, and twice that while it is written. Without it, a run that goes on from \
-            such a checkpoint plays until it has seen as much as learning needs.
+            Save the replay memory with every checkpoint; it takes as many bytes on disk as in memory, and twice that while it is being written. A run resumed without it \
+            first plays until it has seen as much as learning needs. (default: --save-replay)
             """)
     var saveReplay: Bool?
 
-    @Flag(help: "With --resume: go on without the replay memory that the checkpoint names, such as one that is damaged or lost.")
+    @Flag(help: "With --resume: continue without the replay memory that the checkpoint names, for instance because it is damaged or lost.")
     var forgetReplay = false
 
     @Flag(
         help: """
-            Go on with the run in the folder from its last checkpoint. Options may be left out then, and may not differ from the run's, except --save-replay, --forget-replay, \
-            --device of the same kind, and --threads. Begins the run if there is none yet.
+            Resume the run in the folder from its last checkpoint, or start it if there is none. Options may be left out; those given must match the run's, \
+            except --save-replay, --forget-replay, --device (of the same kind) and --threads.
             """)
     var resume = false
 
     @Option(
         help: ArgumentHelp(
-            "Folder for the results: new, empty, or of an earlier run, which is replaced unless it is resumed.", valueName: "folder"))
+            "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
     var out = "runs/dqn"
 
     func run() throws {

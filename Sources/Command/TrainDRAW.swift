@@ -7,12 +7,12 @@ import WeightNorm
 struct TrainDRAW: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "draw",
-        abstract: "Train DRAW, a recurrent model that draws images bit by bit (the paper's §5.3, Figure 4).",
+        abstract: "Train DRAW, a recurrent model that draws images glimpse by glimpse (the paper's §5.3, Figure 4).",
         discussion: """
-            Grey images are taken as binary. An encoder and a decoder with memory (LSTM) read and write an image in several glimpses, each of a part of it or of the \
-            whole. Writes to a folder: report.html to look at, samples and reconstructions as PNG after every pass, animations of how \
-            they are drawn at the end, summary.json, metrics.jsonl, the finished models, config.json, and checkpoint.safetensors, from which --resume goes on bit for \
-            bit (on the CPU, with the same number of threads). SIGINT (Ctrl-C) and SIGTERM finish the step and save. weightnorm sample draws from a finished run.
+            Grey images are treated as binary. A recurrent encoder and decoder (LSTMs) read and write an image in several glimpses, each of a part of it or of the \
+            whole. Writes a folder with report.html (open it in a browser), samples and reconstructions as PNG after every epoch, animations at the end of how \
+            they are drawn, summary.json, metrics.jsonl, the trained models, config.json, and checkpoint.safetensors, from which --resume continues bit for \
+            bit (on the CPU, with the same number of threads). SIGINT (Ctrl-C) and SIGTERM finish the current step and save. Sample from a finished run with weightnorm sample.
             """)
 
     @OptionGroup var common: GenerativeOptions
@@ -29,20 +29,20 @@ struct TrainDRAW: ParsableCommand {
     @Option(help: ArgumentHelp("Hidden units of the encoder and of the decoder.", valueName: "number"))
     var hidden: Int?
 
-    @Option(help: ArgumentHelp("Elements of z of a glimpse.", valueName: "number"))
+    @Option(help: ArgumentHelp("Elements of z per glimpse.", valueName: "number"))
     var latents: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Sides of the grids of filters that read and write, separated by a comma, or none for whole images.", valueName: "sides"))
+            "Sides of the reading and the writing grid of filters, separated by a comma; or none, for whole images.", valueName: "sides"))
     var attention: String?
 
-    @Option(help: ArgumentHelp("Standard deviation of the weights that are drawn at the start.", valueName: "number"))
+    @Option(help: ArgumentHelp("Standard deviation of the initial weights.", valueName: "number"))
     var deviation: Double?
 
     @Option(
         help: ArgumentHelp(
-            "Folder for the results: new, empty, or of an earlier run, which is replaced unless it is resumed.", valueName: "folder"))
+            "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
     var out = "runs/draw"
 
     func run() throws { try GenerativeRunner<DRAWSettings>(options: common, preset: preset, out: out).run(apply: apply) }

@@ -7,12 +7,12 @@ import WeightNorm
 struct TrainVAE: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "vae",
-        abstract: "Train the paper's variational autoencoders (its §5.2, Figure 3).",
+        abstract: "Train the paper's variational autoencoders (§5.2, Figure 3).",
         discussion: """
-            Grey images (mnist) are taken as binary and modelled with a residual encoder and decoder, colour images (cifar10) with a ladder of stochastic layers; \
-            the posterior is an inverse autoregressive flow in both. Writes to a folder: report.html to look at, samples and reconstructions as PNG after \
-            every pass, summary.json, metrics.jsonl, the finished models, config.json, and checkpoint.safetensors, from which --resume goes on bit for bit (on the \
-            CPU, with the same number of threads). SIGINT (Ctrl-C) and SIGTERM finish the step and save. weightnorm sample draws from a finished run.
+            Grey images (mnist) are treated as binary and modelled with a residual encoder and decoder, colour images (cifar10) with a ladder of stochastic layers; \
+            in both, the posterior is an inverse autoregressive flow. Writes a folder with report.html (open it in a browser), samples and reconstructions as PNG after \
+            every epoch, summary.json, metrics.jsonl, the trained models, config.json, and checkpoint.safetensors, from which --resume continues bit for bit (on the \
+            CPU, with the same number of threads). SIGINT (Ctrl-C) and SIGTERM finish the current step and save. Sample from a finished run with weightnorm sample.
             """)
 
     @OptionGroup var common: GenerativeOptions
@@ -20,24 +20,26 @@ struct TrainVAE: ParsableCommand {
     @Option(help: ArgumentHelp("paper, or quick for two CPU cores. (default: quick)", valueName: "name"))
     var preset: String?
 
-    @Option(help: ArgumentHelp("Elements of z; in the ladder, maps of each layer's z.", valueName: "number"))
+    @Option(help: ArgumentHelp("Elements of z; in the ladder, maps of z in each layer.", valueName: "number"))
     var latents: Int?
 
-    @Option(help: ArgumentHelp("Steps of inverse autoregressive flow; 0 is the diagonal normal distribution.", valueName: "number"))
+    @Option(help: ArgumentHelp("Steps of inverse autoregressive flow; 0 leaves a diagonal normal distribution.", valueName: "number"))
     var flowSteps: Int?
 
-    @Option(help: ArgumentHelp("Stochastic layers at each scale of the ladder, from the finest, separated by commas.", valueName: "list"))
+    @Option(help: ArgumentHelp("Stochastic layers at each scale of the ladder, finest first, separated by commas.", valueName: "list"))
     var depth: String?
 
     @Option(help: ArgumentHelp("Maps of the ladder's convolutions.", valueName: "number"))
     var maps: Int?
 
-    @Option(help: ArgumentHelp("Least divergence of each map of the ladder's latents that counts, in nats.", valueName: "nats"))
+    @Option(
+        help: ArgumentHelp(
+            "Free bits: the divergence, in nats, up to which a map of the ladder's latents is not penalized.", valueName: "nats"))
     var freeNats: Double?
 
     @Option(
         help: ArgumentHelp(
-            "Folder for the results: new, empty, or of an earlier run, which is replaced unless it is resumed.", valueName: "folder"))
+            "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
     var out = "runs/vae"
 
     func run() throws { try GenerativeRunner<VAESettings>(options: common, preset: preset, out: out).run(apply: apply) }

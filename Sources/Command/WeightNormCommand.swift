@@ -9,7 +9,7 @@ struct WeightNormCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weightnorm",
         abstract: "Train networks with weight normalization, and see what it does.",
-        discussion: "The experiments of Salimans & Kingma, \"Weight Normalization\" (2016), as runs that anyone can repeat.",
+        discussion: "Repeats the experiments of Salimans & Kingma, \"Weight Normalization\" (2016).",
         version: PackageVersion.current,
         subcommands: [Train.self, Sample.self, Play.self, Compare.self, SweepCommand.self, Analyze.self, DataCommand.self, Weights.self])
 

@@ -6,9 +6,9 @@ import WeightNorm
 /// `weightnorm weights`: what a safetensors file holds of weights, and in which way.
 struct Weights: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Look at the weights in a safetensors file, fold and unfold them, convert between PyTorch's names.",
+        abstract: "Inspect, fold, unfold and convert the weights in a safetensors file.",
         discussion: """
-            Weights are found by their tensors' names: weight_g and weight_v (torch.nn.utils.weight_norm), parametrizations.weight.original0 and \
+            Weights are recognised by the names of their tensors: weight_g and weight_v (torch.nn.utils.weight_norm), parametrizations.weight.original0 and \
             original1 (torch.nn.utils.parametrizations.weight_norm), weight.gain and weight.direction (this library), and plain ones: weight, \
             weight_ih_l0 and the like. Everything else in a file stays as it is. PyTorch's .pt files are pickles, which can run code when they \
             are read; convert them in Python: safetensors.torch.save_file(model.state_dict(), "model.safetensors").
@@ -21,7 +21,7 @@ struct WeightsOutput: ParsableArguments {
     @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
     var out: String
 
-    @Flag(help: "Replace the file if it is there. It may be the one that is read.")
+    @Flag(help: "Replace the file if it exists. It may be the one that is read.")
     var force = false
 
     /// Throws if the file is there and is not to be replaced.
@@ -44,8 +44,8 @@ struct WeightsOutput: ParsableArguments {
 
 struct FoldWeights: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "fold", abstract: "Replace every v and g by the plain weight w = g·v/‖v‖.",
-        discussion: "The model then needs no weight normalization: load it into one without, to use it. `unfold` is the way back.")
+        commandName: "fold", abstract: "Replace every v and g with the plain weight w = g·v/‖v‖.",
+        discussion: "Load the result into a model without weight normalization. `unfold` goes the other way.")
 
     @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
     var file: String
@@ -60,10 +60,10 @@ struct FoldWeights: ParsableCommand {
 
 struct ConvertWeights: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "convert", abstract: "Rename v and g to another layout's names.",
+        commandName: "convert", abstract: "Rename v and g to the names of another layout.",
         discussion: """
-            Between weight-norm and parametrizations no byte of a tensor changes, and converting back gives the same file. Plain weights stay plain: \
-            `unfold` normalizes them.
+            Between weight-norm and parametrizations not a byte of any tensor changes, and converting back gives the same file. Plain weights stay plain: \
+            use `unfold` to normalize them.
             """)
 
     @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
@@ -82,11 +82,11 @@ struct ConvertWeights: ParsableCommand {
 
 struct UnfoldWeights: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "unfold", abstract: "Replace plain weights by v = w and g = ‖w‖.",
+        commandName: "unfold", abstract: "Replace plain weights with v = w and g = ‖w‖.",
         discussion: """
-            Which: tensors of 2 dimensions at least that are called weight, weight_ih_l0, weight_hh_l0 and so on. An embedding is called weight too: \
-            leave it out with --except. A unit whose weights are all 0 gets a v of ones and g = 0, since PyTorch divides by ‖v‖. `fold` is the way \
-            back.
+            Applies to tensors of at least 2 dimensions named weight, weight_ih_l0, weight_hh_l0 and so on. Embeddings are named weight too: \
+            exclude them with --except. A unit whose weights are all 0 gets a v of ones and g = 0, since PyTorch divides by ‖v‖. `fold` goes the other \
+            way.
             """)
 
     @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
@@ -95,14 +95,14 @@ struct UnfoldWeights: ParsableCommand {
     var layout = StateLayout.parametrizations.rawValue
     @Option(
         help: ArgumentHelp(
-            "The axis of the output units, PyTorch's dim: 0, 1 or none. A transposed convolution has them along 1, which the file does not tell.",
+            "The axis of the output units, PyTorch's dim: 0, 1 or none. It is 1 for a transposed convolution, which the file does not reveal.",
             valueName: "axis"))
     var dim = "0"
     @Option(
         parsing: .singleValue,
-        help: ArgumentHelp("Only tensors of this name, with * and ? as in a shell; may be given several times.", valueName: "pattern"))
+        help: ArgumentHelp("Only tensors whose name matches, with * and ? as in a shell; may be repeated.", valueName: "pattern"))
     var match: [String] = []
-    @Option(parsing: .singleValue, help: ArgumentHelp("No tensors of this name; may be given several times.", valueName: "pattern"))
+    @Option(parsing: .singleValue, help: ArgumentHelp("Skip tensors whose name matches; may be repeated.", valueName: "pattern"))
     var except: [String] = []
     @OptionGroup var output: WeightsOutput
 
