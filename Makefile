@@ -1,8 +1,8 @@
 # `make` lists the targets. Needs GNU make 4 and bash.
 #
 #   LIBTORCH, LIBTORCH_VERSION   which libtorch: see `Scripts/libtorch.sh --help`
-#   ARGS                         more arguments for `make compare`, `make race` and `make torture`, such as ARGS='--help'
-#   DATA, OUT                    another data set or folder of images, another folder for the results of `make compare`
+#   ARGS                         extra arguments for `make compare`, `make race` and `make torture`, such as ARGS='--help'
+#   DATA, OUT                    data set (or folder of images) and results folder of `make compare`, if not the defaults
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -35,28 +35,28 @@ PREPARE = environment="$$(Scripts/libtorch.sh --print env)"; flags="$$(Scripts/l
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
-setup: ## get libtorch ready (downloads about 550 MB the first time)
+setup: ## set up libtorch (downloads about 550 MB the first time)
 	@Scripts/libtorch.sh
 
 build: setup ## build the weightnorm command
 	@$(PREPARE); swift build "$$@" --product weightnorm
 
-compare: setup ## train with and without weight normalization on Fashion-MNIST and report
+compare: setup ## train one network five ways on Fashion-MNIST, and write a report
 	@if [[ "$(DATA)" == fashion-mnist ]]; then Scripts/fashion-mnist.sh; fi
 	@$(PREPARE); swift build "$$@" --product weightnorm; \
 	"$$scratch/release/weightnorm" compare --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
-atari: ## get the Atari emulator ready (downloads about 22 MB the first time)
+atari: ## set up the Atari emulator (downloads about 22 MB the first time)
 	@Scripts/atari.sh
 
 # The suites that train to an end, run the emulator's process, or wait for servers: `make test` alone runs them. The tests of traps, each in a process of its own, stay, since
 # without a backtrace of the trap that they expect they take a second.
 SLOW = AtariTests AtariWorkerTests ComparisonTests DataFetcherTests DownloadTests DQNTrainingTests GenerativeTrainingTests NetworkAnalysisTests ReportInBrowserTests ResumeTests SweepTests
 
-check: setup lint ## check the style, build, run the unit tests: a few minutes, for every commit
+check: setup lint ## check the style, build, and run the unit tests: a few minutes, for every commit
 	@$(PREPARE); swift build "$$@" --build-tests; SWIFT_BACKTRACE=enable=no OMP_WAIT_POLICY=passive swift test "$$@" --skip-build $(SLOW:%=--skip %)
 
-test: setup lint ## check the style, build everything, run all tests
+test: setup lint ## check the style, build everything, and run every test
 # The test runner and libtorch both use all cores: waiting threads must not spin beside working ones.
 	@$(PREPARE); swift build "$$@" --build-tests; OMP_WAIT_POLICY=passive swift test "$$@" --skip-build
 	@$(PREPARE); Scripts/smoke.sh "$$scratch/release/weightnorm"
@@ -69,20 +69,20 @@ test: setup lint ## check the style, build everything, run all tests
 	@Scripts/test-example.sh
 	@Scripts/test-setup.sh
 
-torture: build ## attack the command for an hour: kills, full disks, spoilt files, hostile servers; ARGS='--help' lists the options
+torture: build ## attack the command for an hour: kills, full disks, damaged files, hostile servers; ARGS='--help' lists the options
 	@$(PREPARE); python3 -B Scripts/torture "$$scratch/release/weightnorm" $(ARGS)
 
 race: setup ## race against PyTorch and JAX (downloads them the first time); ARGS='--help' lists the options
 	@Scripts/race.sh $(ARGS)
 
-docs: setup ## build the documentation, as a site in the build folder
+docs: setup ## build the documentation as a website in the build folder
 	@$(PREPARE); swift build "$$@"; Scripts/documentation.sh "$$scratch/release" "$$scratch/documentation"
 
 lint: ## check the style of the Swift sources
 	@swift format lint --strict --recursive --parallel $(SOURCES)
 
-format: ## bring the Swift sources into that style
+format: ## format the Swift sources in that style
 	@swift format --in-place --recursive --parallel $(SOURCES)
 
-clean: ## delete what was built here; keeps results, libtorch and data sets
+clean: ## delete everything built here; keeps results, libtorch and data sets
 	@rm -rf .build .build-libtorch-* $(wildcard Examples/*/.build Benchmarks/.build*)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that the Atari emulator is in the cache folder. `Scripts/atari.sh --help` explains the use.
+# Puts the Atari emulator into the cache folder. `Scripts/atari.sh --help` explains its use.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -10,12 +10,12 @@ usage() {
     cat <<END
 Usage: Scripts/atari.sh [--print python]
 
-Makes sure that the Atari 2600 emulator ${packages[0]/==/ }, games included, is in \${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm/atari: a virtual
-environment of Python with that package and what it needs, from the Python package index, each checked against its SHA-256. It needs python3 (3.11 or newer) with venv and pip, but no root.
+Installs the Atari 2600 emulator ${packages[0]/==/ }, games included, in \${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm/atari, unless it is there: a Python
+virtual environment with that package and its dependencies from the Python package index, each checked against its SHA-256. This takes python3 (3.11 or newer) with venv and pip, but no root.
 
-The emulator is licensed under the GNU General Public License, version 2. It is a program of its own, which weightnorm starts and talks with.
+The emulator is licensed under the GNU General Public License, version 2. It is a separate program, which weightnorm starts and communicates with.
 
-  --print python   also print the environment's Python
+  --print python   also print the path of the environment's Python
 END
 }
 

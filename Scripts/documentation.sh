@@ -7,8 +7,8 @@ usage() {
     cat <<'EOF'
 Usage: Scripts/documentation.sh BUILD [OUTPUT]
 
-Builds the documentation site from the sources and from a build, such as .build/release, which must be up to date (`make docs` sees to that).
-OUTPUT is the site's folder, replaced if it is a site already; without it the site is built, checked and thrown away.
+Builds the documentation site from the sources and from an up-to-date build, such as .build/release (`make docs` takes care of that).
+OUTPUT is the folder for the site; an earlier site there is replaced. Without OUTPUT, the site is built, checked and discarded.
 EOF
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that the Fashion-MNIST data set is in the cache folder. `Scripts/fashion-mnist.sh --help` explains the use.
+# Puts the Fashion-MNIST data set into the cache folder. `Scripts/fashion-mnist.sh --help` explains its use.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -9,8 +9,8 @@ usage() {
     cat <<END
 Usage: Scripts/fashion-mnist.sh [--print folder]
 
-Makes sure that the four IDX files of Fashion-MNIST, uncompressed, are in \${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm/fashion-mnist.
-They come from Debian's package $package: from the installed one, else downloaded with apt-get, which needs no root.
+Puts the four IDX files of Fashion-MNIST, uncompressed, into \${XDG_CACHE_HOME:-~/.cache}/swift-weightnorm/fashion-mnist, unless they are there.
+They come from Debian's package $package: the installed one if there is one, otherwise a download with apt-get, which needs no root.
 
   --print folder   also print that folder
 END
@@ -73,12 +73,12 @@ set_up() {
         rm -rf "$work/fashion-mnist"
         for tool in apt-get dpkg-deb; do
             command -v "$tool" >/dev/null ||
-                die "Fashion-MNIST comes from Debian's package $package and $tool is not here; install that package, $elsewhere"
+                die "Fashion-MNIST comes from Debian's package $package, but $tool is missing; install that package, $elsewhere"
         done
         say "Fashion-MNIST: downloading 31 MB to $folder (55 MB of disk)"
         download_package
         unpack "$work/package$installed" "$work/fashion-mnist" ||
-            die "the files of $package are not those expected: $(tail -n 1 <<<"$wrong"); $elsewhere"
+            die "the files of $package are not the expected ones: $(tail -n 1 <<<"$wrong"); $elsewhere"
     fi
     publish "$work/fashion-mnist"
     say "Fashion-MNIST is ready"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that a libtorch is there, and says how to build with it. `Scripts/libtorch.sh --help` explains the use.
+# Sets up a libtorch, and says how to build with it. `Scripts/libtorch.sh --help` explains its use.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -13,23 +13,23 @@ usage() {
     cat <<END
 Usage: Scripts/libtorch.sh [--print WHAT]
 
-Makes sure that a libtorch is there for this package to build with. Without LIBTORCH, downloads the CPU part of
-LIBTORCH_VERSION (default $default_version) with pip, once for every clone of this repository.
+Sets up a libtorch for this package to build with. Unless LIBTORCH is set, downloads the CPU part of LIBTORCH_VERSION
+(default $default_version) with pip, once for all clones of this repository.
 
-  --print env      shell lines that set PKG_CONFIG_PATH and LD_LIBRARY_PATH, for eval
-  --print flags    the flags to give to \`swift build\`, \`swift test\` and \`swift run\`
-  --print lib      the folder with libtorch_cpu.so
-  --print version  the version of libtorch
+  --print env      print shell lines that set PKG_CONFIG_PATH and LD_LIBRARY_PATH, for eval
+  --print flags    print the flags for \`swift build\`, \`swift test\` and \`swift run\`
+  --print lib      print the folder that contains libtorch_cpu.so
+  --print version  print libtorch's version
 
-So this builds without make:
+To build without make:
 
   eval "\$(Scripts/libtorch.sh --print env)"
   eval "swift build -c release \$(Scripts/libtorch.sh --print flags)"
 
 Environment:
-  LIBTORCH          an existing libtorch to use: a folder with lib/ and include/, such as site-packages/torch
-  LIBTORCH_VERSION  the version to download: $(versions)
-  XDG_CACHE_HOME    where downloads are kept, in swift-weightnorm/; default ~/.cache
+  LIBTORCH          an existing libtorch to use instead: a folder with lib/ and include/, such as site-packages/torch
+  LIBTORCH_VERSION  the version to download, one of $(versions)
+  XDG_CACHE_HOME    where to keep downloads, in swift-weightnorm/ (default ~/.cache)
 END
 }
 
@@ -186,7 +186,7 @@ download() {
     python3 -m pip --version >/dev/null 2>&1 || die "pip is missing (python3 -m pip); install it with: apt-get install python3-pip"
     [[ ! -e $pc_folder ]] || say "$pc_folder is damaged; setting it up again"
     begin_work "$1" 1300
-    say "libtorch $version: downloading about 550 MB to $pc_folder (550 MB of disk in the end, 1.2 GB until then)"
+    say "libtorch $version: downloading about 550 MB to $pc_folder (takes 1.2 GB of disk meanwhile, 550 MB in the end)"
     fetch_wheels
     new=$work/$1
     mkdir "$new"

@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
-# Races this library against PyTorch and JAX on the workloads of Benchmarks, all of them by turns.
+# Races this library against PyTorch and JAX on the workloads of Benchmarks, taking turns.
 set -euo pipefail
 
 usage() {
     cat <<'EOF'
 Usage: Scripts/race.sh [--work WORK] [--rounds N] [--steps N] [--norm NORM] [--batch N] [--full]
 
-Builds the package in Benchmarks, sets up PyTorch and JAX in virtual environments of their own (in the cache folder, the first time), and lets all
-programs make steps of a workload by turns. Prints a table in Markdown; the ratio is to this library's time, with channels last where there are
-convolutions.
+Builds the package in Benchmarks, sets up PyTorch and JAX in virtual environments in the cache folder (the first time), and has all programs
+take turns at the training steps of a workload. Prints a Markdown table; ratios are relative to this library's time, with channels last where there
+are convolutions.
 
-  --work WORK  cnn (the paper's CIFAR-10 network), vae (a residual variational autoencoder of binary images), draw (DRAW, a recurrent one with
-               attention, of 64 glimpses) or dqn (a step of deep Q-learning on frames of Atari's size); cnn
-  --rounds N   turns of each program; 7
-  --steps N    steps in a turn, of which the median counts; 1
-  --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch; weight. The last three are for cnn, and JAX has not got them.
-  --batch N    images or transitions in a minibatch; 50 for cnn, 100 for vae and draw, 64 for dqn
-  --full       this library without kept memory, PyTorch with it, and PyTorch with torch.compile too (which needs a C++ compiler), but for draw
+  --work WORK  cnn: the paper's CIFAR-10 network
+               vae: a residual variational autoencoder of binary images
+               draw: DRAW, a recurrent autoencoder, with attention and 64 glimpses
+               dqn: a step of deep Q-learning on Atari-sized frames
+               (default: cnn)
+  --rounds N   turns for each program (default: 7)
+  --steps N    steps per turn, of which the median counts (default: 1)
+  --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch (default: weight); the last three for cnn only, and without JAX
+  --batch N    images or transitions in a minibatch (default: 50 for cnn, 100 for vae and draw, 64 for dqn)
+  --full       also race this library without kept memory, PyTorch with it, and, except for draw, PyTorch with torch.compile (needs a C++ compiler)
 EOF
 }
 
@@ -33,7 +36,7 @@ while (($#)); do
         declare "${1#--}=$2"
         shift 2 ;;
     *)
-        echo "race.sh: error: expected an option of race.sh --help, found '$1'" >&2
+        echo "race.sh: error: expected an option listed by race.sh --help, found '$1'" >&2
         exit 2 ;;
     esac
 done

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Kills a training again and again, and checks that it ends as one that was left alone.
+# Kills a training run again and again, and checks that it ends like one that was left alone.
 set -euo pipefail
 
 usage() {
     cat <<'END'
 Usage: Scripts/test-kills.sh COMMAND [--kills N] [--seed N] [--threads N]
 
-Trains a small network on images made here, undisturbed. Then trains it again, and kills the process with SIGKILL at N random moments, from before its start to
-within the writing of a checkpoint, and goes on with --resume each time. Half of the kills fall on a run that saves after every step, half on one that
-saves every half second. In the end all files must be those of the undisturbed run, byte for byte (but for times, and the checkpoint).
+Trains a small network on generated images, undisturbed. Then trains it again, killing the process with SIGKILL at N random moments, anywhere from before it has started
+to the middle of writing a checkpoint, and resuming it each time. Half of the kills hit a run that saves after every step, half one that
+saves every half second. In the end, all files must be those of the undisturbed run, byte for byte (except for times, and the checkpoint).
 
   COMMAND      the weightnorm command
-  --kills N    20 without it
-  --seed N     of the moments; 1 without it
-  --threads N  1 without it: the number changes roundings, not the result of this test
+  --kills N    number of kills (default: 20)
+  --seed N     seed of the random moments (default: 1)
+  --threads N  threads to train with (default: 1); the number affects rounding, not the result of this test
 END
 }
 

@@ -439,13 +439,13 @@ check "the next run succeeds" succeeds
 
 start "Fashion-MNIST with other files"
 run APT=foreign "$data"
-check "is refused" says "error: the files of dataset-fashion-mnist are not those expected: their MD5 differs"
+check "is refused" says "error: the files of dataset-fashion-mnist are not the expected ones: their MD5 differs"
 check "leaves nothing" leaves_nothing
 
 start "Fashion-MNIST without Debian"
 mv "$root/stand-ins/apt-get" "$root/without"
 run "$data"
-check "one clear line that says what to do" fails_with "apt-get is not here; install that package, or give a folder with the four"
+check "one clear line that says what to do" fails_with "apt-get is missing; install that package, or give a folder with the four"
 check "and names the command" says "weightnorm compare --data FOLDER"
 mv "$root/without"/* "$root/stand-ins"
 rm "$root/tools/gzip"
