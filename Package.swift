@@ -7,41 +7,70 @@ let swift: [SwiftSetting] = [
     .treatAllWarnings(as: .error), .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("ExistentialAny"),
 ]
 
+// Who may import whom, from below (the import check fails the build where a target imports one that it does not name here):
+//
+//   AtomicFiles   files that are seen whole or not at all, and their errors      imports none
+//   Report        pages, charts, tables, pictures                                imports none
+//   Torch         tensors, autograd, devices: alone imports CTorch and libtorch
+//   WeightNorm    weights, layers, initialization                                Torch
+//   Training      optimizers, checkpoints, run folders, files of weights         AtomicFiles, Torch, WeightNorm
+//   Datasets      images and minibatches, fetching them                          CTransfer, AtomicFiles, Torch
+//   Environments  games, the Atari emulator's process, replay memory             AtomicFiles, Torch, Training, Datasets
+//   Experiments   the paper's experiments, as runs and reports                   all of these
+//   Command       the command line                                               all of these, ArgumentParser
+//
+// The product for other packages brings all of them but the last two.
 let package = Package(
     name: "swift-weightnorm",
     platforms: [.macOS(.v14)],
     products: [
         // Not `WeightNorm`: on a file system without case it would be the command's name.
-        .library(name: "WeightNormalization", targets: ["Torch", "WeightNorm", "Training", "Datasets"]),
+        .library(
+            name: "WeightNormalization", targets: ["AtomicFiles", "Report", "Torch", "WeightNorm", "Training", "Datasets", "Environments"]),
         .executable(name: "weightnorm", targets: ["Command"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
     ],
     targets: [
+        .target(name: "AtomicFiles", swiftSettings: swift),
+        .target(name: "Report", swiftSettings: swift),
         .systemLibrary(name: "Libtorch", pkgConfig: "libtorch"),
         .target(name: "CTorch", dependencies: ["Libtorch"], cxxSettings: [.treatAllWarnings(as: .error)]),
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: swift),
         .target(name: "WeightNorm", dependencies: ["Torch"], swiftSettings: swift),
-        .target(name: "Training", dependencies: ["Torch", "WeightNorm"], swiftSettings: swift),
-        .target(name: "Datasets", dependencies: ["Torch"], swiftSettings: swift),
+        .target(name: "Training", dependencies: ["AtomicFiles", "Torch", "WeightNorm"], swiftSettings: swift),
         .target(name: "CTransfer", cSettings: [.treatAllWarnings(as: .error)]),
+        .target(name: "Datasets", dependencies: ["CTransfer", "AtomicFiles", "Torch"], swiftSettings: swift),
+        .target(name: "Environments", dependencies: ["AtomicFiles", "Torch", "Training", "Datasets"], swiftSettings: swift),
         .target(
-            name: "Experiments", dependencies: ["CTransfer", "Torch", "WeightNorm", "Training", "Datasets"], swiftSettings: swift),
+            name: "Experiments", dependencies: ["AtomicFiles", "Report", "Torch", "WeightNorm", "Training", "Datasets", "Environments"],
+            swiftSettings: swift),
         .executableTarget(
             name: "Command",
             dependencies: [
-                "Torch", "WeightNorm", "Training", "Datasets", "Experiments",
+                "AtomicFiles", "Report", "Torch", "WeightNorm", "Training", "Datasets", "Environments", "Experiments",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swift),
+        .testTarget(name: "AtomicFilesTests", dependencies: ["AtomicFiles"], swiftSettings: swift),
+        // What a browser makes of a report, for the tests alone.
+        .target(name: "Browser", path: "Tests/Browser", swiftSettings: swift),
+        .testTarget(name: "ReportTests", dependencies: ["Report", "Browser", "AtomicFiles", "Datasets"], swiftSettings: swift),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: swift),
         .testTarget(name: "WeightNormTests", dependencies: ["WeightNorm", "Torch"], swiftSettings: swift),
         .testTarget(
-            name: "TrainingTests", dependencies: ["Training", "WeightNorm", "Torch"], exclude: ["Fixtures"], swiftSettings: swift),
-        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Torch"], swiftSettings: swift),
+            name: "TrainingTests", dependencies: ["Training", "WeightNorm", "Torch", "AtomicFiles"], exclude: ["Fixtures"],
+            swiftSettings: swift),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Torch", "AtomicFiles"], swiftSettings: swift),
         .testTarget(
-            name: "ExperimentsTests", dependencies: ["Experiments", "Datasets", "Training", "WeightNorm", "Torch"], swiftSettings: swift),
+            name: "EnvironmentsTests", dependencies: ["Environments", "Datasets", "Training", "Torch", "AtomicFiles"], swiftSettings: swift),
+        .testTarget(
+            name: "ExperimentsTests",
+            dependencies: [
+                "Experiments", "Environments", "Report", "Browser", "Datasets", "Training", "WeightNorm", "Torch", "AtomicFiles",
+            ],
+            swiftSettings: swift),
     ],
     cxxLanguageStandard: .cxx20
 )

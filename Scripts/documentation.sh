@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the documentation of the library's four modules with DocC, as one site, and fails at any warning and at any public symbol
+# Builds the documentation of the library's modules with DocC, as one site, and fails at any warning and at any public symbol
 # without a comment.
 set -euo pipefail
 
@@ -40,14 +40,15 @@ triple=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/
 eval "$(Scripts/libtorch.sh --print env)"
 
 # In the order of their imports, so that links go to modules before.
-modules=(Torch WeightNorm Training Datasets)
+modules=(AtomicFiles Report Torch WeightNorm Training Datasets Environments)
 dependencies=()
 archives=()
 for module in "${modules[@]}"; do
     mkdir "$work/$module"
     # Inherited members of the standard library's types would be named, undocumented, under ours.
     "$tools/swift-symbolgraph-extract" -module-name "$module" -target "$triple" -I "$build/Modules" -I Sources/CTorch/include \
-        -Xcc "-fmodule-map-file=$build/CTorch.build/module.modulemap" -minimum-access-level public -skip-inherited-docs \
+        -Xcc "-fmodule-map-file=$build/CTorch.build/module.modulemap" -I Sources/CTransfer/include \
+        -Xcc "-fmodule-map-file=$build/CTransfer.build/module.modulemap" -minimum-access-level public -skip-inherited-docs \
         -skip-synthesized-members -emit-extension-block-symbols -output-dir "$work/$module"
     archive="$work/$module.doccarchive"
     if ! "$tools/docc" convert "Sources/$module/$module.docc" --additional-symbol-graph-dir "$work/$module" --output-path "$archive" \

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AtomicFiles
 import Datasets
 import Experiments
 import Foundation

@@ -1,6 +1,8 @@
 import ArgumentParser
+import AtomicFiles
 import Experiments
 import Foundation
+import Report
 import Training
 import WeightNorm
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AtomicFiles
 import Experiments
 import Foundation
 import Training

@@ -1,6 +1,8 @@
 import ArgumentParser
+import Environments
 import Experiments
 import Foundation
+import Report
 import Torch
 import Training
 import WeightNorm

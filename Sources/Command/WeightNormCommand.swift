@@ -1,4 +1,5 @@
 import ArgumentParser
+import Datasets
 import Experiments
 import Foundation
 import Training
@@ -28,9 +29,16 @@ struct WeightNormCommand: ParsableCommand {
         } catch {
             let code = exitCode(for: error)
             guard code != .success else { exit(withError: error) }
-            sayAside("weightnorm: error: \(line(message(for: error)))")
+            sayAside("weightnorm: error: \(line(text(of: error)))")
             exit(withError: code)
         }
+    }
+
+    /// What is said of an error. Of a data set that is not there the library names its own call: here the command stands in its place.
+    private static func text(of error: any Error) -> String {
+        guard let error = error as? DatasetError, let name = error.unfetched else { return message(for: error) }
+        let script = name == Publication.fashionMNIST.name ? "Scripts/\(name).sh or " : ""
+        return "\(error.path): \(error.problem): run \(script)weightnorm data fetch \(name)"
     }
 
     /// Files, libraries, sockets and pipes that a command may hold open at once, with room to spare.

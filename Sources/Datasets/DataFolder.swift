@@ -17,16 +17,13 @@ public enum DataFolder {
     /// Reads a part of the data set of a known name, or of one in any folder: CIFAR-10 where there is a file of its binary version, else the
     /// four IDX files of MNIST and its like.
     ///
-    /// - Throws: ``DatasetError`` if it is neither, or a file is missing or damaged; of a known data set it says how to get it.
+    /// - Throws: ``DatasetError`` if it is neither, or a file is missing or damaged; of a known data set that is not there it says which call fetches it.
     public static func images(_ data: String, _ split: ImageSet.Split) throws -> ImageSet {
         var folder = data
         if names.contains(data) {
             folder = "\(cache)/\(data)"
             guard FileManager.default.fileExists(atPath: folder) else {
-                let script = data == Publication.fashionMNIST.name ? "Scripts/\(data).sh or " : ""
-                throw DatasetError(
-                    path: folder, problem: "expected the \(data) data set, found no such folder: run \(script)weightnorm data fetch \(data)"
-                )
+                throw DatasetError(path: folder, problem: "expected the \(data) data set, found no such folder", unfetched: data)
             }
         } else {
             var isFolder: ObjCBool = false

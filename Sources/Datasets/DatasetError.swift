@@ -5,13 +5,18 @@ public struct DatasetError: Error, CustomStringConvertible, Equatable {
     /// What was expected and what was found.
     public let problem: String
 
+    /// The name of the known data set that is not there and that ``DataFolder/fetch(_:)`` gets; nil for all other problems.
+    public let unfetched: String?
+
     /// One line, such as `data/t10k-labels-idx1-ubyte: expected 10008 bytes, found 9000`.
     public var description: String {
-        "\(path): \(problem)".split(whereSeparator: \.isNewline).joined(separator: " ")
+        let remedy = unfetched.map { ": DataFolder.fetch(\"\($0)\") gets it" } ?? ""
+        return "\(path): \(problem)\(remedy)".split(whereSeparator: \.isNewline).joined(separator: " ")
     }
 
-    package init(path: String, problem: String) {
+    package init(path: String, problem: String, unfetched: String? = nil) {
         self.path = path
         self.problem = problem
+        self.unfetched = unfetched
     }
 }

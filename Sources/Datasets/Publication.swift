@@ -5,15 +5,18 @@
 #endif
 
 /// A data set as it is published: its files with their checksums, and where they are to be had.
-package struct Publication: Equatable, Sendable {
+public struct Publication: Equatable, Sendable {
     /// A file as it lies in the data set's folder, unpacked.
-    package struct File: Equatable, Sendable {
-        package let name: String
-        package let bytes: Int
+    public struct File: Equatable, Sendable {
+        /// Its name without folders.
+        public let name: String
+        /// Its size.
+        public let bytes: Int
         /// MD5 in hexadecimal digits.
-        package let md5: String
+        public let md5: String
 
-        package init(_ name: String, bytes: Int, md5: String) {
+        /// A file of so many bytes, with their MD5 in hexadecimal digits.
+        public init(_ name: String, bytes: Int, md5: String) {
             self.name = name
             self.bytes = bytes
             self.md5 = md5
@@ -21,36 +24,46 @@ package struct Publication: Equatable, Sendable {
     }
 
     /// A file as it is downloaded: one file packed by `gzip`, or a `.tar.gz` of several.
-    package struct Download: Equatable, Sendable {
-        package let name: String
+    public struct Download: Equatable, Sendable {
+        /// Its name, which stands behind a mirror's address and a slash.
+        public let name: String
         /// MD5 of the published packed file. Others may have packed the same files again: what counts is in ``files``.
-        package let md5: String
-        package let files: [File]
+        public let md5: String
+        /// What is in it and belongs to the data set; other files of an archive are left out.
+        public let files: [File]
 
-        package init(_ name: String, md5: String, files: [File]) {
+        /// A download that holds these files.
+        public init(_ name: String, md5: String, files: [File]) {
             self.name = name
             self.md5 = md5
             self.files = files
         }
 
-        package var isArchive: Bool { name.hasSuffix(".tar.gz") }
+        /// Whether it is an archive of several files, by its name.
+        public var isArchive: Bool { name.hasSuffix(".tar.gz") }
 
         /// More bytes than this are not taken: packing makes nothing much longer.
-        package var mostBytes: Int {
+        public var mostBytes: Int {
             let unpacked = files.reduce(0) { $0 + $1.bytes }
             return unpacked + unpacked / 100 + 1_000_000
         }
     }
 
-    package let name: String
-    package let title: String
-    package let home: String
-    package let licence: String
+    /// The name of the data set, and of its folder.
+    public let name: String
+    /// A line that says what it is.
+    public let title: String
+    /// The address of its page.
+    public let home: String
+    /// The terms on which it may be used, as far as they are stated.
+    public let licence: String
     /// Addresses of folders with the downloads; they are tried in this order.
-    package let mirrors: [String]
-    package let downloads: [Download]
+    public let mirrors: [String]
+    /// What is fetched from a mirror.
+    public let downloads: [Download]
 
-    package init(name: String, title: String, home: String, licence: String, mirrors: [String], downloads: [Download]) {
+    /// A data set of one's own, which ``DataFetcher`` fetches and checks as it does the known ones.
+    public init(name: String, title: String, home: String, licence: String, mirrors: [String], downloads: [Download]) {
         self.name = name
         self.title = title
         self.home = home
@@ -59,13 +72,15 @@ package struct Publication: Equatable, Sendable {
         self.downloads = downloads
     }
 
-    package var files: [File] { downloads.flatMap(\.files) }
-    package var bytes: Int { files.reduce(0) { $0 + $1.bytes } }
+    /// The files of all downloads.
+    public var files: [File] { downloads.flatMap(\.files) }
+    /// The size of all files.
+    public var bytes: Int { files.reduce(0) { $0 + $1.bytes } }
 
     // MARK: - What lies in a folder
 
     /// A file's path in a folder, under any of the names by which it goes: packed or not, in the archive's folder or not.
-    package static func find(_ file: File, in folder: String) -> String? {
+    public static func find(_ file: File, in folder: String) -> String? {
         spellings(of: file.name).map { "\(folder)/\($0)" }.first { access($0, F_OK) == 0 }
     }
 
@@ -77,15 +92,17 @@ package struct Publication: Equatable, Sendable {
     }
 
     /// What is known of a file in a folder.
-    package enum State: Equatable, Sendable {
+    public enum State: Equatable, Sendable {
+        /// It has the size and the checksum.
         case right
+        /// There is no file of any of its names.
         case missing
         /// What was expected and found, in words.
         case wrong(String)
     }
 
     /// Reads a file in a folder and compares its checksum, that of the unpacked bytes.
-    package static func check(_ file: File, in folder: String) -> State {
+    public static func check(_ file: File, in folder: String) -> State {
         guard let path = find(file, in: folder) else { return .missing }
         do {
             let (sum, bytes) = try MD5.ofFile(path, limit: file.bytes)
@@ -99,14 +116,15 @@ package struct Publication: Equatable, Sendable {
     }
 
     /// Whether every file is in the folder, by name alone.
-    package func isThere(in folder: String) -> Bool { files.allSatisfy { Self.find($0, in: folder) != nil } }
+    public func isThere(in folder: String) -> Bool { files.allSatisfy { Self.find($0, in: folder) != nil } }
 }
 
 extension Publication {
     /// Every data set that is known by name.
-    package static let all = [cifar10, fashionMNIST, mnist]
+    public static let all = [cifar10, fashionMNIST, mnist]
 
-    package static let cifar10 = Publication(
+    /// CIFAR-10, in its binary version.
+    public static let cifar10 = Publication(
         name: "cifar10", title: "CIFAR-10: 60,000 colour photographs, 32 × 32, 10 classes",
         home: "https://www.cs.toronto.edu/~kriz/cifar.html",
         licence: "none stated; cite Krizhevsky 2009",
@@ -124,7 +142,8 @@ extension Publication {
                 ])
         ])
 
-    package static let fashionMNIST = Publication(
+    /// Fashion-MNIST.
+    public static let fashionMNIST = Publication(
         name: "fashion-mnist", title: "Fashion-MNIST: 70,000 grey pictures of clothes, 28 × 28, 10 classes",
         home: "https://github.com/zalandoresearch/fashion-mnist", licence: "MIT",
         mirrors: [
@@ -139,7 +158,8 @@ extension Publication {
             ("t10k-labels-idx1-ubyte", 10_008, "bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
         ]))
 
-    package static let mnist = Publication(
+    /// MNIST.
+    public static let mnist = Publication(
         name: "mnist", title: "MNIST: 70,000 handwritten digits in grey, 28 × 28, 10 classes", home: "http://yann.lecun.com/exdb/mnist",
         licence: "CC BY-SA 3.0, by Keras's documentation",
         mirrors: ["https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist"],

@@ -1,3 +1,4 @@
+import AtomicFiles
 import Foundation
 public import Torch
 public import WeightNorm
@@ -94,7 +95,7 @@ public struct Checkpoint {
 
     /// Writes the file beside its place, flushes it to the disk and renames it: the file that was there stays until the new one is whole.
     ///
-    /// - Throws: ``FileError`` if the system cannot write it; then the earlier file is still there.
+    /// - Throws: `FileError` if the system cannot write it; then the earlier file is still there.
     public func write(to path: String) throws {
         var sums: [String: UInt32] = [:]
         for name in order { if let tensor = tensors[name] { sums[name] = tensor.checksum } }
@@ -133,7 +134,7 @@ public struct Checkpoint {
 extension Checkpoint {
     /// Reads a checkpoint, to the CPU, and checks all of it.
     ///
-    /// - Throws: ``CheckpointError`` if it is none of this library's, of another kind of run, or damaged; ``SafetensorsError`` and ``FileError`` as
+    /// - Throws: ``CheckpointError`` if it is none of this library's, of another kind of run, or damaged; ``SafetensorsError`` and `FileError` as
     ///   ``SafetensorsFile/init(opening:)``.
     public init(reading path: String, kind: String) throws {
         try self.init(SafetensorsFile(opening: path), kind: kind, limitingWholeNumbers: false)

@@ -1,3 +1,4 @@
+import AtomicFiles
 public import WeightNorm
 
 /// What becomes of the weights' forms when a file is loaded.
@@ -24,7 +25,7 @@ extension Module {
     ///   - renaming: the names that the file has for the module's.
     ///   - convertingTypes: whether floating-point tensors of another type are converted; else they are an error.
     ///   - ignoring: tells of a tensor that the module does not know whether it is passed over; else it is an error.
-    /// - Throws: ``ModuleFileError``, which names every tensor that does not fit; ``SafetensorsError`` and ``FileError`` as ``SafetensorsFile``.
+    /// - Throws: ``ModuleFileError``, which names every tensor that does not fit; ``SafetensorsError`` and `FileError` as ``SafetensorsFile``.
     @discardableResult
     public func load(
         from path: String, forms: LoadedForms = .keep, renaming: Renaming = .none, convertingTypes: Bool = false,

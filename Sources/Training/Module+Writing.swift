@@ -18,7 +18,7 @@ extension Module {
     ///   - layout: how it holds weights, and whose names it has.
     ///   - metadata: strings to put into the file, beside the layout's name and, for PyTorch, `format: pt`.
     ///   - renaming: the names that the file has for the module's.
-    /// - Throws: ``SafetensorsError`` if the renaming gives two tensors one name; ``FileError`` if the system cannot write the file.
+    /// - Throws: ``SafetensorsError`` if the renaming gives two tensors one name; `FileError` if the system cannot write the file.
     public func write(
         to path: String, layout: StateLayout = .native, metadata: [String: String] = [:], renaming: Renaming = .none
     ) throws {

@@ -1,3 +1,5 @@
+import AtomicFiles
+
 #if canImport(Darwin)
     import Darwin
 #else

@@ -1,3 +1,4 @@
+import AtomicFiles
 import Foundation
 
 // What a run's folder does with files and names.

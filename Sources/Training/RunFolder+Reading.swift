@@ -1,3 +1,4 @@
+import AtomicFiles
 package import Foundation
 
 // What is read of a run's folder, which may be another person's: through ``OwnFile`` alone.

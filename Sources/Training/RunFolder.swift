@@ -1,3 +1,4 @@
+import AtomicFiles
 import Foundation
 
 #if canImport(Darwin)
@@ -20,7 +21,7 @@ import Foundation
 /// JSON has no numbers for NaN and the infinities. They are written as the strings `"nan"`, `"inf"` and `"-inf"`, and read back
 /// as numbers by ``records(_:in:at:)`` and ``read(_:named:at:)``.
 ///
-/// Every failure is a ``FileError``, except that of a value which cannot be encoded.
+/// Every failure is a `FileError`, except that of a value which cannot be encoded.
 public final class RunFolder {
     /// The folder, as the caller named it.
     public let path: String
@@ -231,7 +232,7 @@ public final class RunFolder {
 
     /// The path of a file of the run that someone else writes, to be asked for each time; a later run in this folder will remove it.
     ///
-    /// - Throws: ``FileError`` if the name is no plain one, if there is something else than a regular file in its place, or the folder is no longer in its place.
+    /// - Throws: `FileError` if the name is no plain one, if there is something else than a regular file in its place, or the folder is no longer in its place.
     public func path(for name: String) throws -> String {
         let file = AtomicFile.join(path, name)
         guard Self.isPlain(name), name != Self.metricsName, name != Self.markerName else {

@@ -1,3 +1,4 @@
+import AtomicFiles
 public import Torch
 
 #if canImport(Darwin)
@@ -33,7 +34,7 @@ public enum Safetensors {
     /// that each begins at a multiple of its element's size, for programs that map the file into memory.
     ///
     /// - Throws: ``SafetensorsError`` if a name is given twice or is `__metadata__`, a tensor has more than 64 dimensions or the header
-    ///   would be longer than 100,000,000 bytes; ``FileError`` if the system cannot write the file. Then the earlier file is still there.
+    ///   would be longer than 100,000,000 bytes; `FileError` if the system cannot write the file. Then the earlier file is still there.
     public static func write(_ tensors: [(name: String, value: Tensor)], metadata: [String: String] = [:], to path: String) throws {
         // The index keeps the order among equals, which Swift's sorting does not promise.
         let ordered = tensors.enumerated()

@@ -1,3 +1,4 @@
+import AtomicFiles
 public import Torch
 
 #if canImport(Darwin)
@@ -28,7 +29,7 @@ public struct SafetensorsFile: Sendable {
 
     /// Opens a file and checks its header.
     ///
-    /// - Throws: ``FileError`` if the system cannot read the file; ``SafetensorsError`` if it is no safetensors file: it is a zip archive or
+    /// - Throws: `FileError` if the system cannot read the file; ``SafetensorsError`` if it is no safetensors file: it is a zip archive or
     ///   pickle of PyTorch's, its header is cut, too long, wrong JSON or names something twice, or the tensors' types, shapes and places
     ///   do not fit each other and the file's size.
     public init(opening path: String) throws {
@@ -93,7 +94,7 @@ public struct SafetensorsFile: Sendable {
     /// Reads a tensor, to the CPU.
     ///
     /// - Throws: ``SafetensorsError`` as ``info(_:)``, and if a `BOOL` is neither 0 nor 1 or the file was cut after it was opened;
-    ///   ``FileError`` if the system cannot read it.
+    ///   `FileError` if the system cannot read it.
     public func tensor(_ name: String) throws -> Tensor {
         let (entry, type) = try find(name)
         return try withBytes(of: entry) { bytes in
@@ -109,7 +110,7 @@ public struct SafetensorsFile: Sendable {
 
     /// Reads a tensor's elements, row-major, to where they are to lie.
     ///
-    /// - Throws: ``SafetensorsError`` as ``info(_:)``, and if the buffer is not of the tensor's size or the file was cut after it was opened; ``FileError``
+    /// - Throws: ``SafetensorsError`` as ``info(_:)``, and if the buffer is not of the tensor's size or the file was cut after it was opened; `FileError`
     ///   if the system cannot read it.
     package func read(_ name: String, into buffer: UnsafeMutableRawBufferPointer) throws {
         let (entry, _) = try find(name)

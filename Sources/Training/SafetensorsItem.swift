@@ -1,3 +1,4 @@
+import AtomicFiles
 package import Torch
 
 #if canImport(Darwin)

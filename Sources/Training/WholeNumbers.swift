@@ -1,3 +1,5 @@
+import AtomicFiles
+
 /// Finds whole numbers in values read from a file that are too large to be counted on with: adding one, or multiplying a few, would overflow.
 ///
 /// It looks at the values as they encode: every `Int`, however deep. Unsigned numbers of 64 bits, which are seeds, generators' states and bits of doubles, may be any.
@@ -7,7 +9,7 @@ package enum WholeNumbers {
 
     /// The value, read from a file of a run.
     ///
-    /// - Throws: ``FileError`` that names the first number out of range.
+    /// - Throws: `FileError` that names the first number out of range.
     package static func checked<Value: Encodable>(_ value: Value, of file: String) throws -> Value {
         if let problem = problem(in: value) { throw FileError(path: file, operation: "read", reason: problem) }
         return value

@@ -47,5 +47,10 @@ struct PublicationTests {
                     + "found neither"
             )
         }
+        let error = DatasetError(path: "cache/mnist", problem: "expected the mnist data set, found no such folder", unfetched: "mnist")
+        #expect(error.description == "cache/mnist: expected the mnist data set, found no such folder: DataFolder.fetch(\"mnist\") gets it")
+        #expect(
+            problem { try DataFolder.fetch("minst") }
+                == "minst: expected one of the data sets cifar10, fashion-mnist, mnist, found none of that name")
     }
 }

@@ -37,5 +37,9 @@ func files(at path: String) throws -> [String: Data] {
     return found
 }
 
+func contents(_ path: String) -> [UInt8]? { FileManager.default.contents(atPath: path).map { [UInt8]($0) } }
+
+func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+
 /// In the place of a kill.
 struct Killed: Error {}

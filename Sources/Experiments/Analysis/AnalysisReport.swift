@@ -1,4 +1,5 @@
 import Foundation
+package import Report
 import WeightNorm
 
 /// How an analysis is shown: a table for the terminal, a page for the browser.
@@ -14,16 +15,18 @@ package struct AnalysisReport {
 
     /// The table as lines of text.
     package var text: String {
-        let headings = ["norm", "λ₁/λd of C", "of D", "C/D", "drawn C/D", "|cos| of w", "drawn"]
-        let cells = networks.map { network in
-            [
-                network.norm, Self.short(middle(network) { $0.gradientCondition?.median }),
-                Self.short(middle(network) { $0.directionCondition?.median }), Self.short(middle(network) { $0.improvement?.median }),
-                Self.short(middle(network) { $0.improvementOfDrawn?.median }), Self.short(middle(network) { $0.cosines.first?.median }),
-                Self.short(middle(network) { $0.drawnCosine }),
-            ]
+        func middle(_ title: String, _ value: @escaping (NetworkAnalysis.Layer) -> Double?) -> Table.Column<RunAnalysis.Network> {
+            .init(title) { .text(Self.short(Self.middle($0.layers, value))) }
         }
-        var lines = TextTable.lines(headings, cells)
+        var lines = Table(
+            of: networks,
+            columns: [
+                .init("norm") { .text($0.norm) }, middle("λ₁/λd of C") { $0.gradientCondition?.median },
+                middle("of D") { $0.directionCondition?.median }, middle("C/D") { $0.improvement?.median },
+                middle("drawn C/D") { $0.improvementOfDrawn?.median }, middle("|cos| of w") { $0.cosines.first?.median },
+                middle("drawn") { $0.drawnCosine },
+            ]
+        ).lines
         lines.append("")
         lines.append(
             "Medians over the layers of the medians over their units. C: covariance of single images' gradients in w; D: the same in v.")
@@ -32,9 +35,10 @@ package struct AnalysisReport {
         return lines.joined(separator: "\n")
     }
 
-    private func middle(_ network: RunAnalysis.Network, _ value: (NetworkAnalysis.Layer) -> Double?) -> Double? {
-        let values = network.layers.compactMap(value)
-        return values.isEmpty ? nil : Comparison.median(values)
+    /// The median over the layers that have such a value.
+    private static func middle(_ layers: [NetworkAnalysis.Layer], _ value: (NetworkAnalysis.Layer) -> Double?) -> Double? {
+        let values = layers.compactMap(value)
+        return values.isEmpty ? nil : Statistics.median(values)
     }
 
     private static func short(_ value: Double?) -> String {
@@ -107,8 +111,7 @@ package struct AnalysisReport {
 
     /// The mean over the networks: what a drawn direction gives depends little on the norm.
     private func drawnImprovement(_ path: String) -> Double? {
-        let values = networks.compactMap { $0.layers.first { $0.path == path }?.improvementOfDrawn?.median }
-        return values.isEmpty ? nil : Comparison.median(values)
+        Self.middle(networks.compactMap { $0.layers.first { $0.path == path } }) { $0.improvementOfDrawn?.median }
     }
 
     private func byLayer(
@@ -160,20 +163,15 @@ package struct AnalysisReport {
             return .text("\(Self.short(quartiles.median)) (\(Self.short(quartiles.lower))–\(Self.short(quartiles.upper)))")
         }
         return Table(
-            "Medians over the units, in parentheses the quartiles",
+            "Medians over the units, in parentheses the quartiles", of: network.layers,
             columns: [
-                .init("Layer", isNumeric: false), .init("d"), .init("λ₁/λd of C"), .init("λ₁/λd₋₁ of D"), .init("C / D"),
-                .init("…by λ₁ alone"), .init("C / D, drawn"), .init("|cos|"), .init("|cos|, drawn"), .init("λ₁ / trace"), .init("g²/‖v‖²"),
+                .init("Layer", isNumeric: false) { .text($0.path) }, .init("d") { .text("\($0.elements)") },
+                .init("λ₁/λd of C") { cell($0.gradientCondition, alone: true) },
+                .init("λ₁/λd₋₁ of D") { cell($0.directionCondition, alone: true) }, .init("C / D") { cell($0.improvement) },
+                .init("…by λ₁ alone") { cell($0.improvementOfLargest, alone: true) }, .init("C / D, drawn") { cell($0.improvementOfDrawn) },
+                .init("|cos|") { cell($0.cosines.first) }, .init("|cos|, drawn") { .text(Self.short($0.drawnCosine)) },
+                .init("λ₁ / trace") { cell($0.leadingShare, alone: true) }, .init("g²/‖v‖²") { cell($0.scale, alone: true) },
             ],
-            rows: network.layers.map { layer in
-                [
-                    .text(layer.path), .text("\(layer.elements)"), cell(layer.gradientCondition, alone: true),
-                    cell(layer.directionCondition, alone: true),
-                    cell(layer.improvement), cell(layer.improvementOfLargest, alone: true), cell(layer.improvementOfDrawn),
-                    cell(layer.cosines.first),
-                    .text(Self.short(layer.drawnCosine)), cell(layer.leadingShare, alone: true), cell(layer.scale, alone: true),
-                ]
-            },
             footnotes: layersWithFewUnits(network))
     }
 

@@ -1,3 +1,4 @@
+import AtomicFiles
 package import Datasets
 import Foundation
 import Torch

@@ -1,3 +1,4 @@
+import Report
 package import WeightNorm
 
 /// Every hyperparameter of the paper's classification network and its training, in one place.

@@ -1,4 +1,5 @@
 package import Datasets
+import Report
 package import Torch
 package import Training
 package import WeightNorm

@@ -95,7 +95,7 @@ extension Comparison {
     }
 
     /// A finished run, as it stands in `summary.json`.
-    package struct Run: Codable, Equatable, Sendable {
+    package struct Run: Codable, Equatable, Sendable, SeededRun {
         package var norm: String
         package var seed: UInt64
         package var epochs: Int

@@ -1,5 +1,6 @@
 package import Datasets
 import Foundation
+import Report
 package import Torch
 package import Training
 package import WeightNorm
@@ -94,13 +95,8 @@ package struct Comparison {
         return (training.runs, training.records)
     }
 
-    /// The middle number; the mean of the two middle ones of an even count.
-    package static func median(_ numbers: [Double]) -> Double {
-        let sorted = numbers.sorted()
-        guard let last = sorted.last else { return .nan }
-        let middle = sorted.count / 2
-        return sorted.count == 1 ? last : sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
-    }
+    /// `Statistics.median`, under the name by which the trainings call it.
+    static func median(_ numbers: [Double]) -> Double { Statistics.median(numbers) }
 }
 
 /// The images of a training on its device.

@@ -1,3 +1,4 @@
+import Report
 import WeightNorm
 
 // What the training did to the weights of each layer.

@@ -1,4 +1,5 @@
 import Foundation
+import Report
 import WeightNorm
 
 // The paper's Figure 1 and table, with its own values under ours, and the pictures of the first layer.
@@ -29,31 +30,25 @@ extension ComparisonReport {
     }
 
     private var paperTable: Table {
-        let rows: [[Table.Cell]] = allNorms.map { norm in
-            let paper = PaperResults.cifar10[norm]
-            let errors = runs(of: norm).map { $0.testError * 100 }
-            let mean = errors.reduce(0, +) / Double(errors.count)
-            let ours: Table.Cell =
-                errors.isEmpty
-                ? .missing
-                : errors.count > 1
-                    ? .spread(mean, Self.deviation(errors), decimals: 2) : .number(mean, decimals: 2, suffix: " %")
-            let first = seeds.map { firstUnderFivePercent(norm, $0) }
-            let known = first.compactMap { $0 }
-            return [
-                .init(stringLiteral: norm), ours,
-                paper.map { .number($0.testError * 100, decimals: 2, suffix: " %") } ?? .missing,
-                !errors.isEmpty && known.count == first.count ? .number(known.reduce(0, +) / Double(known.count), decimals: 1) : .missing,
-                paper.map { .number($0.firstUnderFivePercent, decimals: 0).noted(1) } ?? .missing,
-            ]
-        }
-        return Table(
-            "Test errors beside the paper's",
+        Table(
+            "Test errors beside the paper's", of: allNorms,
             columns: [
-                .init("Norm", isNumeric: false), .init(summary.heldOut == nil ? "Test error" : "Held-out error", best: .lowest),
-                .init("the paper's", best: .lowest),
-                .init("First pass under 5 % training error"), .init("the paper's"),
-            ], rows: rows, footnotes: ["Digitised from the curves of the paper's Figure 1."])
+                .init("Norm", isNumeric: false) { .text($0) },
+                .init(summary.heldOut == nil ? "Test error" : "Held-out error", best: .lowest) { norm in
+                    .over(runs(of: norm).map { $0.testError * 100 }, decimals: 2, unit: " %")
+                },
+                .init("the paper's", best: .lowest) { norm in
+                    PaperResults.cifar10[norm].map { .number($0.testError * 100, decimals: 2, suffix: " %") } ?? .missing
+                },
+                .init("First pass under 5 % training error") { norm in
+                    let first = seeds.map { firstUnderFivePercent(norm, $0) }
+                    let known = first.compactMap { $0 }
+                    return !runs(of: norm).isEmpty && known.count == first.count ? .number(Statistics.mean(known), decimals: 1) : .missing
+                },
+                .init("the paper's") { norm in
+                    PaperResults.cifar10[norm].map { .number($0.firstUnderFivePercent, decimals: 0).noted(1) } ?? .missing
+                },
+            ], footnotes: ["Digitised from the curves of the paper's Figure 1."])
     }
 
     /// Whether passes can be compared one to one; else they are shown as a share of the run, after which the learning rate goes.

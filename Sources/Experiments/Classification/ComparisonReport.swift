@@ -1,4 +1,5 @@
 package import Foundation
+package import Report
 import WeightNorm
 
 /// How a comparison is shown: a table for the terminal, a page for the browser.
@@ -40,7 +41,7 @@ package struct ComparisonReport {
             let costs = runs.compactMap(\.costRelativeToNormal)
             return Row(
                 norm: norm, test: runs.map(\.testError), train: runs.map(\.trainError),
-                milliseconds: Comparison.median(runs.map(\.millisecondsPerStep)), cost: costs.isEmpty ? nil : Comparison.median(costs),
+                milliseconds: Statistics.median(runs.map(\.millisecondsPerStep)), cost: costs.isEmpty ? nil : Statistics.median(costs),
                 under: summary.thresholds.map { threshold in
                     let times = runs.map { $0.firstEpochUnder[String(threshold)] }
                     return times.contains(nil) ? nil : times.compactMap { $0 }.reduce(0, +) / Double(runs.count)
@@ -57,33 +58,9 @@ package struct ComparisonReport {
 
     private static func ordinal(_ parts: Int) -> String { parts == 20 ? "twentieth" : "1/\(parts)" }
 
-    static func percent(_ values: [Double]) -> String {
-        let mean = values.reduce(0, +) / Double(values.count) * 100
-        guard values.count > 1 else { return NumberText.fixed(mean, decimals: 2) + " %" }
-        return "\(NumberText.spread(mean, deviation(values) * 100, decimals: 2)) %"
-    }
-
-    /// The sample's standard deviation.
-    static func deviation(_ values: [Double]) -> Double {
-        let mean = values.reduce(0, +) / Double(values.count)
-        return (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(max(1, values.count - 1))).squareRoot()
-    }
-
-    private static func percentName(_ threshold: Double) -> String { NumberText.general(threshold * 100) + "\u{a0}%" }
-
-    private var headings: [String] {
-        ["norm", errorName, "training error", "ms/step", "cost"] + summary.thresholds.map { "< \(NumberText.general($0 * 100)) %" }
-    }
-
     /// The table as lines of text.
     package var text: String {
-        let cells = rows.map { row in
-            [
-                row.norm, Self.percent(row.test), Self.percent(row.train), NumberText.fixed(row.milliseconds, decimals: 1),
-                row.cost.map { NumberText.fixed($0, decimals: 2) + "×" } ?? "–",
-            ] + row.under.map { $0.map { NumberText.fixed($0, decimals: 2) } ?? "–" }
-        }
-        var lines = TextTable.lines(headings, cells)
+        var lines = table.lines
         lines.append("")
         lines.append("\(errorTitle) after the last step; training error over the last \(readingPart), under noise and dropout.")
         lines.append(
@@ -93,23 +70,24 @@ package struct ComparisonReport {
     }
 
     private var table: Table {
-        let lowest = { (title: String) in Table.Column(title, best: .lowest) }
+        func percent(_ values: [Double]) -> Table.Cell { .over(values, scale: 100, decimals: 2, unit: " %") }
+        let columns: [Table.Column<Row>] =
+            [
+                .init("Norm", terminal: "norm", isNumeric: false) { .text($0.norm) },
+                .init(errorTitle, terminal: errorName, best: .lowest) { percent($0.test) },
+                .init("Training error", terminal: "training error", best: .lowest) { percent($0.train) },
+                .init("ms a step", terminal: "ms/step") { .number($0.milliseconds, decimals: 1) },
+                .init("Cost", terminal: "cost") { $0.cost.map { .number($0, decimals: 2, suffix: "×") } ?? .missing },
+            ]
+            + summary.thresholds.enumerated().map { index, threshold in
+                let percent = NumberText.general(threshold * 100)
+                return .init("Passes to \(percent)\u{a0}%", terminal: "< \(percent) %") { row in
+                    row.under[index].map { .number($0, decimals: 2) } ?? .missing
+                }
+            }
         return Table(
             "Results after \(summary.settings.epochs == 1 ? "one pass" : "\(summary.settings.epochs) passes") over the training images",
-            columns: [.init("Norm", isNumeric: false), lowest(errorTitle), lowest("Training error"), .init("ms a step"), .init("Cost")]
-                + summary.thresholds.map { .init("Passes to " + Self.percentName($0)) },
-            rows: rows.map { row in
-                var cells: [Table.Cell] = [.init(stringLiteral: row.norm)]
-                cells += [row.test, row.train].map { values in
-                    let mean = values.reduce(0, +) / Double(values.count) * 100
-                    return values.count > 1
-                        ? .spread(mean, Self.deviation(values) * 100, decimals: 2) : .number(mean, decimals: 2, suffix: " %")
-                }
-                cells.append(.number(row.milliseconds, decimals: 1))
-                cells.append(row.cost.map { .number($0, decimals: 2, suffix: "×") } ?? .missing)
-                cells += row.under.map { $0.map { .number($0, decimals: 2) } ?? .missing }
-                return cells
-            })
+            of: rows, columns: columns)
     }
 
     private var explanation: Prose {

@@ -1,4 +1,5 @@
 import Foundation
+import Report
 import Torch
 package import Training
 import WeightNorm

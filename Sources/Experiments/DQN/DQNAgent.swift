@@ -1,4 +1,5 @@
 package import Datasets
+package import Environments
 package import Torch
 package import Training
 package import WeightNorm

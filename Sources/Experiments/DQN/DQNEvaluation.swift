@@ -1,4 +1,6 @@
 import Datasets
+package import Environments
+import Report
 package import Torch
 
 /// How well somebody plays: the scores of whole games, in the game's own points.
@@ -22,7 +24,7 @@ package struct DQNEvaluation: Equatable, Sendable {
     package var score: Double { scores.reduce(0, +) / Double(scores.count) }
 
     /// The standard deviation of the scores over games, with n − 1; nil for one game.
-    package var deviation: Double? { scores.count > 1 ? ComparisonReport.deviation(scores) : nil }
+    package var deviation: Double? { scores.count > 1 ? Statistics.standardDeviation(scores) : nil }
 
     /// The mean over states of the value that the player gave them; nil if it gave none.
     package var meanValue: Double? { valueCount > 0 ? valueSum / Double(valueCount) : nil }

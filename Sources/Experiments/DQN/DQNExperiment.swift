@@ -1,3 +1,4 @@
+package import Environments
 package import Torch
 import Training
 package import WeightNorm
@@ -192,7 +193,7 @@ package struct DQNRecord: Codable, Equatable, Sendable {
 }
 
 /// A finished run, as it stands in `summary.json`.
-package struct DQNRun: Codable, Equatable, Sendable {
+package struct DQNRun: Codable, Equatable, Sendable, SeededRun {
     package var norm: String
     package var seed: UInt64
     package var actions: Int

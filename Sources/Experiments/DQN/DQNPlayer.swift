@@ -1,4 +1,6 @@
+import AtomicFiles
 import Datasets
+import Environments
 import Foundation
 import Torch
 import Training

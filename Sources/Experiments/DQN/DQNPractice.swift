@@ -1,4 +1,5 @@
 import Datasets
+package import Environments
 import Foundation
 import Torch
 package import Training

@@ -1,3 +1,5 @@
+package import Report
+
 /// How a run of deep Q-learning is shown: a table for the terminal, a page for the browser.
 package struct DQNReport {
     private let summary: DQNExperiment.Summary
@@ -22,14 +24,6 @@ package struct DQNReport {
             "\(record.norm), seed \(record.seed), epoch \(record.epoch): mean score \(mean) in \(games), the best \(NumberText.general(score.highest))"
     }
 
-    private func bestEpochs(_ norm: String) -> String {
-        summary.runs.filter { $0.norm == norm }.map { "\($0.bestEpoch)" }.joined(separator: ", ")
-    }
-
-    private func games(_ norm: String) -> String {
-        summary.runs.filter { $0.norm == norm }.map { "\($0.best.games)" }.joined(separator: ", ")
-    }
-
     private func paper(_ player: String) -> Double? { PaperScores.best(summary.game)?[player] }
 
     // MARK: - The table
@@ -37,24 +31,42 @@ package struct DQNReport {
     /// Whether the paper has scores of the game.
     private var isPapers: Bool { PaperScores.best(summary.game) != nil }
 
-    /// The cells of a row, without the paper's where it has none.
-    private func row<Cell>(_ name: Cell, best: Cell, epoch: Cell, games: Cell, last: Cell, paper: Cell, speed: Cell) -> [Cell] {
-        [name, best, epoch, games, last] + (isPapers ? [paper] : []) + [speed]
+    /// A row of the table: a norm's runs, or what stands below them on the page.
+    private struct Row {
+        var name: String
+        var best = Table.Cell.missing
+        var epoch = Table.Cell.missing
+        var games = Table.Cell.missing
+        var last = Table.Cell.missing
+        var speed = Table.Cell.missing
+    }
+
+    private func row(_ norm: String) -> Row {
+        let runs = summary.runs.filter { $0.norm == norm }
+        return Row(
+            name: norm, best: .over(runs.map(\.best.mean), decimals: 2).noted(1),
+            epoch: .text(runs.map { "\($0.bestEpoch)" }.joined(separator: ", ")),
+            games: .text(runs.map { "\($0.best.games)" }.joined(separator: ", ")),
+            last: .over(runs.map(\.last.mean), decimals: 2),
+            speed: .number(Statistics.median(runs.map(\.actionsPerSecond)), decimals: 0))
+    }
+
+    private var columns: [Table.Column<Row>] {
+        var columns: [Table.Column<Row>] = [
+            .init("Norm", terminal: "norm", isNumeric: false) { .text($0.name) },
+            .init("Best score", terminal: "best score", best: .highest) { $0.best }, .init("After epoch", terminal: "epoch") { $0.epoch },
+            .init("Games", terminal: "games") { $0.games }, .init("Last score", terminal: "last score", best: .highest) { $0.last },
+        ]
+        if isPapers {
+            columns.append(
+                .init("The paper’s best", terminal: "the paper") { row in paper(row.name).map { .number($0, decimals: 0) } ?? .missing })
+        }
+        return columns + [.init("Actions a second", terminal: "actions/s") { $0.speed }]
     }
 
     /// The table as lines of text.
     package var text: String {
-        let headings = row(
-            "norm", best: "best score", epoch: "epoch", games: "games", last: "last score", paper: "the paper", speed: "actions/s")
-        let rows = norms.map { norm in
-            row(
-                norm, best: NumberText.overSeeds(summary.runs.values(norm, \.best.mean), decimals: 2), epoch: bestEpochs(norm),
-                games: games(norm),
-                last: NumberText.overSeeds(summary.runs.values(norm, \.last.mean), decimals: 2),
-                paper: paper(norm).map { NumberText.fixed($0, decimals: 0) } ?? "–",
-                speed: NumberText.fixed(Comparison.median(summary.runs.values(norm, \.actionsPerSecond)), decimals: 0))
-        }
-        var lines = TextTable.lines(headings, rows) + [""]
+        var lines = Table(of: norms.map(row), columns: columns).lines + [""]
         lines.append(
             "Scores: the mean over whole games of an evaluation, in the game's own points; the best is the highest of \(evaluations).")
         if let random = summary.random {
@@ -69,33 +81,15 @@ package struct DQNReport {
     private var evaluations: String { summary.settings.epochs == 1 ? "one evaluation" : "the run’s \(summary.settings.epochs) evaluations" }
 
     private var table: Table {
-        func known(_ value: Double?) -> Table.Cell { value.map { .number($0, decimals: 0) } ?? .missing }
-        var rows: [[Table.Cell]] = norms.map { norm in
-            row(
-                .text(norm), best: .overSeeds(summary.runs.values(norm, \.best.mean), decimals: 2).noted(1), epoch: .text(bestEpochs(norm)),
-                games: .text(games(norm)),
-                last: .overSeeds(summary.runs.values(norm, \.last.mean), decimals: 2), paper: known(paper(norm)),
-                speed: .number(Comparison.median(summary.runs.values(norm, \.actionsPerSecond)), decimals: 0))
-        }
+        var rows = norms.map(row)
         if let random = summary.random {
             rows.append(
-                row(
-                    "play at random", best: .text(NumberText.fixed(random.mean, decimals: 2)), epoch: .missing,
-                    games: .text("\(random.games)"), last: .missing, paper: .missing, speed: .missing))
+                Row(
+                    name: "play at random", best: .text(NumberText.fixed(random.mean, decimals: 2)), games: .text("\(random.games)")))
         }
-        if let before = paper(PaperScores.mnih) {
-            rows.append(
-                row(
-                    .text(PaperScores.mnih), best: .missing, epoch: .missing, games: .missing, last: .missing, paper: known(before),
-                    speed: .missing))
-        }
+        if paper(PaperScores.mnih) != nil { rows.append(Row(name: PaperScores.mnih)) }
         return Table(
-            "Scores in \(summary.game)",
-            columns: row(
-                .init("Norm", isNumeric: false), best: .init("Best score", best: .highest), epoch: .init("After epoch"),
-                games: .init("Games"),
-                last: .init("Last score", best: .highest), paper: .init("The paper’s best"), speed: .init("Actions a second")),
-            rows: rows,
+            "Scores in \(summary.game)", of: rows, columns: columns,
             footnotes: [
                 """
                 A score is the mean over whole games of an evaluation, in the game’s own points. Best: the highest of \(evaluations)\

@@ -1,3 +1,4 @@
+import Environments
 package import Torch
 package import WeightNorm
 

@@ -1,4 +1,5 @@
 import Datasets
+import Report
 import Torch
 package import Training
 import WeightNorm

@@ -1,4 +1,5 @@
 package import Foundation
+import Report
 
 /// A ``PlayedGame`` as an animated PNG file: what the network sees on the left, the score and the value of every action on the right.
 package struct GameAnimation {

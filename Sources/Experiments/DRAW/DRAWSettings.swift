@@ -1,3 +1,4 @@
+import Report
 package import Torch
 package import Training
 package import WeightNorm

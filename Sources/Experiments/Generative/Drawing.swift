@@ -1,4 +1,5 @@
 import Foundation
+import Report
 package import Torch
 
 /// A model that makes its images in steps, and can tell how.

@@ -129,7 +129,7 @@ package struct GenerativeRecord: Codable, Equatable, Sendable {
 }
 
 /// A finished run, as it stands in `summary.json`.
-package struct GenerativeRun: Codable, Equatable, Sendable {
+package struct GenerativeRun: Codable, Equatable, Sendable, SeededRun {
     package var norm: String
     package var seed: UInt64
     package var steps: Int

@@ -1,4 +1,5 @@
 package import Foundation
+import Report
 package import Torch
 import Training
 

@@ -1,4 +1,5 @@
 import Foundation
+package import Report
 import WeightNorm
 
 /// How a training of generative models is shown: a table for the terminal, a page for the browser.
@@ -34,16 +35,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
 
     /// The table as lines of text.
     package var text: String {
-        let headings = ["norm", "test bound", "bits/dim", "training bound"] + (hasEstimate ? ["log p(x)"] : []) + ["ms/step"]
-        let rows = norms.map { norm in
-            [
-                norm, NumberText.overSeeds(summary.runs.values(norm, \.testBound), decimals: 2),
-                NumberText.overSeeds(summary.runs.values(norm, { bits($0.testBound) }), decimals: 4),
-                NumberText.overSeeds(summary.runs.values(norm, \.trainBound), decimals: 2),
-            ] + (hasEstimate ? [NumberText.overSeeds(summary.runs.values(norm, \.logLikelihood), decimals: 2)] : [])
-                + [NumberText.fixed(Comparison.median(summary.runs.values(norm, \.millisecondsPerStep)), decimals: 1)]
-        }
-        var lines = TextTable.lines(headings, rows) + [""]
+        var lines = table.lines + [""]
         lines.append(
             "Bounds in nats an image, after the last pass; the test bound \(averaged ? "with averaged parameters and " : "with ")one draw of z an image."
         )
@@ -54,23 +46,25 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
     }
 
     private var table: Table {
-        var columns: [Table.Column] = [
-            .init("Norm", isNumeric: false), .init("Test bound (nats)", best: .highest), .init("Bits per dimension", best: .lowest),
-            .init("Training bound (nats)", best: .highest),
+        func column(
+            _ title: String, terminal: String, best: Table.Best = .highest, decimals: Int = 2, _ value: @escaping (GenerativeRun) -> Double?
+        ) -> Table.Column<String> {
+            .init(title, terminal: terminal, best: best) { .over(summary.runs.values($0, value), decimals: decimals) }
+        }
+        var columns: [Table.Column<String>] = [
+            .init("Norm", terminal: "norm", isNumeric: false) { .text($0) },
+            column("Test bound (nats)", terminal: "test bound") { $0.testBound },
+            column("Bits per dimension", terminal: "bits/dim", best: .lowest, decimals: 4) { bits($0.testBound) },
+            column("Training bound (nats)", terminal: "training bound") { $0.trainBound },
         ]
-        if hasEstimate { columns.append(.init("log p(x) (nats)", best: .highest)) }
-        columns.append(.init("ms a step"))
+        if hasEstimate { columns.append(column("log p(x) (nats)", terminal: "log p(x)") { $0.logLikelihood }) }
+        columns.append(
+            .init("ms a step", terminal: "ms/step") {
+                .number(Statistics.median(summary.runs.values($0, \.millisecondsPerStep)), decimals: 1)
+            })
         return Table(
             "Results after \(summary.settings.epochs == 1 ? "one pass" : "\(summary.settings.epochs) passes") over the training images",
-            columns: columns,
-            rows: norms.map { norm in
-                [
-                    .init(stringLiteral: norm), .overSeeds(summary.runs.values(norm, \.testBound), decimals: 2),
-                    .overSeeds(summary.runs.values(norm, { bits($0.testBound) }), decimals: 4),
-                    .overSeeds(summary.runs.values(norm, \.trainBound), decimals: 2),
-                ] + (hasEstimate ? [.overSeeds(summary.runs.values(norm, \.logLikelihood), decimals: 2)] : [])
-                    + [.number(Comparison.median(summary.runs.values(norm, \.millisecondsPerStep)), decimals: 1)]
-            })
+            of: norms, columns: columns)
     }
 
     // MARK: - The page

@@ -1,4 +1,6 @@
+import AtomicFiles
 package import Foundation
+import Report
 import Torch
 import Training
 package import WeightNorm

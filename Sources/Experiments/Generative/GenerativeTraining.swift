@@ -1,3 +1,4 @@
+import Report
 import Torch
 package import Training
 import WeightNorm

@@ -1,4 +1,5 @@
 import Foundation
+import Report
 import Torch
 import Training
 import WeightNorm

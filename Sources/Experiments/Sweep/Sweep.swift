@@ -1,5 +1,7 @@
+import AtomicFiles
 package import Datasets
 import Foundation
+import Report
 import Torch
 package import Training
 import WeightNorm

@@ -1,4 +1,5 @@
 import Foundation
+package import Report
 import WeightNorm
 
 /// How a sweep is shown: a table for the terminal, a page for the browser.
@@ -9,30 +10,13 @@ package struct SweepReport {
 
     package init(_ summary: Sweep.Summary) { self.summary = summary }
 
-    private static func percent(_ error: Double?) -> String { error.map { NumberText.fixed($0 * 100, decimals: 2) + " %" } ?? "diverged" }
-
-    private func range(_ result: Sweep.NormResult) -> String {
-        guard let from = result.goodFrom, let to = result.goodTo else { return "–" }
-        return from == to ? NumberText.general(from) : "\(NumberText.general(from)) – \(NumberText.general(to))"
-    }
-
-    private func factor(_ result: Sweep.NormResult) -> String {
-        guard let from = result.goodFrom, let to = result.goodTo else { return "–" }
-        return NumberText.general((to / from * 10).rounded() / 10) + "×"
-    }
-
     private var within: String { NumberText.general(summary.within * 100) }
 
     // MARK: - For the terminal
 
     /// The table as lines of text.
     package var text: String {
-        let headings = ["norm"] + summary.rates.map(NumberText.general) + ["best rate", "rates within \(within) points", "factor"]
-        let cells = summary.results.map { result in
-            [result.norm] + result.errors.map(Self.percent)
-                + [result.bestRate.map(NumberText.general) ?? "–", range(result), factor(result)]
-        }
-        var lines = TextTable.lines(headings, cells)
+        var lines = Table(of: summary.results, columns: [norm] + atRates + [bestRate, goodRates, factor]).lines
         lines.append("")
         lines.append(
             "\(errorTitle) after the last step at each learning rate\(seeds > 1 ? ", mean over \(seeds) seeds" : "")"
@@ -121,28 +105,49 @@ package struct SweepReport {
             height: 360)
     }
 
+    // MARK: - The columns
+
+    private typealias Column = Table.Column<Sweep.NormResult>
+
+    private var norm: Column { .init("Norm", terminal: "norm", isNumeric: false) { .text($0.norm) } }
+
+    private func percent(_ error: Double) -> Table.Cell { .number(error * 100, decimals: 2, suffix: " %") }
+
+    private var atRates: [Column] {
+        summary.rates.enumerated().map { index, rate in
+            .init(NumberText.general(rate), best: .lowest) { $0.errors[index].map(percent) ?? .text("diverged") }
+        }
+    }
+
+    private var bestRate: Column {
+        .init("Best rate", terminal: "best rate") { $0.bestRate.map { .text(NumberText.general($0)) } ?? .missing }
+    }
+
+    private var bestError: Column { .init("\(errorTitle) there", best: .lowest) { $0.bestError.map(percent) ?? .missing } }
+
+    private var goodRates: Column {
+        .init("Rates within \(within) points", terminal: "rates within \(within) points") { result in
+            guard let from = result.goodFrom, let to = result.goodTo else { return .text("–") }
+            return .text(from == to ? NumberText.general(from) : "\(NumberText.general(from)) – \(NumberText.general(to))")
+        }
+    }
+
+    private var factor: Column {
+        .init("Factor between them", terminal: "factor", best: .highest) { result in
+            guard let from = result.goodFrom, let to = result.goodTo else { return .missing }
+            return .number(to / from, decimals: 1, suffix: "×").inTerminal(NumberText.general((to / from * 10).rounded() / 10) + "×")
+        }
+    }
+
     private var table: Table {
         Table(
-            "The best learning rate of each norm, and how wide the choice is",
-            columns: [
-                .init("Norm", isNumeric: false), .init("Best rate"), .init("\(errorTitle) there", best: .lowest),
-                .init("Rates within \(within) points"), .init("Factor between them", best: .highest),
-            ],
-            rows: summary.results.map { result in
-                [
-                    .text(result.norm), result.bestRate.map { .text(NumberText.general($0)) } ?? .missing,
-                    result.bestError.map { .number($0 * 100, decimals: 2, suffix: " %") } ?? .missing, .text(range(result)),
-                    result.goodFrom.flatMap { from in result.goodTo.map { .number($0 / from, decimals: 1, suffix: "×") } } ?? .missing,
-                ]
-            })
+            "The best learning rate of each norm, and how wide the choice is", of: summary.results,
+            columns: [norm, bestRate, bestError, goodRates, factor])
     }
 
     private var errors: Table {
         Table(
-            "\(errorTitle) at each learning rate\(seeds > 1 ? ": mean over \(seeds) seeds" : "")",
-            columns: [.init("Norm", isNumeric: false)] + summary.rates.map { .init(NumberText.general($0), best: .lowest) },
-            rows: summary.results.map { result in
-                [.text(result.norm)] + result.errors.map { $0.map { .number($0 * 100, decimals: 2, suffix: " %") } ?? .text("diverged") }
-            })
+            "\(errorTitle) at each learning rate\(seeds > 1 ? ": mean over \(seeds) seeds" : "")", of: summary.results,
+            columns: [norm] + atRates)
     }
 }

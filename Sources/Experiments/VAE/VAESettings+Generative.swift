@@ -1,4 +1,5 @@
 import Foundation
+import Report
 package import Torch
 package import Training
 package import WeightNorm

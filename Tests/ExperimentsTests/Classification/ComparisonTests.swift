@@ -1,3 +1,4 @@
+import Browser
 import Datasets
 import Experiments
 import Foundation
@@ -295,13 +296,5 @@ struct ComparisonTests {
                 "passes 10 in place of 200", "images that are not whitened", "learning rate of weight 0.01 in place of 0.003",
                 "learning rate of normal 0.01 in place of 0.0003",
             ])
-    }
-
-    @Test("the median of odd and even counts")
-    func median() {
-        #expect(Comparison.median([3, 1, 2]) == 2)
-        #expect(Comparison.median([4, 1, 2, 3]) == 2.5)
-        #expect(Comparison.median([5]) == 5)
-        #expect(Comparison.median([]).isNaN)
     }
 }

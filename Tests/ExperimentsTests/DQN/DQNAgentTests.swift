@@ -1,4 +1,5 @@
 import Datasets
+import Environments
 import Experiments
 import Foundation
 import Testing

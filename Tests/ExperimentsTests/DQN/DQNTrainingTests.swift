@@ -1,4 +1,7 @@
+import AtomicFiles
+import Browser
 import Datasets
+import Environments
 import Experiments
 import Foundation
 import Testing

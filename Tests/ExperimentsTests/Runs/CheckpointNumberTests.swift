@@ -1,3 +1,4 @@
+import AtomicFiles
 import Datasets
 import Experiments
 import Foundation

@@ -1,4 +1,6 @@
+import AtomicFiles
 import Datasets
+import Environments
 import Experiments
 import Foundation
 import Testing

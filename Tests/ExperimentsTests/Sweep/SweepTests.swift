@@ -1,3 +1,4 @@
+import Browser
 import Datasets
 import Experiments
 import Foundation

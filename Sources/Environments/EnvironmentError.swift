@@ -1,0 +1,20 @@
+/// Why games cannot be played, or no longer.
+public struct EnvironmentError: Error, CustomStringConvertible, Equatable {
+    /// Which games.
+    public let environment: String
+    /// What was expected and what was found.
+    public let problem: String
+    /// The last that a program said which plays them, as much as was kept; empty if none does or it said nothing.
+    public let lastWords: String
+
+    /// An error with the last words of the program that plays, if one does.
+    public init(environment: String, problem: String, lastWords: String = "") {
+        (self.environment, self.problem, self.lastWords) = (environment, problem, lastWords)
+    }
+
+    /// One line, with the last line of the last words.
+    public var description: String {
+        let line = lastWords.split(whereSeparator: \.isNewline).last.map { "; its last words: \($0.prefix(2000))" } ?? ""
+        return "\(environment): \(problem)\(line)".split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
+}

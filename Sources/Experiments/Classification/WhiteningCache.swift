@@ -1,0 +1,78 @@
+import AtomicFiles
+package import Datasets
+import Foundation
+import Torch
+import Training
+
+/// Keeps what a whitening was fitted to, since the fit to CIFAR-10 takes a minute on two cores.
+package enum WhiteningCache {
+    /// The folder in the cache.
+    package static var folder: String { "\(DataFolder.cache)/whitening" }
+
+    /// The whitening of a training set: read from the folder if it was fitted there before, to these images and by this recipe; else
+    /// fitted and written there.
+    ///
+    /// A file that is damaged is made anew. A folder that cannot be written is told to the user, no more: the fit is good without it.
+    package static func whitening(of training: ImageSet, in folder: String = folder, say: (String) -> Void) -> Whitening {
+        let key = key(of: training)
+        let path = "\(folder)/zca-\(key).safetensors"
+        if access(path, F_OK) == 0 {
+            do {
+                return try read(path, features: training.features, key: key)
+            } catch {
+                say("\(error); fitting the whitening anew")
+            }
+        } else {
+            say("fitting the whitening to \(training.count) images of \(training.size)")
+        }
+        let whitening = Whitening(fittedTo: training)
+        do {
+            do {
+                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            } catch {
+                throw FileError(path: folder, operation: "make the folder", reason: error.localizedDescription)
+            }
+            try OwnFile.requireRegularOrNone(path, operation: "write")
+            try Safetensors.write(
+                [("mean", whitening.mean), ("matrix", whitening.matrix)],
+                metadata: ["recipe": Whitening.recipe, "data": key, "images": "\(training.count)", "md5": sum(of: whitening)], to: path)
+        } catch {
+            say("the whitening is not kept for the next time: \(error)")
+        }
+        return whitening
+    }
+
+    /// A checksum of the recipe, the images' shape and every pixel. The labels have no part in it.
+    package static func key(of training: ImageSet) -> String {
+        var sum = MD5()
+        sum.update("\(Whitening.recipe)\n\(training.count) × \(training.size)\n".utf8)
+        sum.update(training.images)
+        return sum.hexadecimal()
+    }
+
+    private static func read(_ path: String, features: Int, key: String) throws -> Whitening {
+        let file = try SafetensorsFile(openingOwn: path)
+        func check(_ what: String, expected: String, found: String?) throws {
+            guard found == expected else {
+                throw DatasetError(path: path, problem: "\(what): expected \(expected), found \(found ?? "none")")
+            }
+        }
+        try check("recipe", expected: Whitening.recipe, found: file.metadata["recipe"])
+        try check("data", expected: key, found: file.metadata["data"])
+        for (name, shape) in [("mean", [features]), ("matrix", [features, features])] {
+            let found = try file.info(name)
+            try check(name, expected: "float32 \(shape)", found: "\(found.type) \(found.shape)")
+        }
+        let whitening = try Whitening(mean: file.tensor("mean"), matrix: file.tensor("matrix"))
+        try check("MD5 of the numbers", expected: file.metadata["md5"] ?? "one", found: sum(of: whitening))
+        return whitening
+    }
+
+    private static func sum(of whitening: Whitening) -> String {
+        var sum = MD5()
+        for tensor in [whitening.mean, whitening.matrix] {
+            tensor.elements(as: Float.self).withUnsafeBytes { sum.update($0) }
+        }
+        return sum.hexadecimal()
+    }
+}

@@ -1,0 +1,19 @@
+/// What a report says of many numbers.
+public enum Statistics {
+    /// The mean; NaN of no numbers.
+    public static func mean(_ numbers: [Double]) -> Double { numbers.reduce(0, +) / Double(numbers.count) }
+
+    /// The sample's standard deviation: √(Σ(x − mean)² / (n − 1)), and 0 of a single number.
+    public static func standardDeviation(_ numbers: [Double]) -> Double {
+        let mean = mean(numbers)
+        return (numbers.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(max(1, numbers.count - 1))).squareRoot()
+    }
+
+    /// The middle number; the mean of the two middle ones of an even count, NaN of no numbers.
+    public static func median(_ numbers: [Double]) -> Double {
+        let sorted = numbers.sorted()
+        guard let last = sorted.last else { return .nan }
+        let middle = sorted.count / 2
+        return sorted.count == 1 ? last : sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
+    }
+}
