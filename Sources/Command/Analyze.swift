@@ -17,7 +17,7 @@ struct Analyze: ParsableCommand {
             and analysis.json to the run's folder.
             """)
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a weightnorm compare or train classification run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("Folder of a weightnorm compare or train classification run.", valueName: "run"))
     var source = "runs/compare"
 
     @Option(help: ArgumentHelp("Norms of the run to analyze, separated by commas. (default: all)", valueName: "list"))

@@ -15,7 +15,7 @@ struct Play: ParsableCommand {
             the network sees, the score, and the value it gives to each action; actions taken at random are orange. The same --draws give the same game.
             """)
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a weightnorm train dqn run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("Folder of a weightnorm train dqn run.", valueName: "run"))
     var source = "runs/dqn"
 
     @Option(help: ArgumentHelp("Norm of the run to play with. (default: the first)", valueName: "name"))

@@ -14,7 +14,7 @@ struct Sample: ParsableCommand {
             browsers play. The same --draws give the same file.
             """)
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Folder of a weightnorm train vae or train draw run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("Folder of a weightnorm train vae or train draw run.", valueName: "run"))
     var source = "runs/vae"
 
     @Option(help: ArgumentHelp("Norm of the run to sample from. (default: the first)", valueName: "name"))

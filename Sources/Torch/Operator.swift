@@ -1,67 +1,147 @@
 internal import CTorch
 
-/// An operator of libtorch's dispatcher, looked up once.
-// Unchecked: the handle points at an entry that is never changed or freed.
-package struct Operator: @unchecked Sendable {
-    /// The dispatcher's name, with the overload after a dot.
-    package let name: String
-    /// The schema that the Swift side was written against.
-    package let schema: String
+/// An operator of libtorch's dispatcher, looked up once: the way to those that have no Swift name in this package.
+///
+/// ```swift
+/// let histogram = Operator("aten::histc", schema: "(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor")
+/// let largest = Operator(
+///     "aten::topk",
+///     schema: "(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)")
+///
+/// let counts = histogram(.tensor(x), .integer(10), .real(0), .real(1))
+/// let found = largest.results(.tensor(x), .integer(3), .integer(-1), .boolean(true), .boolean(true))
+/// let (values, indices) = (found[0].tensor, found[1].tensor)
+/// ```
+///
+/// The schema is the one that ``installedSchema`` gives and PyTorch's `native_functions.yaml` lists; a call is recorded for gradients as every other. Arguments
+/// are passed in full, in the schema's order: its defaults are not filled in.
+///
+/// What a program gets wrong traps at the call, with the operator's name and what was expected and found: an operator that the installed libtorch lacks, a schema
+/// that is not its own, a wrong number or kind of arguments, and what the operator itself refuses. Where the name is a user's input, ``init(named:)`` throws.
+///
+/// An operator whose schema marks an argument with `!` changes that tensor, and with it every tensor that shares its storage. Nothing else here does so
+/// (see ``Tensor``): call it on tensors of your own, such as a ``Tensor/copied()`` one, or on a ``Parameter/value``.
+public struct Operator: @unchecked Sendable {
+    // Unchecked: the handle points at an entry that is never changed or freed.
+
+    /// The dispatcher's name, with the overload after a dot: `aten::add.Tensor`.
+    public let name: String
+    /// The schema that the calls are written against.
+    public let schema: String
     private let handle: CTorchOperator?
     private let failure: String?
 
+    /// An operator of the table, whose schemas a test compares.
     package init(_ name: String, _ schema: String, namespace: String = "aten") {
+        (handle, failure) = Self.find("\(namespace)::\(name)")
         self.name = name
         self.schema = schema
-        let parts = name.split(separator: ".", maxSplits: 1)
-        var handle: CTorchOperator?
-        let message = ctorch_operator_find("\(namespace)::\(parts[0])", parts.count > 1 ? String(parts[1]) : "", &handle)
+    }
+
+    /// The operator of the given name (in `aten` unless it names another namespace) and schema.
+    ///
+    /// An operator that is not there, or has another schema, traps when it is called.
+    public init(_ name: String, schema: String) {
+        self.name = name
+        self.schema = schema
+        let (handle, failure) = Self.find(name)
         self.handle = handle
-        failure = message.map(takeMessage)
+        let installed = handle.map(Self.schema)
+        self.failure =
+            installed == nil || installed == schema
+            ? failure
+            : "expected libtorch \(Runtime.libtorchVersion) to have the schema \(schema), found \(installed ?? "none")"
+    }
+
+    /// The operator of a name that a program does not know beforehand, with the schema that it has.
+    ///
+    /// - Throws: ``TorchError`` if the installed libtorch has no such operator.
+    public init(named name: String) throws(TorchError) {
+        let (handle, failure) = Self.find(name)
+        guard let handle else { throw TorchError(failure ?? "no operator \(name)") }
+        self.handle = handle
+        self.failure = nil
+        self.name = name
+        schema = Self.schema(handle)
     }
 
     /// The schema of the installed libtorch, or nil where it has no such operator.
-    package var installedSchema: String? {
-        handle.flatMap { ctorch_operator_schema($0) }.map(takeMessage)
+    public var installedSchema: String? { handle.map(Self.schema) }
+
+    private static func find(_ name: String) -> (CTorchOperator?, String?) {
+        let whole = name.contains("::") ? name : "aten::\(name)"
+        let parts = whole.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        var handle: CTorchOperator?
+        let message = ctorch_operator_find(String(parts[0]), parts.count > 1 ? String(parts[1]) : "", &handle)
+        return (handle, message.map(takeMessage))
     }
 
-    /// Calls the operator and returns its only result.
-    package func callAsFunction(_ arguments: Argument...) -> Tensor {
+    private static func schema(_ handle: CTorchOperator) -> String { ctorch_operator_schema(handle).map(takeMessage) ?? "" }
+
+    /// Calls the operator and returns its only result, a tensor.
+    ///
+    /// Traps if it has another number of results, or one of another kind.
+    public func callAsFunction(_ arguments: Value...) -> Tensor {
         var result: Tensor?
-        call(arguments, capacity: 1) { result = $0[0] }
+        call(arguments, capacity: 1) { result = $0.first ?? nil }
         guard let result else { fatalError("\(name): expected a tensor, found none") }
         return result
     }
 
+    /// Calls the operator and returns all its results: none for `()`, several for a tuple, each a number, a tensor, a list or whatever the schema says.
+    public func results(_ arguments: Value...) -> [Value] {
+        var found: [Value] = []
+        call(arguments, isInPlace: schema.contains("!")) { handle, values in
+            withUnsafeMutablePointer(to: &found) { found in
+                ctorch_operator_results(
+                    handle, values, Int32(arguments.count),
+                    { context, values, count in
+                        context?.assumingMemoryBound(to: [Value].self).pointee = UnsafeBufferPointer(start: values, count: Int(count))
+                            .map(Value.init(owning:))
+                    }, found)
+            }
+        }
+        return found
+    }
+
     /// Calls the operator and returns all its results, a list result flattened; `capacity` is the most there can be.
-    func results(capacity: Int, _ arguments: Argument...) -> [Tensor] {
+    func results(capacity: Int, _ arguments: Value...) -> [Tensor] {
         var results: [Tensor] = []
         call(arguments, capacity: capacity) { results = $0.compactMap { $0 } }
         return results
     }
 
     /// Calls an operator for its effect on its first argument.
-    func perform(_ arguments: Argument...) {
+    func perform(_ arguments: Value...) {
         call(arguments, capacity: 1, isInPlace: true) { _ in }
     }
 
-    private func call(_ arguments: [Argument], capacity: Int, isInPlace: Bool = false, _ take: ([Tensor?]) -> Void) {
-        guard let handle else { fatalError("\(name): \(failure ?? "not found")") }
-        let words = arguments.reduce(0) { $0 + $1.listCount }
-        let message: CTorchMessage? = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: max(words, 1)) { lists in
+    private func call(_ arguments: [Value], capacity: Int, isInPlace: Bool = false, _ take: ([Tensor?]) -> Void) {
+        call(arguments, isInPlace: isInPlace) { handle, values in
+            withUnsafeTemporaryAllocation(of: CTorchTensor?.self, capacity: capacity) { results in
+                results.initialize(repeating: nil)
+                var count: Int32 = 0
+                let message = ctorch_operator_call(
+                    handle, values, Int32(arguments.count), results.baseAddress, Int32(capacity), &count)
+                if message == nil { take(results.prefix(Int(count)).map { $0.map { Tensor(owning: $0) } }) }
+                return message
+            }
+        }
+    }
+
+    private func call(
+        _ arguments: [Value], isInPlace: Bool, _ work: (CTorchOperator, UnsafePointer<CTorchValue>?) -> CTorchMessage?
+    ) {
+        if let failure { fatalError("\(name): \(failure)") }
+        guard let handle else { fatalError("\(name): not found") }
+        let words = arguments.reduce(0) { $0 + $1.wordCount }
+        let message: CTorchMessage? = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: max(words, 1)) { scratch in
             withUnsafeTemporaryAllocation(of: CTorchValue.self, capacity: max(arguments.count, 1)) { values in
                 var next = 0
                 for (index, argument) in arguments.enumerated() {
-                    values.initializeElement(at: index, to: argument.value(in: lists, next: &next))
+                    values.initializeElement(at: index, to: argument.value(in: scratch, next: &next))
                 }
-                return withUnsafeTemporaryAllocation(of: CTorchTensor?.self, capacity: capacity) { results in
-                    results.initialize(repeating: nil)
-                    var count: Int32 = 0
-                    let message = ctorch_operator_call(
-                        handle, values.baseAddress, Int32(arguments.count), results.baseAddress, Int32(capacity), &count)
-                    if message == nil { take(results.prefix(Int(count)).map { $0.map { Tensor(owning: $0) } }) }
-                    return message
-                }
+                return work(handle, values.baseAddress)
             }
         }
         // Swift may release the arguments after their last use, which would be inside the call.
@@ -70,72 +150,8 @@ package struct Operator: @unchecked Sendable {
             let shapes = arguments.compactMap(\.summary).joined(separator: ", ")
             let failure = "\(name)(\(shapes)): \(takeMessage(message))"
             // Some operators wait for the device, which no recording can hold. What changes its arguments is not done at all.
-            let survives = StepPhase.survives(failure) { if !isInPlace { call(arguments, capacity: capacity, isInPlace: true, take) } }
+            let survives = StepPhase.survives(failure) { if !isInPlace { call(arguments, isInPlace: true, work) } }
             if !survives { fatalError(failure) }
-        }
-    }
-}
-
-/// One argument of a boxed call.
-package enum Argument {
-    case none
-    case tensor(Tensor)
-    case integer(Int)
-    case real(Double)
-    case boolean(Bool)
-    case integers([Int])
-    case tensors([Tensor])
-    case device(Device)
-    case generator(Generator)
-    case text(StaticString)
-
-    static func optional(_ tensor: Tensor?) -> Argument { tensor.map { .tensor($0) } ?? .none }
-    static func optional(_ integer: Int?) -> Argument { integer.map { .integer($0) } ?? .none }
-    static func optional(_ type: ElementType?) -> Argument { type.map { .integer(Int($0.rawValue)) } ?? .none }
-    static func optional(_ device: Device?) -> Argument { device.map { .device($0) } ?? .none }
-    static func optional(_ real: Double?) -> Argument { real.map { .real($0) } ?? .none }
-
-    /// Words that the argument's list takes in the call's scratch space.
-    fileprivate var listCount: Int {
-        switch self {
-        case .integers(let list): list.count
-        case .tensors(let list): list.count
-        default: 0
-        }
-    }
-
-    fileprivate func value(in lists: UnsafeMutableBufferPointer<UInt64>, next: inout Int) -> CTorchValue {
-        func list<Element>(_ kind: Int, _ elements: [Element], _ word: (Element) -> UInt64) -> CTorchValue {
-            // Safe though the pointer leaves: it points into the scratch space of the call in progress.
-            let start = lists.baseAddress.map { $0 + next }
-            for element in elements {
-                lists.initializeElement(at: next, to: word(element))
-                next += 1
-            }
-            return CTorchValue(kind: Int32(kind), count: Int32(elements.count), word: UInt64(UInt(bitPattern: start)))
-        }
-        func single(_ kind: Int, _ word: UInt64) -> CTorchValue { CTorchValue(kind: Int32(kind), count: 0, word: word) }
-        return switch self {
-        case .none: single(CTORCH_NONE, 0)
-        case .tensor(let tensor): single(CTORCH_TENSOR, tensor.word)
-        case .integer(let value): single(CTORCH_INTEGER, UInt64(bitPattern: Int64(value)))
-        case .real(let value): single(CTORCH_REAL, value.bitPattern)
-        case .boolean(let value): single(CTORCH_BOOLEAN, value ? 1 : 0)
-        case .integers(let values): list(CTORCH_INTEGERS, values) { UInt64(bitPattern: Int64($0)) }
-        case .tensors(let tensors): list(CTORCH_TENSORS, tensors, \.word)
-        case .device(let device): single(CTORCH_DEVICE, UInt64(UInt32(bitPattern: device.code)))
-        case .generator(let generator): single(CTORCH_GENERATOR, generator.word)
-        case .text(let text):
-            CTorchValue(kind: Int32(CTORCH_TEXT), count: Int32(text.utf8CodeUnitCount), word: UInt64(UInt(bitPattern: text.utf8Start)))
-        }
-    }
-
-    /// What a message about a failed call shows of it: tensors by type and shape.
-    fileprivate var summary: String? {
-        switch self {
-        case .tensor(let tensor): "\(tensor.type)\(tensor.shape)"
-        case .tensors(let tensors): "\(tensors.count) tensors"
-        default: nil
         }
     }
 }

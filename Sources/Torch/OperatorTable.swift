@@ -191,6 +191,7 @@ package struct OperatorTable: Sendable {
     let eachMultiplyScalar = Operator("_foreach_mul.Scalar", "(Tensor[] self, Scalar scalar) -> Tensor[]")
     let eachMultiplyTensor = Operator("_foreach_mul.Tensor", "(Tensor[] self, Tensor other) -> Tensor[]")
     let eachMultiplyTensorInPlace = Operator("_foreach_mul_.Tensor", "(Tensor(a!)[] self, Tensor other) -> ()")
+    let eachDivide = Operator("_foreach_div.List", "(Tensor[] self, Tensor[] other) -> Tensor[]")
     let eachAddProductInPlace = Operator(
         "_foreach_addcmul_.Scalar",
         "(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> ()")

@@ -10,7 +10,7 @@ internal import CTorch
 /// for batch in batches {
 ///     input.assign(batch.images)   // buffers: new numbers in the same place
 ///     labels.assign(batch.labels)
-///     optimizer.prepare(rate: rate)
+///     optimizer.prepare(learningRate: learningRate)
 ///     graph.run(key: optimizer.recordingKey) {
 ///         let loss = network(input.value, .training(random)).softmaxCrossEntropy(labels: labels.value)
 ///         optimizer.apply(gradients: gradients(of: loss, withRespectTo: optimizer.parameters))
@@ -23,7 +23,7 @@ internal import CTorch
 ///
 /// - What it reads lies in parameters and buffers on the device; new numbers get there by assigning, before the run. Other tensors that it reads, such as a
 ///   data set of which it selects a minibatch, are recorded as they are, and somebody must hold them as long as the graph. A number of Swift's that goes
-///   into an operator is recorded as it was: what can change belongs into the key.
+///   into an operator is recorded as it was: what can change belongs into the key, or into a ``StepNumber``.
 /// - What it changes are parameters, buffers and an optimizer's own tensors, by ``Parameter/assign(_:)``, ``Buffer/assign(_:)`` and `apply(gradients:)`. A
 ///   variable that is set to a new tensor holds, after a replay, whatever the recording's memory has there.
 /// - It does not wait for the device: no `item()`, no `elements()`, no tensor made from Swift's numbers.

@@ -87,5 +87,5 @@ extension Tensor {
 
     private func isNone(_ dimensions: [Int]?) -> Bool { dimensions?.isEmpty ?? false }
 
-    private func list(_ dimensions: [Int]?) -> Argument { dimensions.map { .integers($0) } ?? .none }
+    private func list(_ dimensions: [Int]?) -> Operator.Value { dimensions.map { .integers($0) } ?? .none }
 }

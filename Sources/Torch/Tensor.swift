@@ -48,12 +48,14 @@ public struct Tensor: Sendable {
 
     /// The type of the elements.
     public var type: ElementType {
-        let raw = withExtendedLifetime(reference) { ctorch_tensor_type(reference.handle) }
-        guard let type = ElementType(rawValue: raw) else {
-            fatalError("a tensor of libtorch's element type \(raw), which has no name here")
-        }
+        guard let type = ElementType(rawValue: rawType) else { fatalError("a tensor of \(typeName), which has no name here") }
         return type
     }
+
+    private var rawType: Int32 { withExtendedLifetime(reference) { ctorch_tensor_type(reference.handle) } }
+
+    /// For messages: operators without a Swift name also give types without one, such as complex numbers.
+    var typeName: String { ElementType(rawValue: rawType)?.description ?? "libtorch's element type \(rawType)" }
 
     /// Where it lies.
     public var device: Device { Device(code: withExtendedLifetime(reference) { ctorch_tensor_device(reference.handle) }) }

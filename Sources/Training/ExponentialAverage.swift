@@ -1,47 +1,48 @@
 public import Torch
 
-/// The exponential moving average of parameters over the steps of a training: average ← average + rate·(θ − average).
+/// The exponential moving average of parameters over the steps of a training: average ← decay·average + (1 − decay)·θ.
 ///
-/// Networks are often better at the average of the last parameters than at the last ones (Polyak & Juditsky, 1992). A rate of 0.001 averages over about the
+/// Networks are often better at the average of the last parameters than at the last ones (Polyak & Juditsky, 1992). A decay of 0.999 averages over about the
 /// last thousand steps. The averages of 16-bit parameters are kept in float32: rounded to 16 bits they would stand still. Call ``update()`` after every step of the optimizer, and evaluate in ``withAverages(_:)``.
 public final class ExponentialAverage {
     /// The parameters.
     public let parameters: [Parameter]
-    /// The share of the new value, from above 0 to 1.
-    public let rate: Double
-    private let averages: TensorList
+    /// The share of the average that is kept in an update, from 0 to 1.
+    public let decay: Double
+    private let averages: MutableTensorList
 
     /// An average that starts at the parameters' present values; for a network with data-dependent initialization, make it after that.
-    public init(_ parameters: [Parameter], rate: Double) {
-        trap(unless: rate > 0 && rate <= 1, "exponential average: expected a rate from above 0 to 1, found \(rate)")
+    public init(_ parameters: [Parameter], decay: Double) {
+        trap(unless: (0...1).contains(decay), "exponential average: expected a decay from 0 to 1, found \(decay)")
         self.parameters = parameters
-        self.rate = rate
-        averages = TensorList(parameters.map { $0.snapshot().converted(to: $0.value.type.accumulator) })
+        self.decay = decay
+        averages = MutableTensorList(parameters.map { $0.snapshot().converted(to: $0.value.type.accumulator) })
     }
 
     /// Takes the parameters' present values into the average.
     public func update() {
         guard !parameters.isEmpty else { return }
         withoutGradients {
-            averages.move(towards: TensorList(parameters.map { $0.value.detached().converted(to: $0.value.type.accumulator) }), by: rate)
+            averages.move(
+                towards: TensorList(parameters.map { $0.value.detached().converted(to: $0.value.type.accumulator) }), by: 1 - decay)
         }
     }
 
     /// Runs the closure with the averages in the parameters' place, and puts the parameters back, bit for bit.
     public func withAverages<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         let current = parameters.map { $0.snapshot() }
-        for (parameter, average) in zip(parameters, averages.tensors) { parameter.assign(average) }
+        for (parameter, average) in zip(parameters, averages.values.tensors) { parameter.assign(average) }
         defer { for (parameter, value) in zip(parameters, current) { parameter.assign(value) } }
         return try body()
     }
 
     /// Copies of the averages, in the parameters' order, for a checkpoint; in float32 at least.
-    public var values: [Tensor] { averages.tensors.map { tensor in withoutGradients { tensor.copied() } } }
+    public var values: [Tensor] { averages.values.tensors.map { tensor in withoutGradients { tensor.copied() } } }
 
-    /// Goes on from averages that were read before. Traps unless they have the parameters' shapes.
+    /// Resumes from averages that were read before. Traps unless they have the parameters' shapes.
     public func restore(_ values: [Tensor]) {
         trap(
-            unless: values.map(\.shape) == averages.tensors.map(\.shape),
+            unless: values.map(\.shape) == averages.values.tensors.map(\.shape),
             "exponential average: expected tensors of the parameters' shapes, found others")
         withoutGradients { averages.assign(TensorList(values)) }
     }

@@ -16,11 +16,13 @@ public struct OptimizerState {
         self.tensors = tensors
     }
 
-    /// A state of lists and of what an optimizer keeps of 16-bit parameters.
-    init(kind: String, numbers: [String: Double] = [:], lists: KeyValuePairs<String, TensorList?>, copies: TensorList?) {
+    /// A state of lists, whose tensors are copied under their list's name and their place, and of the master copies.
+    public init(
+        kind: String, numbers: [String: Double] = [:], lists: KeyValuePairs<String, MutableTensorList?>, masters: MasterParameters
+    ) {
         var tensors: [(name: String, value: Tensor)] = []
-        for (slot, list) in Array(lists) + [(Self.copies, copies)] {
-            for (index, tensor) in (list?.tensors ?? []).enumerated() {
+        for (slot, list) in Array(lists) + [(Self.copies, masters.copies)] {
+            for (index, tensor) in (list?.values.tensors ?? []).enumerated() {
                 tensors.append(("\(slot).\(index)", withoutGradients { tensor.detached().copied() }))
             }
         }
@@ -28,7 +30,9 @@ public struct OptimizerState {
     }
 
     /// A number of a range.
-    func number(_ name: String, in range: Range<Double>) throws(OptimizerStateError) -> Double {
+    ///
+    /// - Throws: ``OptimizerStateError`` if the state has no such number.
+    public func number(_ name: String, in range: Range<Double>) throws(OptimizerStateError) -> Double {
         guard let number = numbers[name], range.contains(number) else {
             let found = numbers[name].map { "\($0)" } ?? "none"
             throw OptimizerStateError(
@@ -38,7 +42,9 @@ public struct OptimizerState {
     }
 
     /// A whole number from 0 up.
-    func count(_ name: String) throws(OptimizerStateError) -> Int {
+    ///
+    /// - Throws: ``OptimizerStateError`` if the state has no such number.
+    public func count(_ name: String) throws(OptimizerStateError) -> Int {
         // Up to 2⁵³ a double holds every whole number.
         let number = try number(name, in: 0..<0x1p53)
         guard let count = Int(exactly: number) else {
@@ -47,20 +53,24 @@ public struct OptimizerState {
         return count
     }
 
-    /// Ends with an error unless the state is of the kind.
-    func require(kind: String) throws(OptimizerStateError) {
+    /// Throws ``OptimizerStateError`` unless the state is of the kind.
+    public func require(kind: String) throws(OptimizerStateError) {
         guard self.kind == kind else { throw OptimizerStateError("expected the state of \(kind), found that of \(self.kind)") }
     }
 
-    /// Puts the tensors into lists of the same slots, all or none of them.
+    /// Puts the tensors into lists of the same names, and into the master copies: all or none of them.
     ///
     /// Version 0.1.0 kept the moments of 16-bit parameters in 16 bits, and no copies of the parameters: both are taken as they are.
-    func restore(kind: String, lists: KeyValuePairs<String, TensorList?>, wide: WideParameters) throws(OptimizerStateError) {
+    ///
+    /// - Throws: ``OptimizerStateError`` unless the state is of the kind and has just these tensors, of their shapes and types; then nothing was changed.
+    public func restore(
+        kind: String, lists: KeyValuePairs<String, MutableTensorList?>, masters: MasterParameters
+    ) throws(OptimizerStateError) {
         try require(kind: kind)
         let found = Dictionary(tensors.map { ($0.name, $0.value) }) { first, _ in first }
         let hasCopies = found.keys.contains { $0.hasPrefix("\(Self.copies).") }
-        let slots = Array(lists) + (hasCopies ? [(Self.copies, wide.copies)] : [])
-        let places = slots.flatMap { slot, list in (list?.tensors ?? []).enumerated().map { ("\(slot).\($0)", $1) } }
+        let slots = Array(lists) + (hasCopies ? [(Self.copies, masters.copies)] : [])
+        let places = slots.flatMap { slot, list in (list?.values.tensors ?? []).enumerated().map { ("\(slot).\($0)", $1) } }
         guard found.count == places.count else {
             throw OptimizerStateError("state of \(kind): expected \(places.count) tensors, found \(found.count)")
         }
@@ -72,8 +82,8 @@ public struct OptimizerState {
             }
         }
         withoutGradients {
-            for (name, place) in places { if let value = found[name] { TensorList([place]).assign(TensorList([value])) } }
-            if !hasCopies { wide.begin() }
+            for (name, place) in places { if let value = found[name] { MutableTensorList([place]).assign(TensorList([value])) } }
+            if !hasCopies { masters.begin() }
         }
     }
 
@@ -85,5 +95,6 @@ public struct OptimizerStateError: Error, CustomStringConvertible, Equatable {
     /// What was expected and what was found.
     public let description: String
 
-    init(_ description: String) { self.description = description }
+    /// An error of an optimizer's, in words that say what was expected and what was found.
+    public init(_ description: String) { self.description = description }
 }

@@ -18,7 +18,7 @@ private final class Run {
         "Adam as in the paper": { Adam($0.parameters, epsilonPlace: .insideRoot) },
         "Adamax": { Adamax($0.parameters) },
         "groups": { network in
-            let rules = [ParameterRule("gains", rateFactor: 0.1, weightDecay: .decoupled(0.1)) { $0.hasSuffix("gain") }]
+            let rules = [ParameterRule("gains", learningRateFactor: 0.1, weightDecay: .decoupled(0.1)) { $0.hasSuffix("gain") }]
             return GroupedOptimizer(network.parameterGroups(rules)) { Adam($0) }
         },
     ]
@@ -37,7 +37,7 @@ private final class Run {
         while step < end {
             let input = Tensor.normal([16, 3], from: random)
             if let adam = optimizer as? Adam, step == 5 { adam.beta1 = 0.5 }
-            optimizer.minimize(network(input, .training(random)).squared().sum(), rate: 0.01 / Double(step + 1))
+            optimizer.minimize(network(input, .training(random)).squared().sum(), learningRate: 0.01 / Double(step + 1))
             step += 1
         }
     }
@@ -216,7 +216,7 @@ struct CheckpointTests {
     func badNumbers() {
         let parameter = Parameter(Tensor([1.0]))
         let adam = Adam([parameter], epsilonPlace: .insideRoot)
-        adam.step(gradients: [Tensor([2.0])], rate: 0.1)
+        adam.step(gradients: [Tensor([2.0])], learningRate: 0.1)
         let good = adam.state
         for (name, number) in [("stepCount", Double.nan), ("stepCount", -1), ("stepCount", 0.5), ("beta1", 2), ("beta1", .nan)] {
             let bad = OptimizerState(

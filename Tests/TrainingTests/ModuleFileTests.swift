@@ -110,7 +110,7 @@ private final class Decoder: Module {
             let adam = Adam(target.parameters)
             try target.load(from: path)
             let before = target.namedParameters.map { ($0.path, $0.value.snapshot()) }
-            adam.minimize(target(input, .training(Generator(seed: 0))).squared().sum(), rate: 0.01)
+            adam.minimize(target(input, .training(Generator(seed: 0))).squared().sum(), learningRate: 0.01)
             for (named, (path, old)) in zip(target.namedParameters, before) {
                 #expect(relativeDifference(named.value.value, old) > 0, "\(path) was trained")
             }

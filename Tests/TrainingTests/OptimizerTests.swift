@@ -21,14 +21,14 @@ struct OptimizerTests {
     @Test("gradients longer than the largest norm are scaled down to it together; shorter ones and zeros stay")
     func clipping() {
         let gradients = [Tensor([3.0, 0], shape: [2, 1]), Tensor([4.0])]
-        let found = scaled(gradients, toNormAtMost: 2.5)
+        let found = clipped(gradients, maxNorm: 2.5)
         #expect(found.map { $0.elements(as: Double.self) } == [[1.5, 0], [2]] && found[0].shape == [2, 1])
-        #expect(scaled(gradients, toNormAtMost: 5).map { $0.elements(as: Double.self) } == [[3, 0], [4]])
-        #expect(scaled([Tensor([0.0, 0])], toNormAtMost: 1)[0].elements(as: Double.self) == [0, 0])
-        #expect(scaled([], toNormAtMost: 1).isEmpty)
+        #expect(clipped(gradients, maxNorm: 5).map { $0.elements(as: Double.self) } == [[3, 0], [4]])
+        #expect(clipped([Tensor([0.0, 0])], maxNorm: 1)[0].elements(as: Double.self) == [0, 0])
+        #expect(clipped([], maxNorm: 1).isEmpty)
         let parameter = Parameter(Tensor([30.0, 40]))
         // ∇ of ½‖θ‖² is θ, of length 50.
-        SGD([parameter]).minimize(parameter.value.squared().sum() * 0.5, rate: 1, largestNorm: 10)
+        SGD([parameter]).minimize(parameter.value.squared().sum() * 0.5, learningRate: 1, maxNorm: 10)
         let moved = parameter.value.elements(as: Double.self)
         #expect(abs(moved[0] - 24) < 1e-12 && abs(moved[1] - 32) < 1e-12)
     }
@@ -42,7 +42,7 @@ struct OptimizerTests {
             change(optimizer, step)
             let value = parameter.value
             // sin through cosine keeps to the public operators: −cos(3θ + π/2) = sin 3θ.
-            optimizer.minimize((value.squared() - (value * 3 + Double.pi / 2).cosine()).sum(), rate: rate)
+            optimizer.minimize((value.squared() - (value * 3 + Double.pi / 2).cosine()).sum(), learningRate: rate)
         }
         return parameter.snapshot().elements()
     }
@@ -96,7 +96,7 @@ struct OptimizerTests {
         let parameters = [Parameter(.ones([2, 3])), Parameter(.ones([])), Parameter(.ones([4]))]
         let before = parameters.map { $0.snapshot() }
         let optimizer = Adam(parameters)
-        optimizer.step(gradients: before.map { $0 * 2 }, rate: 0.5)
+        optimizer.step(gradients: before.map { $0 * 2 }, learningRate: 0.5)
         for (parameter, old) in zip(parameters, before) {
             #expect((parameter.value - 0.5).magnitude().maximum().item() < 1e-6)
             #expect(old.minimum().item() == 1)
@@ -106,13 +106,13 @@ struct OptimizerTests {
     @Test("no parameters at all are no mistake")
     func nothing() {
         for optimizer in [SGD([]), SGD([], momentum: 0.9), Adam([]), Adamax([])] as [any Optimizer] {
-            optimizer.step(gradients: [], rate: 1)
+            optimizer.step(gradients: [], learningRate: 1)
         }
     }
 
     @Test("the wrong number of gradients traps")
     func wrongCount() async {
-        await #expect(processExitsWith: .failure) { SGD([Parameter(.ones([1]))]).step(gradients: [], rate: 1) }
+        await #expect(processExitsWith: .failure) { SGD([Parameter(.ones([1]))]).step(gradients: [], learningRate: 1) }
     }
 
     @Test("the paper's schedule: rate × min(2 − epoch/100, 1) over 200 epochs")

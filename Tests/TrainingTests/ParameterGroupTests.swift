@@ -26,7 +26,7 @@ struct ParameterGroupTests {
     private func changes(_ rules: [ParameterRule], gradient: Double, rate: Double) -> [String: (before: [Double], after: [Double])] {
         let optimizer = GroupedOptimizer(network.parameterGroups(rules)) { SGD($0) }
         let before = network.namedParameters.map { $0.value.snapshot().elements(as: Double.self) }
-        optimizer.step(gradients: optimizer.parameters.map { .full($0.value.shape, gradient, type: .float64) }, rate: rate)
+        optimizer.step(gradients: optimizer.parameters.map { .full($0.value.shape, gradient, type: .float64) }, learningRate: rate)
         var found: [String: ([Double], [Double])] = [:]
         for (named, before) in zip(network.namedParameters, before) { found[named.path] = (before, named.value.snapshot().elements()) }
         return found
@@ -53,8 +53,8 @@ struct ParameterGroupTests {
     @Test("the first rule whose predicate holds takes a parameter; its rate is a multiple of the step's; the rest is trained plainly")
     func rates() {
         let rules = [
-            ParameterRule("gains", rateFactor: 3) { $0.hasSuffix(".gain") && $0.hasPrefix("encoder.") },
-            ParameterRule("encoder", rateFactor: 0) { $0.hasPrefix("encoder.") },
+            ParameterRule("gains", learningRateFactor: 3) { $0.hasSuffix(".gain") && $0.hasPrefix("encoder.") },
+            ParameterRule("encoder", learningRateFactor: 0) { $0.hasPrefix("encoder.") },
         ]
         let groups = network.parameterGroups(rules)
         #expect(groups.map(\.rule.name) == ["gains", "encoder", "the rest"])
@@ -79,11 +79,11 @@ struct ParameterGroupTests {
         let weights = self.network.namedParameters.enumerated().filter { self.weights.contains($0.element.path) }.map(\.offset)
         for _ in 0..<3 {
             let gradients = optimizer.parameters.map { Tensor.ones($0.value.shape, type: .float64) }
-            optimizer.step(gradients: gradients, rate: 0.01)
+            optimizer.step(gradients: gradients, learningRate: 0.01)
             #expect(gradients.allSatisfy { ($0 .== 1).allTrue() }, "the caller's gradients are the caller's")
             var penalized = gradients
             for index in weights { penalized[index] = penalized[index] + plain.parameters[index].snapshot() * 0.3 }
-            plain.step(gradients: penalized, rate: 0.01)
+            plain.step(gradients: penalized, learningRate: 0.01)
         }
         for (found, expected) in zip(network.parameters, plain.parameters) {
             #expect((found.snapshot() - expected.snapshot()).magnitude().maximum().item() < 1e-14)
@@ -98,6 +98,6 @@ struct ParameterGroupTests {
             })
         #expect(String(decoding: result.standardErrorContent, as: UTF8.self).contains("rule 'gains'"))
         await #expect(processExitsWith: .failure) { _ = ParameterRule("negative", weightDecay: .decoupled(-1)) }
-        await #expect(processExitsWith: .failure) { _ = ParameterRule("not a number", rateFactor: .nan) }
+        await #expect(processExitsWith: .failure) { _ = ParameterRule("not a number", learningRateFactor: .nan) }
     }
 }

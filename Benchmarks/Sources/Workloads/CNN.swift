@@ -78,7 +78,7 @@ public final class CNN: Workload {
     /// A step of Adam.
     public func step() -> Double {
         let loss = loss(input, labels: labels)
-        optimizer.minimize(loss, rate: 1e-3)
+        optimizer.minimize(loss, learningRate: 1e-3)
         return loss.item()
     }
 }

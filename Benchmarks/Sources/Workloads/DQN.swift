@@ -80,7 +80,7 @@ public final class DQN: Workload {
     /// A step of Adamax.
     public func step() -> Double {
         let loss = loss(transitions)
-        optimizer.minimize(loss, rate: 3e-4)
+        optimizer.minimize(loss, learningRate: 3e-4)
         return loss.item()
     }
 }

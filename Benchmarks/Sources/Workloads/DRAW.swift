@@ -87,7 +87,7 @@ public final class DRAW: Workload {
     public func step() -> Double {
         let noise = Tensor.normal([Self.glimpses, images.shape[0], Self.latents], type: images.type, from: random)
         let loss = loss(images, noise: noise)
-        optimizer.minimize(loss, rate: 1e-3)
+        optimizer.minimize(loss, learningRate: 1e-3)
         return loss.item()
     }
 }

@@ -63,7 +63,7 @@ public final class VAE: Workload {
     /// A step of Adamax.
     public func step() -> Double {
         let loss = loss(images)
-        optimizer.minimize(loss, rate: 2e-3)
+        optimizer.minimize(loss, learningRate: 2e-3)
         return loss.item()
     }
 }

@@ -24,17 +24,17 @@ void ctorch_message_free(CTorchMessage message);
 
 enum {
     CTORCH_NONE = 0,
-    CTORCH_TENSOR = 1,      // word: CTorchTensor, or NULL for an undefined optional tensor
+    CTORCH_TENSOR = 1,      // word: CTorchTensor
     CTORCH_INTEGER = 2,     // word: int64_t (also ScalarType, Layout and MemoryFormat, which the dispatcher passes as integers)
     CTORCH_REAL = 3,        // word: the bits of a double
     CTORCH_BOOLEAN = 4,     // word: 0 or 1
-    CTORCH_INTEGERS = 5,    // word: pointer to `count` int64_t
-    CTORCH_REALS = 6,       // word: pointer to `count` doubles
-    CTORCH_BOOLEANS = 7,    // word: pointer to `count` words of 0 or 1
-    CTORCH_TENSORS = 8,     // word: pointer to `count` CTorchTensor
-    CTORCH_DEVICE = 9,      // word: device type << 8 | index
-    CTORCH_GENERATOR = 10,  // word: CTorchGenerator
-    CTORCH_TEXT = 11,       // word: pointer to `count` bytes of UTF-8
+    CTORCH_INTEGERS = 5,    // word: pointer to `count` int64_t; arguments only
+    CTORCH_TENSORS = 6,     // word: pointer to `count` CTorchTensor; arguments only
+    CTORCH_DEVICE = 7,      // word: device type << 8 | index
+    CTORCH_GENERATOR = 8,   // word: CTorchGenerator; arguments only
+    CTORCH_TEXT = 9,        // word: pointer to `count` bytes of UTF-8
+    CTORCH_COMPLEX = 10,    // word: pointer to two doubles
+    CTORCH_LIST = 11,       // word: pointer to `count` CTorchValue
 };
 
 typedef struct {
@@ -50,6 +50,11 @@ char *ctorch_operator_schema(CTorchOperator op);
 /// Calls an operator with every argument of its schema, in order. Tensor results, lists flattened, go to `results`; `count` says how many.
 CTorchMessage ctorch_operator_call(
     CTorchOperator op, const CTorchValue *arguments, int32_t argument_count, CTorchTensor *results, int32_t capacity, int32_t *count);
+/// Takes an operator's results: the values and what they point to are valid during the call, the tensors in them are owned.
+typedef void (*CTorchTaker)(void *context, const CTorchValue *values, int32_t count);
+/// The same for an operator with results of any kind, which go to `take` in one call.
+CTorchMessage ctorch_operator_results(
+    CTorchOperator op, const CTorchValue *arguments, int32_t argument_count, CTorchTaker take, void *context);
 
 // -- Tensors ---------------------------------------------------------------------------------------------------------------------------------------
 

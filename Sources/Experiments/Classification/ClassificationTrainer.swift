@@ -87,12 +87,12 @@ package final class ClassificationTrainer {
                 divergedAt = divergedAt ?? stepCount
                 return
             }
-            return optimizer.minimize(loss, rate: rate(epoch))
+            return optimizer.minimize(loss, learningRate: rate(epoch))
         }
         let place = minibatch ?? Buffer(indices.copied())
         minibatch = place
         place.assign(indices)
-        optimizer.prepare(rate: rate(epoch))
+        optimizer.prepare(learningRate: rate(epoch))
         graph.run(key: optimizer.recordingKey) {
             let (inputs, labels) = images.batch(place.value)
             let loss = loss(inputs, labels: labels)

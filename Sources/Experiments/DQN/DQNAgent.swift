@@ -90,7 +90,7 @@ package final class DQNAgent {
     package func learn(from memory: ReplayMemory) {
         let loss = loss(of: memory.sample(settings.batch, using: &draws, on: device))
         guard losses.add(loss) else { return }
-        optimizer.minimize(loss, rate: settings.learningRate(normalization))
+        optimizer.minimize(loss, learningRate: settings.learningRate(normalization))
         if updates.isMultiple(of: settings.updatesPerTarget) { target.copyValues(from: network) }
     }
 

@@ -75,7 +75,7 @@ extension DRAWSettings: GenerativeSettings {
     /// None: it is not defined for recurrent networks (the paper, §3). g starts at ‖v‖, so that every parameterisation starts as the same function.
     package var dataDependentInitialization: DataDependentInitialization? { nil }
     package var evaluationAverage: Double? { nil }
-    package var largestGradientNorm: Double? { clippedNorm }
+    package var maxNorm: Double? { clippedNorm }
 
     package func makeModel(rows: Int, columns: Int, normalization: Normalization, random: Generator) -> any GenerativeModel {
         DRAW(self, rows: rows, columns: columns, normalization: normalization, random: random)

@@ -160,7 +160,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
             }
         return [("Images", summary.data), ("Pixels", pixels)] + model.entries + [
             ("Minibatch", "\(settings.batch)"), ("Optimizer", "\(model.optimizer), rate \(NumberText.general(settings.learningRate))"),
-            ("Largest norm of the gradients", settings.largestGradientNorm.map(NumberText.general) ?? "any"),
+            ("Largest norm of the gradients", settings.maxNorm.map(NumberText.general) ?? "any"),
             ("Average of parameters", settings.evaluationAverage.map { "rate \(NumberText.general($0))" } ?? "none"),
             ("Parameters", summary.runs.first.map { "\($0.parameters) (\($0.norm))" } ?? "–"),
             ("Seeds", seeds.map { "\($0)" }.joined(separator: ", ")),

@@ -30,7 +30,7 @@ package protocol GenerativeSettings: Codable, Equatable, Sendable {
     /// The rate of the parameters' exponential average with which the model is evaluated; nil if it is evaluated as it is.
     var evaluationAverage: Double? { get }
     /// The largest norm of all gradients together that a step takes; longer ones are scaled down to it.
-    var largestGradientNorm: Double? { get }
+    var maxNorm: Double? { get }
 
     /// A model with drawn weights.
     func makeModel(rows: Int, columns: Int, normalization: Normalization, random: Generator) -> any GenerativeModel

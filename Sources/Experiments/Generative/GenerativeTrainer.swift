@@ -36,7 +36,7 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
     }
 
     private static func makeAverage(_ settings: Settings, _ parameters: [Parameter]) -> ExponentialAverage? {
-        settings.evaluationAverage.map { ExponentialAverage(parameters, rate: $0) }
+        settings.evaluationAverage.map { ExponentialAverage(parameters, decay: 1 - $0) }
     }
 
     /// Runs the closure with the parameters with which the model is evaluated.
@@ -70,7 +70,7 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
     package func step(_ pixels: Tensor) {
         let loss = model.terms(of: images(pixels), .training(random), random: random).loss
         guard losses.add(loss) else { return }
-        optimizer.minimize(loss, rate: settings.learningRate, largestNorm: settings.largestGradientNorm)
+        optimizer.minimize(loss, learningRate: settings.learningRate, maxNorm: settings.maxNorm)
         average?.update()
     }
 

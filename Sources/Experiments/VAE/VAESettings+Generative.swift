@@ -16,7 +16,7 @@ extension VAESettings: GenerativeSettings {
         DataDependentInitialization(images: initializationImages, targetDeviation: targetDeviation)
     }
     package var evaluationAverage: Double? { averageRate }
-    package var largestGradientNorm: Double? { nil }
+    package var maxNorm: Double? { nil }
 
     package func makeModel(rows: Int, columns: Int, normalization: Normalization, random: Generator) -> any GenerativeModel {
         pixels == .levels

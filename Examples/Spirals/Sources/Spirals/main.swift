@@ -22,7 +22,7 @@ _ = withoutGradients { network(x, .initializing(random)) }  // data-dependent in
 let adam = Adam(network.parameters)
 for step in 1...500 {
     let loss = network(x, .training(random)).softmaxCrossEntropy(labels: y)
-    adam.minimize(loss, rate: 0.003)
+    adam.minimize(loss, learningRate: 0.003)
     if step % 100 == 0 { print("step \(step): loss \(loss.item())") }
 }
 
