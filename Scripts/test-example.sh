@@ -34,3 +34,7 @@ if [[ -z "$wrong" || "$wrong" -gt 8 ]]; then
     exit 1
 fi
 echo "ok - a package that depends on this one by URL and version builds, runs and learns"
+if ! "$work/Spirals/.build/release/OwnForm"; then
+    echo "not ok - the example with a form of weights of its own" >&2
+    exit 1
+fi

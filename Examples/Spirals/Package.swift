@@ -10,6 +10,7 @@ let package = Package(
     platforms: [.macOS(.v14)],
     dependencies: [.package(url: url, from: "0.1.0")],
     targets: [
-        .executableTarget(name: "Spirals", dependencies: [.product(name: "WeightNormalization", package: "swift-weightnorm")])
+        .executableTarget(name: "Spirals", dependencies: [.product(name: "WeightNormalization", package: "swift-weightnorm")]),
+        .executableTarget(name: "OwnForm", dependencies: [.product(name: "WeightNormalization", package: "swift-weightnorm")]),
     ]
 )

@@ -47,13 +47,7 @@ public struct Checkpoint {
         var forms: [String: String] = [:]
         for weight in module.namedWeights {
             let units = weight.value.units.map { " along \($0)" } ?? ""
-            forms[weight.path] =
-                switch weight.value {
-                case .direct: "direct"
-                case .normalized: "normalized\(units)"
-                case .logNormalized(_, _, let factor, _): "log-normalized by \(factor)\(units)"
-                case .scaled: "scaled\(units)"
-                }
+            forms[weight.path] = weight.value.form.summary + units
         }
         return forms
     }

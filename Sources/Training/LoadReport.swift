@@ -49,6 +49,8 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
             case mistyped
             /// The file has the weight in several forms, or two parts of the module want the same tensor, or one of them in two ways.
             case contradictory
+            /// The file has the weight in a form that is not known here.
+            case unknown
         }
 
         /// What is wrong with it.
@@ -69,11 +71,6 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
             self.expected = expected
             self.found = found
         }
-
-        /// Of a gain on a logarithmic scale whose factor in the file's metadata is none.
-        static func badFactor(_ text: String, of name: String) -> Defect {
-            Defect(.contradictory, name, expected: "a factor above 0 in the file's metadata", found: Safetensors.quoted(text))
-        }
     }
 
     /// The file, as the caller named it.
@@ -89,7 +86,7 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
     }
 
     package init(path: String, defects: [Defect]) {
-        let order: [Defect.Kind] = [.missing, .extra, .misshapen, .mistyped, .contradictory]
+        let order: [Defect.Kind] = [.missing, .extra, .misshapen, .mistyped, .contradictory, .unknown]
         self.path = path
         self.defects = order.flatMap { kind in defects.filter { $0.kind == kind } }
     }

@@ -24,24 +24,27 @@ extension Module {
     ///   - forms: whether weights keep their forms or take on the file's.
     ///   - renaming: the names that the file has for the module's.
     ///   - convertingTypes: whether floating-point tensors of another type are converted; else they are an error.
+    ///   - weightForms: forms from outside this library that the file may have; the module's own are known.
     ///   - ignoring: tells of a tensor that the module does not know whether it is passed over; else it is an error.
     /// - Throws: ``ModuleFileError``, which names every tensor that does not fit; ``SafetensorsError`` and `FileError` as ``SafetensorsFile``.
     @discardableResult
     public func load(
         from path: String, forms: LoadedForms = .keep, renaming: Renaming = .none, convertingTypes: Bool = false,
-        ignoring: (String) -> Bool = { _ in false }
+        knowing weightForms: [any WeightForm.Type] = [], ignoring: (String) -> Bool = { _ in false }
     ) throws -> LoadReport {
         try load(
-            from: SafetensorsFile(opening: path), forms: forms, renaming: renaming, convertingTypes: convertingTypes, ignoring: ignoring)
+            from: SafetensorsFile(opening: path), forms: forms, renaming: renaming, convertingTypes: convertingTypes, knowing: weightForms,
+            ignoring: ignoring)
     }
 
     /// The same from a file that is open.
     @discardableResult
     public func load(
         from file: SafetensorsFile, forms: LoadedForms = .keep, renaming: Renaming = .none, convertingTypes: Bool = false,
-        ignoring: (String) -> Bool = { _ in false }
+        knowing weightForms: [any WeightForm.Type] = [], ignoring: (String) -> Bool = { _ in false }
     ) throws -> LoadReport {
-        var matching = StateMatching(file: file, slots: ModuleState(of: self, renaming: renaming).slots, convertingTypes: convertingTypes)
+        var matching = StateMatching(
+            file: file, slots: ModuleState(of: self, renaming: renaming).slots, convertingTypes: convertingTypes, knowing: weightForms)
         // Where lengths are 1, the units that the layer's initialization expects.
         if forms == .adopt {
             changeWeights { _, weight, units in
@@ -70,7 +73,8 @@ extension Module {
             let isExact = (values?.isSameForm ?? true) && match.hasTypes(of: file)
             report.weights.append(
                 LoadReport.FoundWeight(
-                    path: match.path, names: match.stored.tensors, layout: match.stored.layout, units: match.units, isExact: isExact))
+                    path: match.path, names: match.stored.tensors, layout: match.stored.layout,
+                    units: match.stored.form.hasUnits ? match.units : nil, isExact: isExact))
         }
         if forms == .adopt { changeWeights { _, weight, _ in adopted[weight.identity] ?? weight } }
         return report

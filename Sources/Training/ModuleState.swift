@@ -80,26 +80,12 @@ struct ModuleState {
         _ path: String, _ content: StateSlot.Content, owner: (any Module)?, first: String?, _ renaming: Renaming
     ) -> StateSlot {
         let (prefix, leaf) = StoredWeight.split(path)
-        let leaves = pyTorchNames(of: String(leaf), in: owner)
-        let isCounted = owner is BatchNorm && leaf == "runningMean"
+        let named = owner as? any PyTorchNamed
+        let leaves = named?.pyTorchNames(of: String(leaf)) ?? [String(leaf)]
+        let counter = named?.pyTorchCounter(beside: String(leaf))
         return StateSlot(
             path: path, content: content, names: leaves.map { renaming.snakeCase(prefix + $0) },
             otherNames: leaves.map { renaming(prefix + Renaming.snakeCase($0)) },
-            nativeName: renaming(path), counter: isCounted ? renaming.snakeCase(prefix + "num_batches_tracked") : nil, first: first)
-    }
-
-    /// What PyTorch calls a property of a module.
-    private static func pyTorchNames(of property: String, in owner: (any Module)?) -> [String] {
-        switch (owner, property) {
-        case (is BatchNorm, "gain"): ["weight"]
-        case (is BatchNorm, "runningVariance"): ["running_var"]
-        case (is BatchNorm, "runningMean"), (is MeanOnlyBatchNorm, "runningMean"): ["running_mean"]
-        case (is LSTM, "inputWeight"), (is GRU, "inputWeight"): ["weight_ih_l0"]
-        case (is LSTM, "stateWeight"), (is GRU, "stateWeight"): ["weight_hh_l0"]
-        case (is LSTM, "bias"): ["bias_ih_l0", "bias_hh_l0"]
-        case (is GRU, "inputBias"): ["bias_ih_l0"]
-        case (is GRU, "stateBias"): ["bias_hh_l0"]
-        default: [property]
-        }
+            nativeName: renaming(path), counter: counter.map { renaming.snakeCase(prefix + $0) }, first: first)
     }
 }

@@ -70,7 +70,7 @@ extension Module {
     /// Parameters that no rule takes are trained plainly, in a last group if there are any. Traps if a rule takes no parameter, which a slip in its predicate
     /// would lead to.
     public func parameterGroups(_ rules: [ParameterRule]) -> [ParameterGroup] {
-        let weights = Set(namedWeights.map { ObjectIdentifier($0.value.direction) })
+        let weights = Set(namedWeights.flatMap { $0.value.form.vectorParameters }.map { ObjectIdentifier($0) })
         let rest = ParameterRule("the rest")
         var members = Array(repeating: [Named<Parameter>](), count: rules.count + 1)
         for parameter in namedParameters {

@@ -6,28 +6,32 @@ import WeightNorm
 extension StateMatching.WeightMatch {
     /// The weight as the file has it, in types that hold both the file's numbers and the module's; adopted, in the module's types and on its device.
     func read(from file: SafetensorsFile, adopting: Bool) throws -> Weight {
-        let types = [weight.directionType, weight.gainType ?? weight.directionType]
+        let types = weight.types(asIn: stored.form)
         var parts = try zip(sources, types).map { try file.tensor($0, fitting: $1) }
         if adopting {
-            let device = weight.device
+            let device = weight.vector.device
             parts = zip(parts, types).map { $0.converted(to: $1).moved(to: device) }
         } else {
-            // A gain may need a wider type than its logarithm, a product than its factors.
-            let least: [ElementType] = stored.form == .logNormalized || stored.form == .scaled ? [.float32] : []
-            let common = ElementType.common(parts.map(\.type) + [weight.directionType] + least)
+            let common = stored.commonType(of: parts.map(\.type) + [weight.vector.type])
             parts = parts.map { $0.converted(to: common) }
         }
-        let direction = parts[0]
-        guard parts.count == 2, let units, let shape = units.normsShape(ofWeight: direction.shape) else {
-            return .direct(Parameter(direction))
-        }
-        let gain = parts[1].reshaped(shape)
-        switch stored.form {
-        case .plain: return .direct(Parameter(direction))
-        case .normalized: return .normalized(direction: Parameter(direction), gain: Parameter(gain), units: units)
-        case .logNormalized: return .logNormalized(direction: Parameter(direction), logGain: Parameter(gain), factor: factor, units: units)
-        case .scaled: return .scaled(Parameter(direction), by: Buffer(gain), units: units)
-        }
+        return stored.weight(parts, shape: weight.shape, units: units, settings)
+    }
+}
+
+extension StoredWeight {
+    /// A type in which w can be computed of tensors of the given types.
+    func commonType(of types: [ElementType]) -> ElementType {
+        // A gain may need a wider type than its logarithm, a product than its factors.
+        ElementType.common(types + (form.isComputedInAnyType ? [] : [.float32]))
+    }
+
+    /// The weight of the tensors that were read, for one of the given shape.
+    func weight(_ parts: [Tensor], shape: [Int], units: OutputUnits, _ settings: [String: Double]) -> Weight {
+        let shapes = form.partShapes(ofWeight: shape, units: units, settings: settings) ?? parts.map(\.shape)
+        // PyTorch has one g for the whole without dimensions.
+        let shaped = zip(parts, shapes).map { $0.shape == $1 ? $0 : $0.reshaped($1) }
+        return Weight(form.init(parts: shaped, units: units, settings: settings))
     }
 }
 
@@ -36,14 +40,14 @@ extension StateMatching.WeightMatch {
     func values(of found: Weight, in file: SafetensorsFile) throws -> Weight.Values {
         let values = weight.values(of: found)
         guard values.isFinite || !found.isFinite else {
-            throw SafetensorsError(path: file.path, problem: "weight \(Safetensors.quoted(stored.name)): \(tooLarge(weight.directionType))")
+            throw SafetensorsError(path: file.path, problem: "weight \(Safetensors.quoted(stored.name)): \(tooLarge(weight.vector.type))")
         }
         return values
     }
 
     /// Whether the file has the module's element types.
     func hasTypes(of file: SafetensorsFile) -> Bool {
-        zip(sources, [weight.directionType, weight.gainType ?? weight.directionType]).allSatisfy { file.entry($0)?.type == $1 }
+        zip(sources, weight.types(asIn: stored.form)).allSatisfy { file.entry($0)?.type == $1 }
     }
 }
 
@@ -79,17 +83,12 @@ extension StateMatching.TensorMatch {
 }
 
 extension Weight {
-    var directionType: ElementType { direction.value.type }
-
-    var gainType: ElementType? {
-        switch self {
-        case .direct: nil
-        case .scaled(_, let factors, _): factors.value.type
-        case .normalized(_, let gain, _), .logNormalized(_, let gain, _, _): gain.value.type
-        }
+    /// The element types of the parts of a form for this weight: of its own form those that they have, else those of v and of what follows it.
+    func types(asIn form: any WeightForm.Type) -> [ElementType] {
+        let own = elementTypes
+        guard type(of: self.form) != form else { return own }
+        return form.partNames.indices.map { $0 == 0 || own.count == 1 ? vector.type : own[1] }
     }
-
-    fileprivate var device: Device { direction.value.device }
 }
 
 extension ElementType {

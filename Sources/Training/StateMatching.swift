@@ -8,8 +8,8 @@ struct StateMatching {
         let path: String
         let weight: Weight
         let stored: StoredWeight
-        let units: OutputUnits?
-        let factor: Double
+        let units: OutputUnits
+        let settings: [String: Double]
         let sources: [String]
     }
 
@@ -24,6 +24,7 @@ struct StateMatching {
     let file: SafetensorsFile
     let slots: [StateSlot]
     let convertingTypes: Bool
+    let known: KnownForms
     var mapUnits: [Weight.Identity: OutputUnits] = [:]
     private(set) var weights: [WeightMatch] = []
     private(set) var tensors: [TensorMatch] = []
@@ -34,10 +35,15 @@ struct StateMatching {
     // A tensor that several names stand for is seen with the first of them, and free for the others.
     private var seen: Set<[UInt8]> = []
 
-    init(file: SafetensorsFile, slots: [StateSlot], convertingTypes: Bool) {
+    /// A matching that knows this library's forms, the given ones and the module's own.
+    init(file: SafetensorsFile, slots: [StateSlot], convertingTypes: Bool, knowing forms: [any WeightForm.Type]) {
         self.file = file
         self.slots = slots
         self.convertingTypes = convertingTypes
+        let own = slots.compactMap { slot -> (any WeightForm.Type)? in
+            if case .weight(let weight) = slot.content { type(of: weight.form) } else { nil }
+        }
+        known = KnownForms(and: forms + own)
     }
 
     mutating func match(ignoring: (String) -> Bool) {
@@ -58,26 +64,52 @@ struct StateMatching {
     }
 
     private mutating func match(_ weight: Weight, _ places: [StateSlot]) {
-        let found = places.compactMap { place in one(of: Self.candidates(place), \.tensors) }
+        let strings = places.compactMap { StoredForm.find($0.nativeName, in: file, known) }
+        guard strings.allSatisfy(\.defects.isEmpty) else {
+            defects += strings.flatMap(\.defects)
+            for place in places { passOver(place) }
+            return
+        }
+        let found = places.compactMap { place in one(of: candidates(place), \.tensors) }
         guard let stored = found.first else {
-            missing(places[0], Self.candidates(places[0]).map(\.tensors))
+            missing(places[0], candidates(places[0]).map(\.tensors))
             return
         }
         for other in found.dropFirst() { requireSame(stored.tensors, other.tensors) }
         let sources = stored.tensors.compactMap { use($0) }
-        guard sources.count == stored.tensors.count else { return }
-        var fits = check(stored.direction, sources[0], shape: weight.shape, type: weight.directionType)
-        var units: OutputUnits?
-        if let name = stored.gain, let shape = file.entry(sources[1])?.shape {
-            let preferred = [weight.units, mapUnits[weight.identity]].compactMap(\.self)
-            units = StoredWeight.units(direction: weight.shape, gain: shape, preferring: preferred)
-            if units == nil { add(.misshapen, name, StoredWeight.gainShapes(direction: weight.shape), "\(shape)") }
-            fits = check(name, sources[1], shape: shape, type: weight.gainType ?? weight.directionType) && units != nil && fits
+        let shapes = sources.compactMap { file.entry($0)?.shape }
+        guard shapes.count == stored.tensors.count else { return }
+        let given = stored.layout == .native ? strings.first?.units : nil
+        let before = defects.count
+        let own = type(of: weight.form) == stored.form ? weight.form.settings : [:]
+        let settings = stored.settings(in: file, else: own, &defects)
+        let preferred = [weight.units, mapUnits[weight.identity]].compactMap(\.self)
+        let units = stored.units(shapes, ofWeight: weight.shape, settings, given: given, preferring: preferred)
+        if units == nil { misshapen(stored, shapes, weight.shape, settings, given) }
+        for (index, type) in weight.types(asIn: stored.form).enumerated() {
+            _ = check(stored.tensors[index], sources[index], shape: shapes[index], type: type)
         }
-        let factor = factor(of: stored, for: weight)
-        guard fits else { return }
-        let match = WeightMatch(path: places[0].path, weight: weight, stored: stored, units: units, factor: factor, sources: sources)
-        weights.append(match)
+        guard let units, defects.count == before else { return }
+        weights.append(
+            WeightMatch(path: places[0].path, weight: weight, stored: stored, units: units, settings: settings, sources: sources))
+    }
+
+    /// Names the parts of a weight whose shapes are not among those that they may have; all, if they only do not go together.
+    private mutating func misshapen(
+        _ stored: StoredWeight, _ shapes: [[Int]], _ weight: [Int], _ settings: [String: Double], _ given: OutputUnits?
+    ) {
+        let before = defects.count
+        for (index, name) in stored.tensors.enumerated() {
+            guard let expected = stored.expectation(ofPart: index, shapes, ofWeight: weight, settings, given: given) else { continue }
+            add(.misshapen, name, expected, "\(shapes[index])")
+        }
+        guard defects.count == before else { return }
+        add(.misshapen, stored.name, "parts of one weight of \(weight)", shapes.map { "\($0)" }.joined(separator: " and "))
+    }
+
+    /// Everything at the path of a weight that cannot be read, so that it is not named as superfluous.
+    private mutating func passOver(_ slot: StateSlot) {
+        for name in file.names where name == slot.nativeName || name.hasPrefix("\(slot.nativeName).") { seen.insert(Array(name.utf8)) }
     }
 
     private mutating func match(_ content: StateSlot.Content, like value: Tensor, _ places: [StateSlot]) {
@@ -93,15 +125,18 @@ struct StateMatching {
         tensors.append(TensorMatch(path: places[0].path, content: content, names: names, sources: sources))
     }
 
-    /// Every way in which a file may have a weight.
-    private static func candidates(_ slot: StateSlot) -> [StoredWeight] {
-        var candidates: [StoredWeight] = [
-            .scaled(slot.nativeName), .normalized(slot.nativeName, .native), .logNormalized(slot.nativeName),
-        ]
+    /// Every way in which the file may have a weight.
+    private func candidates(_ slot: StateSlot) -> [StoredWeight] {
+        let native = StoredForm.find(slot.nativeName, in: file, known)?.form.map { [$0] } ?? KnownForms.byTensors
+        var candidates = native.map { StoredWeight.native(slot.nativeName, $0) }
         for name in slot.names + slot.otherNames + [slot.nativeName] where !candidates.contains(.plain(name)) {
             candidates.append(.plain(name))
             guard name != slot.nativeName || slot.names.contains(name) || slot.otherNames.contains(name) else { continue }
-            candidates += [.normalized(name, .weightNorm), .normalized(name, .parametrizations)]
+            for layout in [StateLayout.weightNorm, .parametrizations] {
+                for stored in known.all.compactMap({ StoredWeight.pyTorch(name, $0, layout) })
+                // A form may have the same names in both.
+                where !candidates.contains(where: { $0.tensors == stored.tensors }) { candidates.append(stored) }
+            }
         }
         return candidates
     }
@@ -186,17 +221,6 @@ struct StateMatching {
         let canConvert = convertingTypes && entry.type?.isFloatingPoint == true && type.isFloatingPoint
         if entry.type != type && !canConvert { add(.mistyped, name, type.safetensorsName, entry.typeName) }
         return defects.count == before
-    }
-
-    /// c of g = exp(c·s): the writer's, else the module's.
-    private mutating func factor(of stored: StoredWeight, for weight: Weight) -> Double {
-        guard stored.form == .logNormalized else { return 1 }
-        if let text = file.metadata[StateKey.factor(stored.name)] {
-            if let factor = StateKey.factor(parsing: text) { return factor }
-            defects.append(.badFactor(text, of: stored.name))
-        }
-        if case .logNormalized(_, _, let factor, _) = weight { return factor }
-        return 1
     }
 
     private func text(_ name: String) -> String { file.entry(name).map { "\($0.typeName) \($0.shape)" } ?? "none" }

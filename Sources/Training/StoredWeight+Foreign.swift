@@ -36,7 +36,9 @@ struct FurtherParametrizations {
 
     /// Whether the weight, of the layout ``StateLayout/parametrizations``, has others beside weight normalization.
     func contains(_ stored: StoredWeight) -> Bool {
-        guard stored.layout == .parametrizations, stored.form == .normalized else { return false }
-        return owners.contains(Array(stored.direction.dropLast(".original1".count).utf8))
+        guard stored.layout == .parametrizations, let original = stored.tensors.first, let dot = original.lastIndex(of: ".") else {
+            return false
+        }
+        return owners.contains(Array(original[..<dot].utf8))
     }
 }

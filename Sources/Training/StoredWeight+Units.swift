@@ -1,23 +1,50 @@
-package import WeightNorm
+import WeightNorm
 
 extension StoredWeight {
-    /// The units whose norms have the shape of g, for v of a shape: those preferred if they fit, as where lengths are 1 several do.
+    /// The units with which tensors of these shapes are a weight of a shape: the ones that are given, else those preferred if they fit, as where lengths
+    /// are 1 several do; nil if none fit.
     ///
     /// PyTorch has g of the shape `[1, …, n, …, 1]` for `dim` the axis of length n, and `[]` for `dim=None` (for
     /// which it also takes `dim=-1`).
-    package static func units(direction: [Int], gain: [Int], preferring preferred: [OutputUnits] = []) -> OutputUnits? {
-        var candidates = preferred + direction.indices.map { .axis($0) } + [.whole]
-        // One more dimension than v: the blocks of the native layout.
-        if gain.count == direction.count + 1, gain.count > 2, gain[0] > 1 { candidates.append(.axis(1, blocks: gain[0])) }
-        return candidates.first { units in
-            guard let norms = units.normsShape(ofWeight: direction) else { return false }
-            return norms == gain || (units == .whole && gain.isEmpty)
+    func units(
+        _ shapes: [[Int]], ofWeight weight: [Int], _ settings: [String: Double], given: OutputUnits? = nil,
+        preferring preferred: [OutputUnits] = []
+    ) -> OutputUnits? {
+        candidates(shapes, weight, given, preferred).first { units in
+            guard let expected = form.partShapes(ofWeight: weight, units: units, settings: settings) else { return false }
+            return expected.count == shapes.count && zip(expected, shapes).allSatisfy { $1 == $0 || ($1.isEmpty && isOne($0, units)) }
         }
     }
 
-    /// What g may be for v of a shape, for messages: `[4, 1], [1, 3] or []`.
-    package static func gainShapes(direction: [Int]) -> String {
-        let shapes = direction.indices.map { axis in "\(direction.indices.map { $0 == axis ? direction[$0] : 1 })" }
-        return shapes.isEmpty ? "[]" : shapes.joined(separator: ", ") + " or []"
+    /// Which shapes a part may have, for messages, such as `[4, 1], [1, 3] or []`; nil if the one found is among them.
+    func expectation(
+        ofPart index: Int, _ shapes: [[Int]], ofWeight weight: [Int], _ settings: [String: Double], given: OutputUnits? = nil
+    ) -> String? {
+        var texts: [String] = []
+        for units in candidates([], weight, given, []) {
+            guard let shape = form.partShapes(ofWeight: weight, units: units, settings: settings)?[index] else { continue }
+            let isGain = index > 0 && isOne(shape, units)
+            if shapes[index] == shape || (isGain && shapes[index].isEmpty) { return nil }
+            let text = isGain ? "[]" : "\(shape)"
+            if !texts.contains(text) { texts.append(text) }
+        }
+        guard let last = texts.last, texts.count > 1 else { return texts.first ?? "a part of such a weight" }
+        return texts.dropLast().joined(separator: ", ") + " or " + last
+    }
+
+    /// Whether a part has one number for the whole, which PyTorch stores without dimensions.
+    private func isOne(_ shape: [Int], _ units: OutputUnits) -> Bool { units == .whole && shape.allSatisfy { $0 == 1 } }
+
+    private func candidates(
+        _ shapes: [[Int]], _ weight: [Int], _ given: OutputUnits?, _ preferred: [OutputUnits]
+    ) -> [OutputUnits] {
+        if let given { return [given] }
+        guard form.hasUnits else { return [.whole] }
+        var candidates = preferred + weight.indices.map { .axis($0) } + [.whole]
+        // One more dimension than v: the blocks of the native layout.
+        for gain in shapes where gain.count == weight.count + 1 && gain.count > 2 && gain[0] > 1 {
+            candidates.append(.axis(1, blocks: gain[0]))
+        }
+        return candidates
     }
 }

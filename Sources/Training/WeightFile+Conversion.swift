@@ -17,28 +17,27 @@ extension WeightFile {
     /// Writes the file with every normalized weight in a layout; in the plain one that is w = g·v/‖v‖. Plain weights stay plain.
     ///
     /// Between PyTorch's two layouts no byte of a tensor changes. From the native one, gains on a logarithmic scale and units in blocks are put into
-    /// the v and g that PyTorch has (``OutputUnits/pyTorchParts(_:_:)``), and scaled weights become plain.
+    /// the v and g that PyTorch has (``PyTorchForm``), and what has no form there, as scaled weights, becomes plain.
     package func convert(to layout: StateLayout, path: String) throws -> Outcome {
         try requireWhole()
         var outcome = Outcome()
         var items: [SafetensorsItem] = []
         for name in file.names {
-            switch role(of: name) {
-            case .direction(let weight) where weight.units != nil && weight.stored.layout != layout:
-                let parts = try parts(of: weight, in: layout)
-                outcome.changed.append(weight.stored.name)
-                if parts.areComputed { outcome.computed.append(weight.stored.name) }
-                items.append(parts.direction)
-            case .gain(let weight) where weight.stored.layout != layout:
-                if let gain = try parts(of: weight, in: layout).gain { items.append(gain) }
-            case .direction(let weight):
-                outcome.kept.append(weight.stored.name)
-                fallthrough
-            case .gain, .other:
+            guard case .part(let weight, let index) = role(of: name) else {
                 if let item = file.item(name, as: name) { items.append(item) }
+                continue
             }
+            let changes = Self.changes(weight, to: layout)
+            if changes {
+                items += try converted(weight, part: index, to: layout)
+            } else if let item = file.item(name, as: name) {
+                items.append(item)
+            }
+            guard index == 0 else { continue }
+            if changes { outcome.changed.append(weight.stored.name) } else { outcome.kept.append(weight.stored.name) }
+            if changes && Self.areComputed(weight, in: layout) { outcome.computed.append(weight.stored.name) }
         }
-        let metadata = metadata(to: layout, plain: []) { $0.units != nil && $0.stored.layout != layout }
+        let metadata = metadata(to: layout, plain: []) { Self.changes($0, to: layout) }
         try Safetensors.write(items: items, metadata: metadata, to: path)
         return outcome
     }
@@ -55,16 +54,12 @@ extension WeightFile {
         var items: [SafetensorsItem] = []
         for name in file.names {
             let entry = file.entry(name)
-            var isPlain = true
-            switch role(of: name) {
-            case .direction(let weight): isPlain = weight.units == nil
-            case .gain: isPlain = false
-            case .other: break
-            }
-            guard isPlain, let shape = entry?.shape, let type = entry?.type, type.isFloatingPoint, shape.count > 1, selects(name),
-                let norms = units.normsShape(ofWeight: shape)
+            var found: StoredWeight?
+            if case .part(let weight, _) = role(of: name) { found = weight.stored }
+            guard found?.isPlain ?? true, let shape = entry?.shape, let type = entry?.type, type.isFloatingPoint, shape.count > 1,
+                selects(name), let norms = units.normsShape(ofWeight: shape)
             else {
-                if case .direction(let weight) = role(of: name) { outcome.kept.append(weight.stored.name) }
+                if let found, case .part(_, 0) = role(of: name) { outcome.kept.append(found.name) }
                 if let item = file.item(name, as: name) { items.append(item) }
                 continue
             }
@@ -73,7 +68,7 @@ extension WeightFile {
             let file = file
             let gainShape = layout != .native && units == .whole ? [] : norms
             items.append(
-                SafetensorsItem(stored.gain ?? name, type: type, shape: gainShape) {
+                SafetensorsItem(stored.tensors[1], type: type, shape: gainShape) {
                     let weight = try file.tensor(name)
                     let gain = units.norms(of: weight).converted(to: type)
                     guard gain.isFinite().allTrue() || !weight.isFinite().allTrue() else {
@@ -84,72 +79,64 @@ extension WeightFile {
                     return gain
                 })
             items.append(
-                SafetensorsItem(stored.direction, type: type, shape: shape) { units.replacingZeroDirections(try file.tensor(name)) })
+                SafetensorsItem(stored.tensors[0], type: type, shape: shape) { units.replacingZeroDirections(try file.tensor(name)) })
         }
         guard !outcome.changed.isEmpty else {
             throw SafetensorsError(path: file.path, problem: "expected at least one plain weight that is selected, found none")
         }
         let changed = Set(outcome.changed.map { Array($0.utf8) })
         // Of what a pattern has chosen, not all is called a weight.
-        let metadata = metadata(to: layout, plain: changed) { $0.units == nil && changed.contains(Array($0.stored.direction.utf8)) }
+        let metadata = metadata(to: layout, plain: changed) { $0.stored.isPlain && changed.contains(Array($0.stored.name.utf8)) }
         try Safetensors.write(items: items, metadata: metadata, to: path)
         return outcome
     }
 
     /// The tensors of a weight, read.
     package func read(_ weight: FoundWeight) throws -> Weight {
-        let direction = try file.tensor(weight.stored.direction)
-        guard let name = weight.stored.gain, let units = weight.units, let shape = units.normsShape(ofWeight: weight.shape) else {
-            return .direct(Parameter(direction))
-        }
-        let read = try file.tensor(name)
-        // A gain may need a wider type than its logarithm, a product than its factors.
-        let least: [ElementType] = weight.stored.form == .logNormalized || weight.stored.form == .scaled ? [.float32] : []
-        let common = ElementType.common([direction.type, read.type] + least)
-        let gain = read.reshaped(shape).converted(to: common)
-        let wide = Parameter(direction.converted(to: common))
-        switch weight.stored.form {
-        case .plain: return .direct(wide)
-        case .normalized: return .normalized(direction: wide, gain: Parameter(gain), units: units)
-        case .logNormalized: return .logNormalized(direction: wide, logGain: Parameter(gain), factor: weight.factor, units: units)
-        case .scaled: return .scaled(wide, by: Buffer(gain), units: units)
-        }
+        let parts = try weight.stored.tensors.map { try file.tensor($0) }
+        let common = weight.stored.commonType(of: parts.map(\.type))
+        return weight.stored.weight(
+            parts.map { $0.converted(to: common) }, shape: weight.shape, units: weight.units ?? .whole, weight.settings)
     }
 
-    private func parts(
-        of weight: FoundWeight, in layout: StateLayout
-    ) throws -> (direction: SafetensorsItem, gain: SafetensorsItem?, areComputed: Bool) {
-        let (name, shape) = (weight.stored.name, weight.shape)
-        let stored = StoredWeight.normalized(name, layout)
-        guard let units = weight.units, let gainName = weight.stored.gain, let type = file.entry(weight.stored.direction)?.type,
-            let gainType = file.entry(gainName)?.type
-        else {
-            throw SafetensorsError(path: file.path, problem: "weight \(Safetensors.quoted(name)): expected v and g, found a plain weight")
+    /// Whether a weight is held otherwise in a layout. Plain ones never are.
+    private static func changes(_ weight: FoundWeight, to layout: StateLayout) -> Bool {
+        !weight.stored.isPlain && weight.stored.layout != layout
+    }
+
+    /// The form by which PyTorch's layouts hold a weight; nil where w stands for it.
+    private static func pyTorchForm(_ weight: FoundWeight, in layout: StateLayout) -> (any PyTorchForm.Type)? {
+        layout == .plain ? nil : weight.stored.form as? any PyTorchForm.Type
+    }
+
+    /// Whether a layout has other v and g, or the like, for the same weight.
+    private static func areComputed(_ weight: FoundWeight, in layout: StateLayout) -> Bool {
+        guard weight.stored.layout == .native, let form = pyTorchForm(weight, in: layout) else { return false }
+        return !form.isReadFromPyTorch || (weight.units?.blocks ?? 1) > 1
+    }
+
+    /// What takes the place of one part of a weight in another layout.
+    private func converted(_ weight: FoundWeight, part index: Int, to layout: StateLayout) throws -> [SafetensorsItem] {
+        let (name, source) = (weight.stored.name, weight.stored.tensors[index])
+        guard let type = file.entry(source)?.type else {
+            throw SafetensorsError(path: file.path, problem: "tensor \(Safetensors.quoted(source)): expected numbers, found none")
         }
-        guard layout != .plain, weight.stored.form != .scaled, let newGain = stored.gain else {
-            let plain = SafetensorsItem(name, type: type, shape: shape) {
-                try narrowed(weight, to: type) { $0.value }
-            }
-            return (plain, nil, false)
+        guard let form = Self.pyTorchForm(weight, in: layout) else {
+            return index > 0 ? [] : [SafetensorsItem(name, type: type, shape: weight.shape) { try narrowed(weight, to: type) { $0.value } }]
         }
-        let norms = units.normsShape(ofWeight: shape) ?? []
         guard weight.stored.layout == .native else {
-            guard let direction = file.item(weight.stored.direction, as: stored.direction), let gain = file.item(gainName, as: newGain)
-            else {
-                throw SafetensorsError(path: file.path, problem: "weight \(Safetensors.quoted(name)): expected v and g, found neither")
+            let new: StoredWeight? = layout == .native ? StoredWeight.native(name, form) : StoredWeight.pyTorch(name, form, layout)
+            guard let new, let item = file.item(source, as: new.tensors[index]) else { return [] }
+            let shapes = form.partShapes(ofWeight: weight.shape, units: weight.units ?? .whole, settings: weight.settings)
+            return [layout == .native ? item.reshaped(shapes?[index] ?? item.shape) : item]
+        }
+        let shapes = form.pyTorchShapes(ofWeight: weight.shape, units: weight.units ?? .whole)
+        return zip(form.pyTorchNames(of: name, in: layout), shapes).enumerated().compactMap { place, tensor in
+            guard tensor.0.part == form.partNames[index] else { return nil }
+            return SafetensorsItem(tensor.0.name, type: type, shape: tensor.1) {
+                try narrowed(weight, to: type) { ($0.form as? any PyTorchForm)?.pyTorchTensors[place] ?? $0.value }
             }
-            return (direction, layout == .native ? gain.reshaped(norms) : gain, false)
         }
-        let kept = units.blocks == 1 ? units : .axis(1)
-        let newShape = kept == .whole ? [] : kept.normsShape(ofWeight: shape) ?? []
-        func part(_ type: ElementType, _ choose: @escaping ((direction: Tensor, gain: Tensor)) -> Tensor) -> () throws -> Tensor {
-            { try narrowed(weight, to: type) { value in value.pyTorchParts.map(choose) ?? value.value } }
-        }
-        return (
-            SafetensorsItem(stored.direction, type: type, shape: shape, part(type, \.direction)),
-            SafetensorsItem(newGain, type: gainType, shape: newShape, part(gainType, \.gain)),
-            units.blocks > 1 || weight.stored.form == .logNormalized
-        )
     }
 
     /// What is made of a weight's numbers, in the type that the file will have; an error if finite ones are no longer so.
@@ -172,42 +159,40 @@ extension WeightFile {
         guard !changed.isEmpty || !plain.isEmpty else { return file.metadata }
         var metadata = file.metadata
         if metadata[StateKey.layout] == StateLayout.native.rawValue {
-            for weight in changed { metadata[StateKey.factor(weight.stored.name)] = nil }
+            for weight in changed {
+                for key in StateKey.keys(weight.stored.name, of: weight.stored.form) { metadata[key] = nil }
+            }
             // Without the layout's name a scaled weight is none.
-            let staysNative = weights.contains { !changes($0) && ($0.stored.form == .logNormalized || $0.stored.form == .scaled) }
+            let staysNative = weights.contains {
+                !changes($0) && !$0.stored.isPlain && StoredWeight.pyTorch("", $0.stored.form, .weightNorm) == nil
+            }
             if layout != .native && !staysNative { metadata[StateKey.layout] = nil }
         } else if metadata[StateKey.layout] != nil || layout == .native {
             metadata[StateKey.layout] = layout.rawValue
         }
         for (name, source) in ties {
-            guard let (tied, old, isGain) = tie(name, source, plain: plain, changes: changes) else { continue }
+            guard let (tied, old, part) = tie(name, source, plain: plain, changes: changes) else { continue }
             metadata[name] = nil
             let (key, value) = (StoredWeight.normalized(tied, layout), StoredWeight.normalized(old.name, layout))
-            if old.gain == nil || layout == .plain {
+            if old.isPlain || layout == .plain {
                 for (key, value) in zip(key.tensors, value.tensors) { metadata[key] = value }
             } else {
-                metadata[isGain ? key.gain ?? "" : key.direction] = isGain ? value.gain : value.direction
+                metadata[key.tensors[part]] = value.tensors[part]
             }
         }
         return metadata
     }
 
-    /// The weight's name that a tie gives to one that changes, that weight, and whether g is meant; nil where the tie stays as it is.
+    /// The weight's name that a tie gives to one that changes, that weight, and which part is meant; nil where the tie stays as it is.
     private func tie(
         _ name: String, _ source: String, plain: Set<[UInt8]>, changes: (FoundWeight) -> Bool
-    ) -> (tied: String, old: StoredWeight, isGain: Bool)? {
-        if plain.contains(Array(source.utf8)) { return (name, .plain(source), false) }
-        let (found, isGain): (FoundWeight, Bool)
-        switch role(of: source) {
-        case .direction(let weight): (found, isGain) = (weight, false)
-        case .gain(let weight): (found, isGain) = (weight, true)
-        case .other: return nil
-        }
-        guard changes(found) else { return nil }
+    ) -> (tied: String, old: StoredWeight, part: Int)? {
+        if plain.contains(Array(source.utf8)) { return (name, .plain(source), 0) }
+        guard case .part(let found, let part) = role(of: source), changes(found) else { return nil }
         let old = found.stored
-        let tied = Self.guesses(name, isNative: old.form == .scaled).first {
-            $0.layout == old.layout && $0.form == old.form && (isGain ? $0.gain : $0.direction) == name
+        let tied = Self.guesses(name, isNative: old.layout == .native).first {
+            $0.layout == old.layout && $0.form == old.form && $0.tensors[part] == name
         }
-        return tied.map { ($0.name, old, isGain) }
+        return tied.map { ($0.name, old, part) }
     }
 }

@@ -35,18 +35,10 @@ extension WeightFile {
             let units = found.units ?? .axis(0)
             let value = weight.value.converted(to: .float64)
             let finite = value.isFinite().converted(to: .float64).sum().item()
-            var direction: Range?
-            var gain: Range?
-            switch weight {
-            case .direct: break
-            case .normalized(let v, let g, _): (direction, gain) = (Range(units.norms(of: v.value.converted(to: .float64))), Range(g.value))
-            case .logNormalized(let v, let s, let factor, _):
-                direction = Range(units.norms(of: v.value.converted(to: .float64)))
-                gain = Range((s.value.converted(to: .float64) * factor).exponential())
-            case .scaled(let v, let factors, _):
-                direction = Range(units.norms(of: v.value.converted(to: .float64)))
-                gain = Range(factors.value)
-            }
+            let (direction, gain): (Range?, Range?) =
+                found.stored.isPlain
+                ? (nil, nil)
+                : (Range(units.norms(of: weight.vector.converted(to: .float64))), weight.form.multiplier.flatMap { Range($0) })
             return Norms(direction: direction, gain: gain, weight: Range(units.norms(of: value)), notFinite: value.count - Int(finite))
         }
     }

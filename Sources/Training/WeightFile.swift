@@ -3,7 +3,7 @@ package import WeightNorm
 /// A safetensors file whose weights are found by their names alone, without the module that they belong to.
 ///
 /// Pairs `…_g` and `…_v`, `….parametrizations.….original0` and `…1`, `….gain` (or `….logGain`) and `….direction` are weights if the shapes fit; so is
-/// what is called `weight`, `weight_ih_l0` and the like, of 2 dimensions at least: a plain one. What another reparameterization holds (spectral normalization's
+/// what is called `weight`, `weight_ih_l0` and the like, of 2 dimensions at least: a plain one. Other forms are those that the file names among its strings. What another reparameterization holds (spectral normalization's
 /// `…_orig`, `…_u` and `…_v`) is left alone: these are other tensors.
 package struct WeightFile {
     /// A weight and what the file has of it.
@@ -11,16 +11,15 @@ package struct WeightFile {
         package let stored: StoredWeight
         package let typeName: String
         package let shape: [Int]
-        /// nil for a plain weight.
+        /// nil for a form without units, as the plain one.
         package let units: OutputUnits?
-        /// c of g = exp(c·s).
-        package let factor: Double
+        /// Those of the form, such as the c of g = exp(c·s).
+        package let settings: [String: Double]
     }
 
     /// A tensor of the file as a part of a weight, or as none.
     enum Role {
-        case direction(FoundWeight)
-        case gain(FoundWeight)
+        case part(FoundWeight, Int)
         case other
     }
 
@@ -33,18 +32,21 @@ package struct WeightFile {
     package let defects: [ModuleFileError.Defect]
     private let byTensor: [[UInt8]: FoundWeight]
 
-    package init(_ file: SafetensorsFile) {
+    /// - Parameter forms: forms from outside this library that the file may have.
+    package init(_ file: SafetensorsFile, knowing forms: [any WeightForm.Type] = []) {
         self.file = file
         var weights: [FoundWeight] = []
         var byTensor: [[UInt8]: FoundWeight] = [:]
         var defects: [ModuleFileError.Defect] = []
         var seen: Set<[UInt8]> = []
         let further = FurtherParametrizations(in: file)
+        let named = Self.named(in: file, KnownForms(and: forms), &defects)
         for name in file.names {
             guard byTensor[Array(name.utf8)] == nil else { continue }
-            for stored in Self.guesses(name, isNative: file.metadata[StateKey.layout] == StateLayout.native.rawValue) {
-                // Both tensors of a pair lead here.
-                guard seen.insert(Array("\(stored.direction)\0\(stored.gain ?? "")".utf8)).inserted else { break }
+            let isNative = file.metadata[StateKey.layout] == StateLayout.native.rawValue
+            for stored in named[Array(name.utf8)].map({ [$0] }) ?? Self.guesses(name, isNative: isNative) {
+                // All tensors of a weight lead here.
+                guard seen.insert(Array(stored.tensors.joined(separator: "\0").utf8)).inserted else { break }
                 guard !further.contains(stored), let weight = Self.weight(stored, in: file, &defects) else { continue }
                 weights.append(weight)
                 for tensor in stored.tensors { byTensor[Array(tensor.utf8)] = weight }
@@ -59,6 +61,22 @@ package struct WeightFile {
 
     package init(opening path: String) throws { self.init(try SafetensorsFile(opening: path)) }
 
+    /// The weights whose forms the file names, by each of their tensors.
+    private static func named(
+        in file: SafetensorsFile, _ known: KnownForms, _ defects: inout [ModuleFileError.Defect]
+    ) -> [[UInt8]: StoredWeight] {
+        var named: [[UInt8]: StoredWeight] = [:]
+        for name in file.metadata.keys.sorted() where name.hasPrefix(StateKey.formPrefix) {
+            let name = String(name.dropFirst(StateKey.formPrefix.count))
+            guard let strings = StoredForm.find(name, in: file, known) else { continue }
+            defects += strings.defects
+            guard strings.defects.isEmpty, let form = strings.form else { continue }
+            let stored = StoredWeight.native(name, form)
+            for tensor in stored.tensors { named[Array(tensor.utf8)] = stored }
+        }
+        return named
+    }
+
     /// Throws unless every weight is whole.
     package func requireWhole() throws {
         guard defects.isEmpty else { throw ModuleFileError(path: file.path, defects: defects) }
@@ -66,7 +84,8 @@ package struct WeightFile {
 
     func role(of name: String) -> Role {
         guard let weight = byTensor[Array(name.utf8)] else { return .other }
-        return Array(weight.stored.direction.utf8) == Array(name.utf8) ? .direction(weight) : .gain(weight)
+        let index = weight.stored.tensors.firstIndex { Array($0.utf8) == Array(name.utf8) }
+        return index.map { .part(weight, $0) } ?? .other
     }
 
     /// The names that another tensor's stands for, whose duplicates the writer left out (`safetensors.torch.save_model`).
@@ -88,10 +107,13 @@ package struct WeightFile {
             guard prefix == "parametrizations." || prefix.hasSuffix(".parametrizations.") else { continue }
             guesses.append(.normalized("\(prefix.dropLast("parametrizations.".count))\(leaf)", .parametrizations))
         }
-        for suffix in [".gain", ".direction"] { if let base = base(suffix) { guesses.append(.normalized(base, .native)) } }
-        for suffix in [".logGain", ".direction"] { if let base = base(suffix) { guesses.append(.logNormalized(base)) } }
-        // Elsewhere a scale beside a weight means other things.
-        if isNative { guesses += [.scaled(base(".scale") ?? name)] }
+        for form in KnownForms.byTensors {
+            // Elsewhere a scale beside a weight means other things.
+            let hasPlainName = form.partNames.contains("")
+            guard isNative || !hasPlainName else { continue }
+            let bases = form.partNames.reversed().filter { !$0.isEmpty }.compactMap { base(".\($0)") }
+            guesses += (bases.isEmpty && hasPlainName ? [name] : bases).map { .native($0, form) }
+        }
         if isWeight(name) { guesses.append(.plain(name)) }
         return guesses
     }
@@ -111,8 +133,9 @@ package struct WeightFile {
     /// The weight, if it is one; a defect if it is one of which something is wrong.
     private static func weight(_ stored: StoredWeight, in file: SafetensorsFile, _ defects: inout [ModuleFileError.Defect]) -> FoundWeight?
     {
-        // Two originals, or a `weight` with a suffix, are meant for weight normalization; other pairs may be anything.
-        let isMeant = stored.layout == .parametrizations || (stored.layout == .weightNorm && isWeight(stored.name))
+        let isNamed = stored.layout == .native && file.metadata[StateKey.form(stored.name)] != nil
+        // What the file names, two originals, or a `weight` with a suffix, are meant for a weight; other tensors that go together may be anything.
+        let isMeant = isNamed || stored.layout == .parametrizations || (stored.layout == .weightNorm && isWeight(stored.name))
         let missing = stored.tensors.filter { !file.contains($0) }
         guard missing.isEmpty else {
             let other = stored.tensors.first { file.contains($0) } ?? ""
@@ -123,27 +146,27 @@ package struct WeightFile {
             }
             return nil
         }
-        guard let direction = file.entry(stored.direction) else { return nil }
-        guard let name = stored.gain, let gain = file.entry(name) else {
-            guard direction.shape.count > 1, direction.type?.isFloatingPoint == true else { return nil }
-            return FoundWeight(stored: stored, typeName: direction.typeName, shape: direction.shape, units: nil, factor: 1)
+        let entries = stored.tensors.compactMap { file.entry($0) }
+        let shapes = entries.map(\.shape)
+        guard let shape = stored.form.weightShape(ofParts: shapes), let typeName = entries.first?.typeName else { return nil }
+        let areNumbers = entries.allSatisfy { $0.type?.isFloatingPoint == true }
+        if stored.isPlain {
+            guard shape.count > 1, areNumbers else { return nil }
+            return FoundWeight(stored: stored, typeName: typeName, shape: shape, units: nil, settings: [:])
         }
         let before = defects.count
-        let units = StoredWeight.units(direction: direction.shape, gain: gain.shape)
-        if units == nil, isMeant {
-            let expected = "\(StoredWeight.gainShapes(direction: direction.shape)) for v of \(direction.shape)"
-            defects.append(ModuleFileError.Defect(.misshapen, name, expected: expected, found: "\(gain.shape)"))
+        let settings = stored.settings(in: file, else: [:], &defects)
+        let given = isNamed ? file.metadata[StateKey.units(stored.name)].flatMap { OutputUnits($0) } : nil
+        let units = stored.units(shapes, ofWeight: shape, settings, given: given)
+        for (index, name) in stored.tensors.enumerated() where units == nil && isMeant {
+            guard let expected = stored.expectation(ofPart: index, shapes, ofWeight: shape, settings, given: given) else { continue }
+            defects.append(.init(.misshapen, name, expected: "\(expected) for v of \(shape)", found: "\(shapes[index])"))
         }
-        for (name, entry) in [(stored.direction, direction), (name, gain)] where entry.type?.isFloatingPoint != true && isMeant {
+        for (name, entry) in zip(stored.tensors, entries) where entry.type?.isFloatingPoint != true && isMeant {
             defects.append(ModuleFileError.Defect(.mistyped, name, expected: "F16, BF16, F32 or F64", found: entry.typeName))
         }
-        var factor = 1.0
-        if stored.form == .logNormalized, let text = file.metadata[StateKey.factor(stored.name)] {
-            if let given = StateKey.factor(parsing: text) { factor = given } else { defects.append(.badFactor(text, of: stored.name)) }
-        }
-        guard defects.count == before, let units, direction.type?.isFloatingPoint == true, gain.type?.isFloatingPoint == true else {
-            return nil
-        }
-        return FoundWeight(stored: stored, typeName: direction.typeName, shape: direction.shape, units: units, factor: factor)
+        guard defects.count == before, let units, areNumbers else { return nil }
+        return FoundWeight(
+            stored: stored, typeName: typeName, shape: shape, units: stored.form.hasUnits ? units : nil, settings: settings)
     }
 }

@@ -38,15 +38,16 @@ public final class Affine<Map: LinearMap>: Layer {
         let initial = map.initialWeight(.normal(map.weightShape, type: type, from: random) * deviation)
         let normalizer = normalization.normalizer(features: map.outputs, axis: map.featureAxis, type: type, device: random.device)
         self.init(
-            map: map, weight: normalization.weightForm.weight(initial, units: map.units),
+            map: map, weight: normalization.makeWeight(initial, units: map.units),
             bias: bias && normalizer == nil ? Parameter(.zeros([map.outputs], type: type, on: random.device)) : nil, normalizer: normalizer)
     }
 
     /// w·x + b, normalized if the layer says so. In an initializing pass, gain and bias are set from the batch before.
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         if pass.phase == .initializing { initialize(from: input, pass) }
-        guard let normalizer else { return map(input, weight: weight.value, bias: bias?.value) }
-        return normalizer(map(input, weight: weight.value, bias: nil), pass)
+        let weight = weight.value(in: pass)
+        guard let normalizer else { return map(input, weight: weight, bias: bias?.value) }
+        return normalizer(map(input, weight: weight, bias: nil), pass)
     }
 }
 

@@ -52,7 +52,7 @@ public final class WeightObserver {
         let found = Dictionary(directions.map { ($0.path, $0.directions) }, uniquingKeysWith: { first, _ in first })
         return entries.allSatisfy { entry in
             guard let own = found[entry.path] else { return true }
-            let rows = entry.units.rows(of: entry.weight.direction.value.detached()).shape
+            let rows = entry.units.rows(of: entry.weight.vector.detached()).shape
             return own.vectors.shape == rows && own.exist.shape == [rows[0]]
         }
     }
@@ -88,7 +88,7 @@ public final class WeightObserver {
 
     /// Four numbers a unit, `[4, units]` in float64: ‖v‖, g, and of the unit vectors a now and b before ‖a − b‖ and ‖a + b‖.
     private func measure(_ entry: inout Entry) -> Tensor {
-        let direction = entry.weight.direction.value.detached()
+        let direction = entry.weight.vector.detached()
         let norms = entry.units.wideNorms(of: direction).reshaped([-1])
         let gains = entry.weight.gains(norms: norms)
         let exist = (norms .!= 0).converted(to: .float64)
@@ -164,13 +164,8 @@ public struct WeightReading: Codable, Equatable, Sendable {
 extension Weight {
     /// g of every unit, `[units]` in float64, for the given ‖v‖: a plain weight's is ‖w‖, a scaled one's s·‖v‖.
     package func gains(norms: Tensor) -> Tensor {
-        func flat(_ tensor: Tensor) -> Tensor { tensor.detached().reshaped([-1]).converted(to: .float64) }
-        return switch self {
-        case .direct: norms
-        case .normalized(_, let gain, _): flat(gain.value)
-        case .logNormalized(_, let logGain, let factor, _): (flat(logGain.value) * factor).exponential()
-        case .scaled(_, let factor, _): flat(factor.value) * norms
-        }
+        guard let multiplier = form.multiplier?.reshaped([-1]).converted(to: .float64) else { return norms }
+        return type(of: form).normalizesDirection ? multiplier : multiplier * norms
     }
 }
 

@@ -18,14 +18,14 @@ extension Module {
     /// module's. Batch normalization stays.
     public func foldWeights() {
         changeWeights { _, weight, _ in
-            if case .direct = weight { weight } else { weight.folded() }
+            weight.plain == nil ? weight.folded() : weight
         }
     }
 
     /// Replaces every plain weight by a normalized one that equals it to rounding, g = ‖w‖: the opposite of ``foldWeights()``.
     public func normalizeWeights() {
         changeWeights { _, weight, units in
-            if case .direct(let plain) = weight { .normalized(plain.value, units: units) } else { weight }
+            weight.plain.map { .normalized($0.value, units: units) } ?? weight
         }
     }
 
@@ -76,30 +76,4 @@ extension Module {
         let extra = right.filter { !left.contains($0) }.joined(separator: ", ")
         fatalError("copy of a module: expected the same paths and shapes, missing [\(missing)], unexpected [\(extra)]")
     }
-}
-
-extension Weight {
-    /// The plain weight that this one stands for, as a parameter of its own.
-    public func folded() -> Weight { .direct(Parameter(withoutGradients { value })) }
-
-    /// What a weight is made of: two that are made of the same are one. Weights may share v and have a g each.
-    package struct Identity: Hashable {
-        private let parts: [ObjectIdentifier]
-        private let units: OutputUnits?
-        private let factor: Double
-
-        fileprivate init(_ weight: Weight) {
-            units = weight.units
-            switch weight {
-            case .direct(let weight): (parts, factor) = ([ObjectIdentifier(weight)], 1)
-            case .normalized(let direction, let gain, _): (parts, factor) = ([ObjectIdentifier(direction), ObjectIdentifier(gain)], 1)
-            case .logNormalized(let direction, let logGain, let factor, _):
-                (parts, self.factor) = ([ObjectIdentifier(direction), ObjectIdentifier(logGain)], factor)
-            case .scaled(let weight, let scale, _): (parts, factor) = ([ObjectIdentifier(weight), ObjectIdentifier(scale)], 1)
-            }
-        }
-    }
-
-    /// What tells whether two weights are one.
-    package var identity: Identity { Identity(self) }
 }

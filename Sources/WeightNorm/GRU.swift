@@ -7,7 +7,7 @@ public import Torch
 /// W is ``inputWeight``, U ``stateWeight``, b ``inputBias`` and d ``stateBias``, with the gates' rows in PyTorch's order r, z, n. Each row is one weight
 /// vector: normalized, it has a norm and a gain of its own, and W and U are normalized apart. r works on d_n too, so that b and d are not one.
 ///
-/// The weights are derived once for a sequence, by ``bound()``, not once for each time step: that would be slow, and the recorded graph would hold a
+/// The weights are derived once for a sequence, by ``bound(_:)``, not once for each time step: that would be slow, and the recorded graph would hold a
 /// weight for each step (PyTorch's issue 2176). A parameter that changes is seen by the next binding.
 ///
 /// Data-dependent initialization is not defined for recurrent layers (the paper, §3); an initializing pass traps.
@@ -63,14 +63,16 @@ public final class GRU: Module {
     }
 
     /// The layer with both weights derived, for all time steps up to the parameters' next change.
-    public func bound() -> BoundGRU { BoundGRU(self) }
+    ///
+    /// The pass matters to a form alone that notes something down in training (``WeightForm/value(in:)``).
+    public func bound(_ pass: Pass = .inference) -> BoundGRU { BoundGRU(self, pass) }
 
     /// The outputs of all time steps, `[time, batch, hidden]`, and the last of them.
     ///
     /// The sequence is `[time, batch, inputs]`. Without a state to go on from, `[batch, hidden]`, it starts at ``initialState``.
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: Tensor? = nil) -> (outputs: Tensor, last: Tensor) {
         refuseInitialization(pass)
-        return bound()(sequence, from: state)
+        return bound(pass)(sequence, from: state)
     }
 }
 
@@ -95,10 +97,10 @@ public struct BoundGRU: Sendable {
     private let hidden: Int
     private let hasSecondDerivatives: Bool
 
-    fileprivate init(_ layer: GRU) {
+    fileprivate init(_ layer: GRU, _ pass: Pass) {
         (inputs, hidden, hasSecondDerivatives) = (layer.inputs, layer.hidden, layer.hasSecondDerivatives)
-        inputWeight = layer.inputWeight.value
-        stateWeight = layer.stateWeight.value
+        inputWeight = layer.inputWeight.value(in: pass)
+        stateWeight = layer.stateWeight.value(in: pass)
         inputBias = layer.inputBias.value
         stateBias = layer.stateBias.value
         initialState = layer.initialState?.value ?? .zeros([layer.hidden], type: inputBias.type, on: inputBias.device)

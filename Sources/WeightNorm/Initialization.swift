@@ -1,4 +1,4 @@
-import Torch
+public import Torch
 
 // Data-dependent initialization (eqs. 5 and 6), a layer's part of it: the pre-activation gets mean 0 and the target deviation over the batch and all
 // positions. The input has gone through the layers before, already initialized; noise and dropout are active in them.
@@ -12,11 +12,7 @@ extension Affine {
     /// hold; both are counted in the pass's report.
     func initialize(from input: Tensor, _ pass: Pass) {
         withoutGradients {
-            if let batchNorm = normalizer as? BatchNorm {
-                // It gives mean 0 and deviation 1 itself, whatever the weight's scale.
-                batchNorm.gain.assign(.full([map.outputs], pass.targetDeviation))
-                return
-            }
+            if let normalizer, normalizer.setDeviation(pass.targetDeviation) { return }
             let units = weight.units ?? map.units
             trap(
                 unless: units == map.units || units == .whole,
@@ -25,7 +21,7 @@ extension Affine {
             let featureAxis = units.axis == nil ? nil : map.featureAxis
             // Not derived where it is not needed: for a layer that has its scale already, or whose turn comes later.
             func moments() -> UnitMoments {
-                UnitMoments(of: map(input, weight: weight.unscaled(units), bias: nil), featureAxis: featureAxis)
+                UnitMoments(of: map(input, weight: weight.form.unscaled(in: units), bias: nil), featureAxis: featureAxis)
             }
             if let rounds = pass.rounds {
                 rounds.collect(moments, of: self) { self.apply($0, units, pass) }
@@ -38,12 +34,12 @@ extension Affine {
     private func apply(_ statistics: UnitStatistics, _ units: OutputUnits, _ pass: Pass) {
         let scale = pass.targetDeviation / statistics.deviation
         // A gain that the weight's type cannot hold would make the whole network infinite, or the unit 0 for ever.
-        let inType = scale.converted(to: weight.direction.value.type)
+        let inType = scale.converted(to: weight.vector.type)
         let sets = statistics.varies .& inType.isFinite() .& (inType .> 0)
-        weight.setScale(scale, where: sets, units)
+        let found = weight.form.setScale(scale, where: sets, in: units)
         if let bias {
             let before = bias.value.detached().converted(to: scale.type)
-            bias.assign(before.replacing(where: sets, with: -statistics.mean * scale))
+            bias.assign(before.replacing(where: sets, with: -statistics.mean * found))
         }
         pass.report.unitCount += sets.count
         pass.report.constantUnitCount += sets.count - Int(sets.sum().item())
@@ -51,13 +47,13 @@ extension Affine {
 }
 
 /// Mean and deviation of every unit's pre-activation, over the batch and all positions, in float64.
-struct UnitStatistics {
+public struct UnitStatistics {
     /// μ, `[units]`; `[1]` if the whole is one unit.
-    let mean: Tensor
+    public let mean: Tensor
     /// σ of the population, `[units]`.
-    let deviation: Tensor
+    public let deviation: Tensor
     /// Where σ is more than rounding, `[units]`.
-    let varies: Tensor
+    public let varies: Tensor
 }
 
 /// What can be added up of every unit's pre-activation over parts of a batch: its count, mean and deviation.
@@ -117,48 +113,5 @@ struct UnitMoments {
         let rounding = 8 * (type == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne))
         return UnitStatistics(
             mean: mean, deviation: deviation, varies: (deviation .> mean.magnitude() * rounding) .& deviation.isFinite())
-    }
-}
-
-extension Weight {
-    /// The units that the form itself has; nil for a direct weight, which takes its map's.
-    public var units: OutputUnits? {
-        switch self {
-        case .direct: nil
-        case .normalized(_, _, let units), .logNormalized(_, _, _, let units), .scaled(_, _, let units): units
-        }
-    }
-
-    /// The weight to whose units initialization gives a scale: v/‖v‖, except for `scaled`, whose multiplier works on the plain v.
-    fileprivate func unscaled(_ units: OutputUnits) -> Tensor {
-        switch self {
-        case .direct(let weight): units.unit(weight.value)
-        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): units.unit(direction.value)
-        case .scaled(let weight, _, _): weight.value
-        }
-    }
-
-    /// Makes the weight `scale` times ``unscaled(_:)``, in the units where the condition holds; both are `[units]`.
-    fileprivate func setScale(_ scale: Tensor, where condition: Tensor, _ units: OutputUnits) {
-        switch self {
-        case .direct(let weight):
-            let before = weight.value.detached().converted(to: .float64)
-            let norms = units.wideNorms(of: before)
-            let after = units.scale(units.unit(before), by: units.shaped(scale, like: norms))
-            let chosen = units.scale(before.zerosLike() + 1, by: units.shaped(condition.converted(to: .float64), like: norms))
-            weight.assign(before.replacing(where: chosen .!= 0, with: after))
-        case .normalized(_, let gain, _):
-            let before = gain.value.detached()
-            let after = units.shaped(scale, like: before).converted(to: before.type)
-            gain.assign(before.replacing(where: units.shaped(condition, like: before), with: after))
-        case .logNormalized(_, let logGain, let logFactor, _):
-            let before = logGain.value.detached()
-            let after = (units.shaped(scale, like: before).logarithm() / logFactor).converted(to: before.type)
-            logGain.assign(before.replacing(where: units.shaped(condition, like: before), with: after))
-        case .scaled(_, let factor, _):
-            let before = factor.value
-            let after = units.shaped(scale, like: before).converted(to: before.type)
-            factor.assign(before.replacing(where: units.shaped(condition, like: before), with: after))
-        }
     }
 }

@@ -8,7 +8,7 @@ public import Torch
 /// W is ``inputWeight`` and U ``stateWeight``, with the gates' rows in PyTorch's order i, f, g, o. Each row is one weight vector: normalized, it has
 /// a norm and a gain of its own, and W and U are normalized apart. Peepholes are never normalized.
 ///
-/// The weights are derived once for a sequence, by ``bound()``, not once for each time step: that would be slow, and the recorded graph would hold a
+/// The weights are derived once for a sequence, by ``bound(_:)``, not once for each time step: that would be slow, and the recorded graph would hold a
 /// weight for each step (PyTorch's issue 2176). A parameter that changes is seen by the next binding.
 ///
 /// Data-dependent initialization is not defined for recurrent layers (the paper, §3); an initializing pass traps.
@@ -84,14 +84,16 @@ public final class LSTM: Module {
     }
 
     /// The layer with both weights derived, for all time steps up to the parameters' next change.
-    public func bound() -> BoundLSTM { BoundLSTM(self) }
+    ///
+    /// The pass matters to a form alone that notes something down in training (``WeightForm/value(in:)``).
+    public func bound(_ pass: Pass = .inference) -> BoundLSTM { BoundLSTM(self, pass) }
 
     /// The outputs of all time steps, `[time, batch, hidden]`, and the state after the last.
     ///
     /// The sequence is `[time, batch, inputs]`. Without a state to go on from it starts at ``initialState`` and ``initialCell``.
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: State? = nil) -> (outputs: Tensor, last: State) {
         refuseInitialization(pass)
-        return bound()(sequence, from: state)
+        return bound(pass)(sequence, from: state)
     }
 }
 
@@ -116,10 +118,10 @@ public struct BoundLSTM: Sendable {
     private let hidden: Int
     private let hasSecondDerivatives: Bool
 
-    fileprivate init(_ layer: LSTM) {
+    fileprivate init(_ layer: LSTM, _ pass: Pass) {
         (inputs, hidden, hasSecondDerivatives) = (layer.inputs, layer.hidden, layer.hasSecondDerivatives)
-        inputWeight = layer.inputWeight.value
-        stateWeight = layer.stateWeight.value
+        inputWeight = layer.inputWeight.value(in: pass)
+        stateWeight = layer.stateWeight.value(in: pass)
         bias = layer.bias.value
         peepholes = layer.peepholes?.value
         let zeros = Tensor.zeros([layer.hidden], type: bias.type, on: bias.device)

@@ -18,8 +18,8 @@ public struct Sequential: Layer {
 }
 
 extension Sequential: PartsOfModule {
-    // A layer's name is its place alone, as in PyTorch: `features.0.weight`.
-    var parts: [(label: String, value: Any)] { layers.enumerated().map { ("\($0)", $1) } }
+    /// The layers: the name of each is its place alone, as in PyTorch: `features.0.weight`.
+    public var moduleParts: [(label: String, value: Any)] { layers.enumerated().map { ("\($0)", $1) } }
 }
 
 /// A function applied element by element.

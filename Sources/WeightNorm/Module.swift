@@ -65,9 +65,11 @@ extension Module {
     }
 }
 
-/// A type whose parts have other names than its stored properties.
-protocol PartsOfModule {
-    var parts: [(label: String, value: Any)] { get }
+/// A type whose parts have other names in a module's paths than its stored properties, or are not stored in properties at all.
+public protocol PartsOfModule {
+    /// The parts in their order: parameters, buffers, modules and whatever holds such, each with its name under the path of the whole. A part with an
+    /// empty name stands at that path itself.
+    var moduleParts: [(label: String, value: Any)] { get }
 }
 
 private struct Collector {
@@ -99,7 +101,7 @@ private struct Collector {
                 if let first = weightPlaces[weight.identity] { shared.append((path, first)) } else { weightPlaces[weight.identity] = path }
             }
             if let module = whole as? any Module { modules.append(Named(path: name, value: module)) }
-            for (label, part) in whole.parts { visit(part, path: label.isEmpty ? path : path + [label]) }
+            for (label, part) in whole.moduleParts { visit(part, path: label.isEmpty ? path : path + [label]) }
             return
         default:
             break

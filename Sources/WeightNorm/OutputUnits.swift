@@ -25,7 +25,7 @@ public struct OutputUnits: Hashable, Sendable {
     }
 
     /// ``norms(of:)`` in float64, where they do not overflow.
-    package func wideNorms(of weight: Tensor) -> Tensor {
+    public func wideNorms(of weight: Tensor) -> Tensor {
         let parts = blocked(weight)
         return parts.wideNorm(over: reducedAxes(of: parts), keeping: true)
     }
@@ -87,7 +87,7 @@ public struct OutputUnits: Hashable, Sendable {
     }
 
     /// v/‖v‖ per unit; 0 where ‖v‖ = 0.
-    func unit(_ direction: Tensor) -> Tensor {
+    public func unit(_ direction: Tensor) -> Tensor {
         let parts = blocked(direction).converted(to: direction.type.accumulator)
         let reduced = reducedAxes(of: parts)
         // By a power of two first, which is exact: neither ‖v‖ nor 1/‖v‖ need be in the type's range.
@@ -97,7 +97,19 @@ public struct OutputUnits: Hashable, Sendable {
     }
 
     /// One number per unit, `[units]`, in the order of the layer's output features, put into the shape of ``norms(of:)``.
-    func shaped(_ perUnit: Tensor, like norms: Tensor) -> Tensor { perUnit.expanded([norms.count]).reshaped(norms.shape) }
+    public func shaped(_ perUnit: Tensor, like norms: Tensor) -> Tensor { perUnit.expanded([norms.count]).reshaped(norms.shape) }
+
+    /// Gains of the shape of ``norms(of:)``, with other ones where the condition holds; both of these are `[units]`, as initialization has them.
+    public func replacing(_ gains: Tensor, with new: Tensor, where condition: Tensor) -> Tensor {
+        gains.replacing(where: shaped(condition, like: gains), with: shaped(new, like: gains).converted(to: gains.type))
+    }
+
+    /// Whether a weight of the given shape has the same norms in both: units of length 1 can be told in several ways.
+    public func hasSameNorms(as other: OutputUnits, _ shape: [Int]) -> Bool {
+        guard self != other else { return true }
+        guard let ours = normsShape(ofWeight: shape), let theirs = other.normsShape(ofWeight: shape) else { return false }
+        return ours == theirs
+    }
 
     private var blockedAxis: Int? { blocks > 1 ? axis.map { $0 + 1 } : axis }
 
@@ -116,7 +128,17 @@ public struct OutputUnits: Hashable, Sendable {
     }
 }
 
-extension OutputUnits: CustomStringConvertible {
+extension OutputUnits: LosslessStringConvertible {
+    /// Units from their ``description``; nil for any other text.
+    public init?(_ description: String) {
+        let words = description.split(separator: " ")
+        let axis = words.count > 1 ? Int(words[1]) : nil
+        let blocks = words.count > 3 ? Int(words[3]) : 1
+        let units = axis.flatMap { axis in blocks.map { OutputUnits.axis(axis, blocks: $0) } } ?? .whole
+        guard units.description == description else { return nil }
+        self = units
+    }
+
     /// Such as `axis 1 in 2 blocks`.
     public var description: String {
         guard let axis else { return "the whole" }

@@ -5,15 +5,12 @@ import Torch
 extension Normalization {
     /// A drawn weight of a recurrent layer; every row, the weights of one gate of one hidden unit, is a vector with a norm of its own.
     func recurrentWeight(_ shape: [Int], deviation: Double, type: ElementType, random: Generator) -> Weight {
-        switch self {
-        case .normal, .fixedGain, .weight, .logWeight: break
-        case .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch:
-            let plain = Normalization.allCases.filter { $0.normalizer(features: 1, axis: 1, type: type, device: .cpu) == nil }
-            fatalError(
-                "normalization of a recurrent layer: expected one of \(plain.map(\.rawValue).joined(separator: ", ")), found \(rawValue), "
-                    + "which takes statistics that differ from one time step to the next")
-        }
-        return weightForm.weight(Tensor.normal(shape, type: type, from: random) * deviation, units: .axis(0))
+        trap(
+            unless: !hasNormalizer,
+            "normalization of a recurrent layer: expected one of "
+                + "\(Normalization.allCases.filter { !$0.hasNormalizer }.map(\.rawValue).joined(separator: ", ")), found \(rawValue), "
+                + "which takes statistics that differ from one time step to the next")
+        return makeWeight(Tensor.normal(shape, type: type, from: random) * deviation, units: .axis(0))
     }
 }
 

@@ -1,14 +1,23 @@
-package import Torch
+public import Torch
 
 // The values of one form of a weight put into another.
 
 extension Weight {
+    /// Gives the weight another value, which it then has to rounding, whatever its form: v = w with g = ‖w‖, or s = log ‖w‖ / c, or a multiplier of 1.
+    ///
+    /// The parameters stay the same objects, so that an optimizer goes on with them. A norm that g's type cannot hold becomes infinite.
+    /// Traps unless the tensor has the weight's shape.
+    public func assign(_ weight: Tensor) {
+        trap(unless: weight.shape == shape, "weight: expected a tensor of shape \(shape), found \(weight.shape)")
+        assign(withoutGradients { values(of: weight) })
+    }
+
     /// Takes over the value of another weight, in this weight's own form and units; the parameters stay the same objects, which an optimizer may
     /// hold.
     ///
-    /// Where the forms and the units agree, v, g and the multipliers are taken as they are; where only the units do, v is, and
-    /// g = exp(c·s) or s = log g / c. Otherwise w is computed and v = w, g = ‖w‖ (s = log ‖w‖ / c, multipliers 1): the same function, with a
-    /// direction of its own length.
+    /// Where the forms, their settings and the units agree, all parts are taken as they are; where only the units do, what the forms can take of each
+    /// other is: v, and g = exp(c·s) or s = log g / c. Otherwise w is computed and v = w, g = ‖w‖ (s = log ‖w‖ / c, multipliers 1): the same function,
+    /// with a direction of its own length.
     ///
     /// Numbers that the type of this weight cannot hold become infinite.
     ///
@@ -22,11 +31,9 @@ extension Weight {
 
     /// What a weight's tensors become when it takes over another value: made before any of them is changed.
     package struct Values {
-        /// v, or w; in the weight's type.
-        package let direction: Tensor
-        /// g, s or the multipliers, in their type; nil for a plain weight.
-        package let gain: Tensor?
-        /// Whether both are the other weight's own, but for their types.
+        /// One for each part of the form, in its type.
+        package let parts: [Tensor]
+        /// Whether all are the other weight's own, but for their types.
         package let isSameForm: Bool
     }
 
@@ -34,96 +41,40 @@ extension Weight {
     package func values(of other: Weight) -> Values {
         trap(unless: other.shape == shape, "assign to a weight: expected shape \(shape), found \(other.shape)")
         return withoutGradients {
-            switch (self, other) {
-            case (.direct, .direct(let theirs)):
-                return fitted(theirs.value, nil, isSameForm: true)
-            case (.scaled(_, _, let units), .scaled(let theirs, let factors, let otherUnits))
-            where units.hasSameNorms(as: otherUnits, shape):
-                return fitted(theirs.value, factors.value, isSameForm: true)
-            case (.normalized(_, _, let units), .normalized(let theirs, let gain, let otherUnits))
-            where units.hasSameNorms(as: otherUnits, shape):
-                return fitted(theirs.value, gain.value, isSameForm: true)
-            case (.logNormalized(_, _, let factor, let units), .logNormalized(let theirs, let log, let otherFactor, let otherUnits))
-            where units.hasSameNorms(as: otherUnits, shape):
-                let isSame = factor == otherFactor
-                return fitted(
-                    theirs.value, isSame ? log.value : log.value.converted(to: .float64) * (otherFactor / factor), isSameForm: isSame)
-            case (.normalized(_, _, let units), .logNormalized(let theirs, let log, let otherFactor, let otherUnits))
-            where units.hasSameNorms(as: otherUnits, shape):
-                // A gain may need a wider type than its logarithm.
-                let gain = (log.value.converted(to: .float64) * otherFactor).exponential()
-                return fitted(theirs.value, gain, isSameForm: false)
-            case (.logNormalized(_, _, let factor, let units), .normalized(let theirs, let gain, let otherUnits))
-            where units.hasSameNorms(as: otherUnits, shape) && (gain.value .> 0).allTrue():
-                return fitted(theirs.value, gain.value.converted(to: .float64).logarithm() / factor, isSameForm: false)
-            default:
-                return values(of: other.value)
-            }
+            if form.hasSameParts(as: other.form) { return fitted(other.form.parts.map(\.value), isSameForm: true) }
+            if let parts = form.parts(of: other.form) { return fitted(parts, isSameForm: false) }
+            return values(of: other.value)
         }
     }
 
     /// Takes over what was made for this weight.
     package func assign(_ values: Values) {
-        direction.assign(values.direction)
-        guard let gain = values.gain else { return }
-        switch self {
-        case .direct: break
-        case .normalized(_, let parameter, _), .logNormalized(_, let parameter, _, _): parameter.assign(gain)
-        case .scaled(_, let factors, _): factors.assign(gain)
-        }
+        for (part, value) in zip(form.parts, values.parts) { part.assign(value) }
     }
 
-    private func fitted(_ direction: Tensor, _ gain: Tensor?, isSameForm: Bool) -> Values {
-        let ours = self.direction.value
-        let newGain = gainTensor.flatMap { before in
-            gain.map { $0.detached().reshaped(before.shape).converted(to: before.type).moved(to: before.device) }
+    private func fitted(_ parts: [Tensor], isSameForm: Bool) -> Values {
+        let fitted = zip(form.parts, parts).map { part, new in
+            let (before, new) = (part.value, new.detached())
+            return (new.shape == before.shape ? new : new.reshaped(before.shape)).converted(to: before.type).moved(to: before.device)
         }
-        let newDirection = direction.detached().converted(to: ours.type).moved(to: ours.device)
-        return Values(direction: newDirection, gain: newGain, isSameForm: isSameForm)
+        return Values(parts: fitted, isSameForm: isSameForm)
     }
 
     /// What ``assign(_:)-(Tensor)`` makes of a tensor.
-    func values(of weight: Tensor) -> Values {
-        let ours = direction.value
+    private func values(of weight: Tensor) -> Values {
+        let ours = vector
         let weight = weight.detached().converted(to: ours.type).moved(to: ours.device)
-        let gain: Tensor? =
-            switch self {
-            case .direct: nil
-            case .normalized(_, _, let units): units.norms(of: weight)
-            case .logNormalized(_, _, let factor, let units): Self.logGain(of: weight, factor: factor, units: units)
-            case .scaled(_, let factors, _): factors.value.zerosLike() + 1
-            }
-        return fitted(weight, gain, isSameForm: false)
+        return fitted(type(of: form).parts(of: weight, units: units ?? .whole, settings: form.settings), isSameForm: false)
     }
 
-    private var gainTensor: Tensor? {
-        switch self {
-        case .direct: nil
-        case .normalized(_, let gain, _), .logNormalized(_, let gain, _, _): gain.value
-        case .scaled(_, let factors, _): factors.value
-        }
-    }
-
-    private var elementTypes: [ElementType] { [direction.value.type] + (gainTensor.map { [$0.type] } ?? []) }
+    /// Those of the form's parts.
+    package var elementTypes: [ElementType] { form.parts.map(\.value.type) }
 
     /// Whether every number of its tensors is finite.
-    package var isFinite: Bool {
-        withoutGradients { direction.value.isFinite().allTrue() && gainTensor.map { $0.isFinite().allTrue() } ?? true }
-    }
+    package var isFinite: Bool { withoutGradients { form.parts.allSatisfy { $0.value.isFinite().allTrue() } } }
 }
 
 extension Weight.Values {
     /// Whether every number is finite.
-    package var isFinite: Bool {
-        withoutGradients { direction.isFinite().allTrue() && gain.map { $0.isFinite().allTrue() } ?? true }
-    }
-}
-
-extension OutputUnits {
-    /// Whether a weight has the same norms in both: units of length 1 can be told in several ways.
-    package func hasSameNorms(as other: OutputUnits, _ shape: [Int]) -> Bool {
-        guard self != other else { return true }
-        guard let ours = normsShape(ofWeight: shape), let theirs = other.normsShape(ofWeight: shape) else { return false }
-        return ours == theirs
-    }
+    package var isFinite: Bool { withoutGradients { parts.allSatisfy { $0.isFinite().allTrue() } } }
 }

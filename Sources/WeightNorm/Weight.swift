@@ -3,110 +3,94 @@ public import Torch
 /// The weight of a linear map, in one of the forms in which it can be trained.
 ///
 /// The weight itself is derived whenever ``value`` is read and never stored, so it cannot go stale when parameters are loaded, copied or assigned.
-public enum Weight {
-    /// w is trained itself: the paper's "normal" parameterisation.
-    case direct(Parameter)
+/// The forms here are ``DirectWeight``, ``NormalizedWeight``, ``LogNormalizedWeight`` and ``ScaledWeight``; any other ``WeightForm`` does as well.
+public struct Weight {
+    /// What is stored, and how w comes of it.
+    public let form: any WeightForm
 
-    /// w = g·v/‖v‖ with one g per output unit, so ‖w‖ = |g| (eq. 2); v and g are trained.
-    ///
-    /// v has the weight's shape, g the shape of ``OutputUnits/norms(of:)``: `[outputs, 1, …]` for units along axis 0.
-    case normalized(direction: Parameter, gain: Parameter, units: OutputUnits)
-
-    /// w = exp(c·s)·v/‖v‖: the gain on a logarithmic scale (§2.1), so that it is always positive; v and s are trained.
-    ///
-    /// The paper has c = 1 and found it "not significantly better or worse"; Kingma's later VAE code has c = 3. s has the shape of g.
-    case logNormalized(direction: Parameter, logGain: Parameter, factor: Double, units: OutputUnits)
-
-    /// w = s·v with a multiplier per output unit that is set by initialization and not trained: the "normal" baseline of the released code.
-    case scaled(Parameter, by: Buffer, units: OutputUnits)
+    /// A weight in a form.
+    public init(_ form: any WeightForm) { self.form = form }
 
     /// The weight, recorded for gradients. It costs a pass over the weight: a layer that applies it often reads it once.
-    public var value: Tensor {
-        switch self {
-        case .direct(let weight): weight.value
-        case .normalized(let direction, let gain, let units): units.normalize(direction.value, gain: gain.value)
-        case .logNormalized(let direction, let logGain, let factor, let units):
-            units.normalize(direction.value, gain: (logGain.value * factor).exponential())
-        case .scaled(let weight, let factor, let units): units.scale(weight.value, by: factor.value)
-        }
+    public var value: Tensor { form.value }
+
+    /// The weight as a layer uses it in a pass. It differs from ``value`` for a form alone that notes something down in training.
+    public func value(in pass: Pass) -> Tensor { form.value(in: pass) }
+
+    /// v, or w itself where it is trained plainly: of the weight's shape, recorded for gradients.
+    public var vector: Tensor { form.vector }
+
+    /// The shape of the weight.
+    public var shape: [Int] { form.vector.shape }
+
+    /// The units that the form itself has; nil for a direct weight, which takes its map's.
+    public var units: OutputUnits? { form.ownUnits }
+
+    /// w, where it is trained plainly; nil for every other form.
+    public var plain: Parameter? { (form as? DirectWeight)?.weight }
+}
+
+extension Weight {
+    /// A ``DirectWeight``.
+    public static func direct(_ weight: Parameter) -> Weight { Weight(DirectWeight(weight)) }
+
+    /// A ``NormalizedWeight`` of v and g.
+    public static func normalized(direction: Parameter, gain: Parameter, units: OutputUnits) -> Weight {
+        Weight(NormalizedWeight(direction: direction, gain: gain, units: units))
     }
 
     /// A normalized weight that equals the given one to rounding: v = w, and g = ‖w‖ in the weight's type.
     public static func normalized(_ weight: Tensor, units: OutputUnits = .axis(0)) -> Weight {
-        let norms = withoutGradients { units.norms(of: weight.detached()).converted(to: weight.type) }
-        return .normalized(direction: Parameter(weight), gain: Parameter(norms), units: units)
+        NormalizedWeight.makeWeight(weight, units: units)
+    }
+
+    /// A ``LogNormalizedWeight`` of v and s.
+    public static func logNormalized(direction: Parameter, logGain: Parameter, factor: Double, units: OutputUnits) -> Weight {
+        Weight(LogNormalizedWeight(direction: direction, logGain: logGain, factor: factor, units: units))
     }
 
     /// A weight with its gain on a logarithmic scale that equals the given one: v = w, s = log ‖w‖ / factor.
     ///
-    /// Where ‖w‖ = 0 the gain is the smallest normal number: w is 0 there whatever it is.
+    /// Where ‖w‖ = 0 the gain is the smallest normal number: w is 0 there whatever it is. Traps unless the factor is above 0.
     public static func logNormalized(_ weight: Tensor, factor: Double = 1, units: OutputUnits = .axis(0)) -> Weight {
-        trap(unless: factor > 0 && factor.isFinite, "logarithmic gain: expected a factor above 0, found \(factor)")
-        let logs = withoutGradients { logGain(of: weight.detached(), factor: factor, units: units) }
-        return .logNormalized(direction: Parameter(weight), logGain: Parameter(logs), factor: factor, units: units)
+        LogNormalizedWeight.makeWeight(weight, units: units, settings: ["factor": factor])
+    }
+
+    /// A ``ScaledWeight`` of v and multipliers.
+    public static func scaled(_ weight: Parameter, by scale: Buffer, units: OutputUnits) -> Weight {
+        Weight(ScaledWeight(weight, by: scale, units: units))
     }
 
     /// A scaled weight that equals the given one: all multipliers are 1.
-    public static func scaled(_ weight: Tensor, units: OutputUnits = .axis(0)) -> Weight {
-        let ones = withoutGradients { units.norms(of: weight.detached()).converted(to: weight.type).zerosLike() + 1 }
-        return .scaled(Parameter(weight), by: Buffer(ones), units: units)
-    }
+    public static func scaled(_ weight: Tensor, units: OutputUnits = .axis(0)) -> Weight { ScaledWeight.makeWeight(weight, units: units) }
 
-    /// Gives the weight another value, which it then has to rounding, whatever its form: v = w with g = ‖w‖, or s = log ‖w‖ / c, or a multiplier of 1.
-    ///
-    /// The parameters stay the same objects, so that an optimizer goes on with them. A norm that g's type cannot hold becomes infinite.
-    /// Traps unless the tensor has the weight's shape.
-    public func assign(_ weight: Tensor) {
-        trap(unless: weight.shape == shape, "weight: expected a tensor of shape \(shape), found \(weight.shape)")
-        assign(withoutGradients { values(of: weight) })
-    }
-
-    static func logGain(of weight: Tensor, factor: Double, units: OutputUnits) -> Tensor {
-        let smallest = weight.type.accumulator.leastNormalMagnitude
-        return (units.wideNorms(of: weight).clamped(from: smallest).logarithm() / factor).converted(to: weight.type)
-    }
-
-    /// The parameter of the weight's shape: v, or w itself where it is trained plainly.
-    public var direction: Parameter {
-        switch self {
-        case .direct(let weight), .scaled(let weight, _, _): weight
-        case .normalized(let direction, _, _), .logNormalized(let direction, _, _, _): direction
-        }
-    }
-
-    /// The shape of the weight.
-    public var shape: [Int] { direction.value.shape }
-}
-
-/// The forms that a layer can be asked to give its weight.
-public enum WeightForm: String, CaseIterable, Sendable {
-    /// ``Weight/direct(_:)``.
-    case direct
-    /// ``Weight/normalized(direction:gain:units:)``.
-    case normalized
-    /// ``Weight/logNormalized(direction:logGain:factor:units:)``, with a factor of 1.
-    case logNormalized = "log-normalized"
-    /// ``Weight/scaled(_:by:units:)``.
-    case scaled
-
-    /// A weight of this form that equals the given tensor.
-    public func weight(_ initial: Tensor, units: OutputUnits) -> Weight {
-        switch self {
-        case .direct: .direct(Parameter(initial))
-        case .normalized: .normalized(initial, units: units)
-        case .logNormalized: .logNormalized(initial, units: units)
-        case .scaled: .scaled(initial, units: units)
-        }
-    }
+    /// The plain weight that this one stands for, as a parameter of its own.
+    public func folded() -> Weight { .direct(Parameter(withoutGradients { value })) }
 }
 
 extension Weight: PartsOfModule {
-    var parts: [(label: String, value: Any)] {
-        switch self {
-        case .direct(let weight): [("", weight)]
-        case .normalized(let direction, let gain, _): [("direction", direction), ("gain", gain)]
-        case .logNormalized(let direction, let logGain, _, _): [("direction", direction), ("logGain", logGain)]
-        case .scaled(let weight, let factor, _): [("", weight), ("scale", factor)]
+    /// What the form stores, under its names.
+    public var moduleParts: [(label: String, value: Any)] {
+        zip(type(of: form).partNames, form.parts).map { name, part in (label: name, value: part.object) }
+    }
+}
+
+extension Weight {
+    /// What a weight is made of: two that are made of the same are one. Weights may share v and have a g each.
+    package struct Identity: Hashable {
+        private let form: ObjectIdentifier
+        private let parts: [ObjectIdentifier]
+        private let units: OutputUnits?
+        private let settings: [String: Double]
+
+        fileprivate init(_ form: any WeightForm) {
+            self.form = ObjectIdentifier(type(of: form))
+            parts = form.parts.map { ObjectIdentifier($0.object) }
+            units = form.ownUnits
+            settings = form.settings
         }
     }
+
+    /// What tells whether two weights are one.
+    package var identity: Identity { Identity(form) }
 }

@@ -176,7 +176,7 @@ struct CheckpointTests {
     func otherStructure() throws {
         let checkpoint = try Run("Adam").checkpoint()
         let random = Generator(seed: 1)
-        let other = Sequential(Dense(3, to: 7, random: random), Dense(7, to: 2, normalization: .normal, type: .float64, random: random))
+        let other = Sequential(Dense(3, to: 7, random: random), Dense(7, to: 2, normalization: .plain, type: .float64, random: random))
         let before = other.parameters.map { $0.snapshot().converted(to: .float64).elements(as: Double.self) }
         let error = #expect(throws: CheckpointError.self) { try checkpoint.restore(other, from: "network") }
         let text = error?.description ?? ""

@@ -86,7 +86,7 @@ struct ForeignWeightTests {
     func loading(foreign: [(name: String, shape: [Int])]) throws {
         try withFile { path in
             try Safetensors.write(foreign.map { ($0.name.replacing("c.", with: "0."), Tensor.ones($0.shape)) }, to: path)
-            for normalization in [Normalization.weight, .normal] {
+            for normalization in [Normalization.weight, .plain] {
                 let module = Sequential(Dense(3, to: 2, normalization: normalization, bias: false, random: Generator(seed: 1)))
                 let before = module.parameters.map { $0.snapshot().elements(as: Double.self) }
                 let error = try #require(throws: ModuleFileError.self) { try module.load(from: path) }

@@ -19,7 +19,6 @@ final class InterchangeNetwork: Layer {
 
     init(_ normalization: Normalization, type: ElementType, seed: UInt64 = 1) {
         let random = Generator(seed: seed)
-        let form = normalization.weightForm
         conv1 = Convolution(4, to: 6, kernel: [3], padding: [1], groups: 2, normalization: normalization, type: type, random: random)
         up1 = TransposedConvolution(6, to: 4, kernel: [2], stride: [2], groups: 2, normalization: normalization, type: type, random: random)
         conv2 = Convolution(4, to: 6, kernel: [3, 3], groups: 2, normalization: normalization, type: type, random: random)
@@ -30,7 +29,7 @@ final class InterchangeNetwork: Layer {
         func hidden(_ inputs: Int, _ outputs: Int, _ normalizer: any Normalizer) -> Dense {
             let map = DenseMap(inputs: inputs, outputs: outputs)
             let initial = Tensor.normal(map.weightShape, type: type, from: random) * 0.05
-            return Dense(map: map, weight: form.weight(initial, units: map.units), bias: nil, normalizer: normalizer)
+            return Dense(map: map, weight: normalization.makeWeight(initial, units: map.units), bias: nil, normalizer: normalizer)
         }
         // A large ε: without it the function does not depend on the gain of hidden1, and its gradient is rounding alone.
         hidden1 = hidden(32, 10, BatchNorm(features: 10, axis: -1, epsilon: 0.1, type: type))

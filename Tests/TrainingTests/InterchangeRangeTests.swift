@@ -88,7 +88,7 @@ private func logWeight(_ log: Double, type: ElementType = .float16) -> Weight {
     @Test("a loaded weight is exact only in the types that the file has", arguments: [LoadedForms.keep, .adopt])
     func exactTypes(forms: LoadedForms) throws {
         try withFile { path in
-            for normalization in [Normalization.normal, .weight, .logWeight, .fixedGain] {
+            for normalization in [Normalization.plain, .weight, .logWeight, .fixedGain] {
                 func layer(_ type: ElementType) -> Dense {
                     Dense(2, to: 2, normalization: normalization, type: type, random: Generator(seed: 1))
                 }

@@ -49,7 +49,7 @@ private func worst(_ results: [(name: String, value: Tensor)], _ reference: Safe
         arguments: ["plain", "weight-norm", "parametrizations", "mixed"], types)
     func fromPyTorch(layout: String, type: ElementType) throws {
         let reference = try Reference(layout, type)
-        for normalization in [Normalization.normal, .weight, .logWeight, .fixedGain] {
+        for normalization in [Normalization.plain, .weight, .logWeight, .fixedGain] {
             let network = InterchangeNetwork(normalization, type: type)
             let report = try network.load(from: reference.path, forms: .adopt)
             let names = report.namesByPath
@@ -58,7 +58,7 @@ private func worst(_ results: [(name: String, value: Tensor)], _ reference: Safe
                 guard name.hasPrefix("gradient."), name != "gradient.input" else { return [name] }
                 return names[String(name.dropFirst(9))]?.map { "gradient.\($0)" } ?? []
             }
-            if normalization == .normal { print("from PyTorch, \(layout), \(type): worst difference \(found)") }
+            if normalization == .plain { print("from PyTorch, \(layout), \(type): worst difference \(found)") }
             #expect(found <= tolerance(type))
             #expect(report.weights.allSatisfy { $0.isExact })
         }
@@ -69,7 +69,7 @@ private func worst(_ results: [(name: String, value: Tensor)], _ reference: Safe
         arguments: ["plain", "weight-norm", "parametrizations", "mixed"], types)
     func kept(layout: String, type: ElementType) throws {
         let reference = try Reference(layout, type)
-        for normalization in [Normalization.normal, .weight, .logWeight, .fixedGain] {
+        for normalization in [Normalization.plain, .weight, .logWeight, .fixedGain] {
             let network = InterchangeNetwork(normalization, type: type)
             let before = network.parameters.map { ObjectIdentifier($0) }
             let paths = network.namedParameters.map(\.path)
@@ -129,7 +129,7 @@ private func worst(_ results: [(name: String, value: Tensor)], _ reference: Safe
         try withFolder("WEIGHTNORM_INTERCHANGE") { folder in
             for type in types {
                 for shift in 0..<6 {
-                    let network = InterchangeNetwork(.normal, type: type, seed: UInt64(shift))
+                    let network = InterchangeNetwork(.plain, type: type, seed: UInt64(shift))
                     var index = shift
                     network.changeWeights { _, weight, units in
                         defer { index += 1 }

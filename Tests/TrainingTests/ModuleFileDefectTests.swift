@@ -9,7 +9,7 @@ private func numbers(_ module: some Module) -> [[Double]] { module.parameters.ma
 private func layer(_ seed: UInt64 = 1) -> Sequential {
     let random = Generator(seed: seed)
     return Sequential(
-        Dense(2, to: 3, random: random), Dense(3, to: 2, normalization: .normal, random: random),
+        Dense(2, to: 3, random: random), Dense(3, to: 2, normalization: .plain, random: random),
         Dense(2, to: 2, normalization: .batch, random: random))
 }
 
@@ -148,10 +148,10 @@ extension [(name: String, value: Tensor)] {
     func range() throws {
         try withFile { path in
             for (name, shape) in [("weight", [1, 2]), ("bias", [1])] {
-                let wide = Dense(2, to: 1, normalization: .normal, type: .float64, random: Generator(seed: 1))
+                let wide = Dense(2, to: 1, normalization: .plain, type: .float64, random: Generator(seed: 1))
                 wide.namedParameters.first { $0.path == name }?.value.assign(.full(shape, 1e39, type: .float64))
                 try wide.write(to: path)
-                let target = Dense(2, to: 1, normalization: .normal, random: Generator(seed: 2))
+                let target = Dense(2, to: 1, normalization: .plain, random: Generator(seed: 2))
                 let before = numbers(target)
                 let error = try #require(throws: SafetensorsError.self) { try target.load(from: path, convertingTypes: true) }
                 #expect(error.problem == "tensor '\(name)': expected numbers within the range of float32, found one of magnitude 1e+39")
@@ -195,7 +195,7 @@ extension [(name: String, value: Tensor)] {
                         converted += try attempt { _ = try file.unfold(to: layout, units: units, path: "\(path).new") { _ in true } }
                     }
                 }
-                for normalization in [Normalization.normal, .weight, .fixedGain, .logWeight] {
+                for normalization in [Normalization.plain, .weight, .fixedGain, .logWeight] {
                     for forms in [LoadedForms.keep, .adopt] {
                         let layer = Dense(2, to: 2, normalization: normalization, bias: round.isMultiple(of: 3), random: Generator(seed: 1))
                         loaded += try attempt {

@@ -5,13 +5,13 @@ import WeightNorm
 
 /// Two layers of the same shape, declared in either order.
 private final class EncoderFirst: Module {
-    let encoder = Dense(2, to: 2, normalization: .normal, bias: false, random: Generator(seed: 1))
-    let decoder = Dense(2, to: 2, normalization: .normal, bias: false, random: Generator(seed: 2))
+    let encoder = Dense(2, to: 2, normalization: .plain, bias: false, random: Generator(seed: 1))
+    let decoder = Dense(2, to: 2, normalization: .plain, bias: false, random: Generator(seed: 2))
 }
 
 private final class DecoderFirst: Module {
-    let decoder = Dense(2, to: 2, normalization: .normal, bias: false, random: Generator(seed: 1))
-    let encoder = Dense(2, to: 2, normalization: .normal, bias: false, random: Generator(seed: 2))
+    let decoder = Dense(2, to: 2, normalization: .plain, bias: false, random: Generator(seed: 1))
+    let encoder = Dense(2, to: 2, normalization: .plain, bias: false, random: Generator(seed: 2))
 }
 
 /// A layer that stands at two places.
@@ -47,7 +47,7 @@ private final class Twice: Module {
         }
     }
 
-    @Test("all paths of a shared layer may have one name in the file", arguments: [Normalization.normal, .weight])
+    @Test("all paths of a shared layer may have one name in the file", arguments: [Normalization.plain, .weight])
     func shared(normalization: Normalization) throws {
         try withFile { path in
             let value = Tensor([3, 4, 6, 8] as [Float], shape: [2, 2])

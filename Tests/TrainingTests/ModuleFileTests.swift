@@ -14,7 +14,7 @@ private func network(_ normalization: Normalization, seed: UInt64 = 1, type: Ele
     return network
 }
 
-private let unbatched: [Normalization] = [.normal, .fixedGain, .weight, .logWeight]
+private let unbatched: [Normalization] = [.plain, .fixedGain, .weight, .logWeight]
 private let input = Tensor.normal([4, 4, 8], from: Generator(seed: 3))
 
 /// A layer and one that shares its weight, in a module with a layer that stands at two places.
@@ -122,7 +122,7 @@ private final class Decoder: Module {
         try withFile { path in
             try Dense(5, to: 4, random: Generator(seed: 1)).write(to: path, layout: .weightNorm)
             for forms in [LoadedForms.keep, .adopt] {
-                let layer = Dense(5, to: 4, normalization: .normal, random: Generator(seed: 2))
+                let layer = Dense(5, to: 4, normalization: .plain, random: Generator(seed: 2))
                 try layer.load(from: path, forms: forms)
                 let batch = Tensor.normal([64, 5], from: Generator(seed: 4)) * 3 + 1
                 _ = layer(batch, .initializing(Generator(seed: 0)))
@@ -203,13 +203,13 @@ private final class Decoder: Module {
 
     @Test(
         "what is shared stays shared, stands at every path for PyTorch, and must be the same in a file",
-        arguments: [Normalization.normal, .weight])
+        arguments: [Normalization.plain, .weight])
     func shared(normalization: Normalization) throws {
         try withFile { path in
             let (one, two) = (Shared(normalization, seed: 1), Shared(normalization, seed: 2))
             try one.write(to: path, layout: .weightNorm)
             let file = try SafetensorsFile(opening: path)
-            let perWeight = normalization == .normal ? 1 : 2
+            let perWeight = normalization == .plain ? 1 : 2
             #expect(file.names.count == 3 * perWeight + 3)
             try two.load(from: path)
             #expect(numbers(two) == numbers(one))

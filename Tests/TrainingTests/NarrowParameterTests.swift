@@ -83,7 +83,7 @@ struct NarrowParameterTests {
     @Test("weight decay of a 16-bit parameter does not stand still", arguments: [WeightDecay.decoupled(0.1), .penalty(0.1)], types)
     func decay(decay: WeightDecay, type: ElementType) {
         for inTensors in [false, true] {
-            let layer = Dense(1, to: 1, normalization: .normal, bias: false, type: type, random: Generator(seed: 1))
+            let layer = Dense(1, to: 1, normalization: .plain, bias: false, type: type, random: Generator(seed: 1))
             layer.weight.assign(Tensor([1.0], shape: [1, 1]))
             let optimizer = make(inTensors: inTensors) {
                 GroupedOptimizer(layer.parameterGroups([ParameterRule("all", weightDecay: decay)])) { SGD($0) }

@@ -20,23 +20,23 @@ struct DiagnosticsTests {
 
     private func draw(_ shape: [Int]) -> Tensor { .normal(shape, type: .float64, from: random) }
 
-    @Test("‖v‖, |g|, the effective step and the angle of each form are those computed by hand", arguments: WeightForm.allCases)
-    func byHand(form: WeightForm) throws {
+    @Test("‖v‖, |g|, the effective step and the angle of each form are those computed by hand", arguments: Normalization.forms)
+    func byHand(form: Normalization) throws {
         // Units of lengths 5 and 2, with the gains −10 and 3 where there are such.
         let start = Tensor([3.0, 4, 0, 2], shape: [2, 2])
         let gains = Tensor([-10.0, 3], shape: [2, 1])
         let weight: Weight
         let expected: (gain: [Double], step: [Double])
         switch form {
-        case .direct: (weight, expected) = (.direct(Parameter(start)), ([5, 2], [0.5, 0.5]))
-        case .normalized:
+        case .plain: (weight, expected) = (.direct(Parameter(start)), ([5, 2], [0.5, 0.5]))
+        case .weight:
             weight = .normalized(direction: Parameter(start), gain: Parameter(gains), units: .axis(0))
             expected = ([10, 3], [1, 0.75])
-        case .logNormalized:
+        case .logWeight:
             let logs = Tensor([log(10.0) / 3, log(3.0) / 3], shape: [2, 1])
             weight = .logNormalized(direction: Parameter(start), logGain: Parameter(logs), factor: 3, units: .axis(0))
             expected = ([10, 3], [1, 0.75])
-        case .scaled:
+        default:
             weight = .scaled(Parameter(start), by: Buffer(gains), units: .axis(0))
             expected = ([50, 6], [5, 1.5])
         }
@@ -46,7 +46,7 @@ struct DiagnosticsTests {
         #expect(close(first.directionNorm, [5, 2]) && close(first.gain, expected.gain) && close(first.effectiveStep, expected.step))
         #expect(first.angle == nil)
         // The first unit turns by a right angle and grows, the second by a tiny angle, of which the cosine is 1 in double.
-        weight.direction.assign(Tensor([-8.0, 6, 2e-9, 2], shape: [2, 2]))
+        weight.form.parts[0].assign(Tensor([-8.0, 6, 2e-9, 2], shape: [2, 2]))
         let second = try #require(observer.read(rate: 0.5).first)
         #expect(close(second.directionNorm, [10, 2]))
         #expect(abs((second.angle?.largest ?? 0) - .pi / 2) < 1e-15)
@@ -63,21 +63,21 @@ struct DiagnosticsTests {
         let weight = Weight.normalized(direction: Parameter(Tensor([1.0, 2, 2], shape: [1, 3])), gain: gain, units: .axis(0))
         let observer = WeightObserver(Holder(weight: weight))
         _ = observer.read(rate: 1)
-        weight.direction.assign(weight.direction.snapshot() * 4)
+        weight.form.parts[0].assign(weight.vector.detached() * 4)
         #expect(try #require(observer.read(rate: 1).first?.angle).largest == 0)
         gain.assign(Tensor([-0.1], shape: [1, 1]))
         #expect(abs(try #require(observer.read(rate: 1).first?.angle).mean - .pi) < 1e-15)
     }
 
-    @Test("a unit with ‖v‖ = 0 has a finite effective step and no angle; the others are read as ever", arguments: WeightForm.allCases)
-    func zeroUnit(form: WeightForm) throws {
-        let weight = form.weight(Tensor([0.0, 0, 3, 4], shape: [2, 2]), units: .axis(0))
+    @Test("a unit with ‖v‖ = 0 has a finite effective step and no angle; the others are read as ever", arguments: Normalization.forms)
+    func zeroUnit(form: Normalization) throws {
+        let weight = form.makeWeight(Tensor([0.0, 0, 3, 4], shape: [2, 2]), units: .axis(0))
         let observer = WeightObserver(Holder(weight: weight))
         let first = try #require(observer.read(rate: 0.1).first)
         #expect(first.directionNorm.smallest == 0 && first.effectiveStep.mean.isFinite)
-        weight.direction.assign(Tensor([1.0, 0, 4, -3], shape: [2, 2]))
+        weight.form.parts[0].assign(Tensor([1.0, 0, 4, -3], shape: [2, 2]))
         #expect(close(observer.read(rate: 0.1).first?.angle, [0, .pi / 2]))
-        weight.direction.assign(Tensor([0.0, 0, 4, -3], shape: [2, 2]))
+        weight.form.parts[0].assign(Tensor([0.0, 0, 4, -3], shape: [2, 2]))
         #expect(close(observer.read(rate: 0.1).first?.angle, [0, 0]))
     }
 
@@ -100,17 +100,17 @@ struct DiagnosticsTests {
 
     @Test("units are the layer's, in every form: a grouped transposed convolution's are per group, and a whole weight's one")
     func unitsOfLayers() throws {
-        for normalization in [Normalization.normal, .fixedGain, .weight, .logWeight] {
+        for normalization in [Normalization.plain, .fixedGain, .weight, .logWeight] {
             let layer = TransposedConvolution(
                 4, to: 6, kernel: [3], groups: 2, normalization: normalization, type: .float64, random: random)
             let reading = try #require(WeightObserver(layer).read(rate: 1).first)
             #expect(reading.units == 6)
-            let norms = OutputUnits.axis(1, blocks: 2).norms(of: layer.weight.direction.value).elements(as: Double.self)
+            let norms = OutputUnits.axis(1, blocks: 2).norms(of: layer.weight.vector).elements(as: Double.self)
             #expect(close(reading.directionNorm, norms))
         }
         let whole = Weight.normalized(draw([3, 4]), units: .whole)
         let reading = try #require(WeightObserver(Holder(weight: whole)).read(rate: 1).first)
-        #expect(reading.units == 1 && abs(reading.directionNorm.mean - whole.direction.value.norm().item()) < 1e-14)
+        #expect(reading.units == 1 && abs(reading.directionNorm.mean - whole.vector.norm().item()) < 1e-14)
     }
 
     @Test("all weights of a module are read in one list, shared ones once; float32 angles are good to a thousandth of 10⁻⁴")
@@ -120,10 +120,10 @@ struct DiagnosticsTests {
         let observer = WeightObserver(network)
         #expect(observer.read(rate: 1).map(\.path) == network.namedWeights.map(\.path))
         let v = Tensor([3.0, 4, 0, 4, -3, 0, 0, 0, 5], shape: [3, 3])
-        shared.weight.direction.assign(v)
+        shared.weight.form.parts[0].assign(v)
         _ = observer.read(rate: 1)
         let turned = v + Tensor([0, 0, 5, 0, 0, 5, 5, 0, 0], shape: [3, 3]) * tan(1e-4)
-        shared.weight.direction.assign(turned)
+        shared.weight.form.parts[0].assign(turned)
         let angle = try #require(observer.read(rate: 1)[1].angle)
         #expect(abs(angle.mean - 1e-4) < 1e-7 && abs(angle.largest - angle.smallest) < 2e-7)
     }
@@ -139,7 +139,8 @@ struct NormGrowthTests {
         let input = Tensor.normal([64, 5], type: .float64, from: Generator(seed: 8))
         let wanted = Tensor.normal([4, 5], type: .float64, from: Generator(seed: 9))
         let target = input.linear(weight: wanted)
-        guard case .normalized(let direction, let gain, let units) = layer.weight else { throw Unexpected() }
+        let form = try #require(layer.weight.form as? NormalizedWeight)
+        let (direction, gain, units) = (form.direction, form.gain, form.units)
         gain.assign(units.norms(of: wanted))  // so that what is to be learned is the direction
         let observer = WeightObserver(layer)
         let parameters = layer.parameters

@@ -86,14 +86,14 @@ struct EquationTests {
         let v = draw(layer.shape)
         let norms = units.norms(of: v)
         let g = draw(norms.shape) + 0.5  // of both signs
-        for (form, factor) in [(WeightForm.normalized, 1.0), (.logNormalized, 1), (.logNormalized, 3), (.scaled, 1)] {
+        for (form, factor) in [(Normalization.weight, 1.0), (.logWeight, 1), (.logWeight, 3), (.fixedGain, 1)] {
             let magnitude = g.magnitude()
             let weight: Weight =
                 switch form {
-                case .logNormalized:
+                case .logWeight:
                     .logNormalized(
                         direction: Parameter(v), logGain: Parameter(magnitude.logarithm() / factor), factor: factor, units: units)
-                case .scaled: .scaled(Parameter(v), by: Buffer(g), units: units)
+                case .fixedGain: .scaled(Parameter(v), by: Buffer(g), units: units)
                 default: .normalized(direction: Parameter(v), gain: Parameter(g), units: units)
                 }
             let parameters = Sequential([Holder(weight)]).parameters
@@ -105,12 +105,12 @@ struct EquationTests {
             #expect(difference(slope, numericGradient(plain) { layer.loss(.direct(plain)) }) < 1e-8)
 
             switch form {
-            case .scaled:
+            case .fixedGain:
                 #expect(difference(found[0], units.scale(slope, by: g)) < 1e-13)
             default:
-                let gain = form == .logNormalized ? magnitude : g
+                let gain = form == .logWeight ? magnitude : g
                 let gainSlope = sums(slope * v, units) / norms  // eq. 3, ∇g L
-                let expected = form == .logNormalized ? gainSlope * gain * factor : gainSlope
+                let expected = form == .logWeight ? gainSlope * gain * factor : gainSlope
                 #expect(difference(found[1], expected) < 1e-13)
                 let byThree = units.scale(slope, by: gain / norms) - units.scale(v, by: gain * gainSlope / norms.squared())
                 #expect(difference(found[0], byThree) < 1e-13)

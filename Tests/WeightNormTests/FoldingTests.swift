@@ -22,7 +22,7 @@ struct FoldingTests {
         let before = network(input, .inference).elements(as: Float.self)
         network.foldWeights()
         #expect(network(input, .inference).elements(as: Float.self) == before)
-        #expect(network.namedParameters.map(\.path) == self.network(.normal).namedParameters.map(\.path))
+        #expect(network.namedParameters.map(\.path) == self.network(.plain).namedParameters.map(\.path))
         #expect(network.namedBuffers.isEmpty)
     }
 
@@ -56,7 +56,7 @@ struct FoldingTests {
         let result = try #require(
             await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
                 let random = Generator(seed: 1)
-                Dense(2, to: 3, random: random).copyValues(from: Dense(2, to: 3, normalization: .normal, random: random))
+                Dense(2, to: 3, random: random).copyValues(from: Dense(2, to: 3, normalization: .plain, random: random))
             })
         let text = String(decoding: result.standardErrorContent, as: UTF8.self)
         #expect(text.contains("weight.direction [3, 2], weight.gain [3, 1]"))

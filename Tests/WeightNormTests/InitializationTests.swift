@@ -49,7 +49,7 @@ struct InitializationTests {
     @Test("'normal', 'fixed-gain', 'weight' and 'log-weight' are the same function after initialization")
     func sameStart() {
         let input = Tensor.normal([32, 2, 14, 14], type: .float64, from: Generator(seed: 2))
-        let outputs = [Normalization.normal, .fixedGain, .weight, .logWeight].map { normalization in
+        let outputs = [Normalization.plain, .fixedGain, .weight, .logWeight].map { normalization in
             let network = network(normalization, (0..<4).map { _ in Probe() }, Generator(seed: 1))
             _ = network(input, .initializing(Generator(seed: 3)))
             return network(input, .inference)
@@ -80,7 +80,7 @@ struct InitializationTests {
         #expect(bias?.value.value.elements() == [0.0, 0])
     }
 
-    @Test("a unit that does not vary is left as it was and reported", arguments: [Normalization.normal, .weight, .logWeight, .fixedGain])
+    @Test("a unit that does not vary is left as it was and reported", arguments: [Normalization.plain, .weight, .logWeight, .fixedGain])
     func constantUnit(normalization: Normalization) {
         // Without an input there is no variation; a large constant input tempts rounding into looking like it.
         let layer = Dense(2, to: 3, normalization: normalization, random: Generator(seed: 1))

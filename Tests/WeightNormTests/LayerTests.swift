@@ -25,7 +25,7 @@ struct LayerTests {
     @Test("wrapped and plain layers of one weight are the same function", arguments: LayerCase.all)
     func sameFunction(layerCase: LayerCase) {
         let input = Tensor.normal(layerCase.inputShape, type: .float64, from: Generator(seed: 8))
-        let outputs = [Normalization.normal, .weight, .fixedGain, .logWeight].map { normalization -> Tensor in
+        let outputs = [Normalization.plain, .weight, .fixedGain, .logWeight].map { normalization -> Tensor in
             // Called in one expression, the compiler (6.3.1) crashes.
             let layer = layerCase.make(normalization, .float64, Generator(seed: 9))
             return layer(input, .inference)

@@ -3,7 +3,7 @@ import Torch
 import WeightNorm
 
 struct MaskedMapTests {
-    private let forms: [Normalization] = [.normal, .weight, .logWeight, .fixedGain, .weightAndMeanOnlyBatch, .batch]
+    private let forms: [Normalization] = [.plain, .weight, .logWeight, .fixedGain, .weightAndMeanOnlyBatch, .batch]
 
     /// A masked dense layer of 5 inputs and 6 outputs, in double.
     private func dense(_ normalization: Normalization, seed: UInt64 = 1) -> MaskedDense {
@@ -30,7 +30,7 @@ struct MaskedMapTests {
     func dependence(filled: Bool) {
         for form in forms {
             let layer = dense(form)
-            if filled { layer.weight.direction.assign(.normal([6, 5], type: .float64, from: Generator(seed: 9))) }
+            if filled { layer.weight.form.parts[0].assign(.normal([6, 5], type: .float64, from: Generator(seed: 9))) }
             let input = Parameter(.normal([3, 5], type: .float64, from: Generator(seed: 2)))
             for unit in 0..<6 {
                 let output = layer(input.value, .inference)
@@ -54,7 +54,7 @@ struct MaskedMapTests {
                 for (parameter, slope) in zip(layer.parameters, slopes) { parameter.assign(parameter.value - slope * 0.01) }
             }
             let absent = 1 - layer.map.mask.converted(to: .float64)
-            #expect((layer.weight.direction.value * absent).magnitude().maximum().item() == 0, "\(form)")
+            #expect((layer.weight.vector * absent).magnitude().maximum().item() == 0, "\(form)")
             let norms = (layer.weight.value * (1 - absent)).norm(over: [1]).elements(as: Double.self)
             let whole = layer.weight.value.norm(over: [1]).elements(as: Double.self)
             #expect(zip(norms, whole).allSatisfy { abs($0 - $1) < 1e-14 })

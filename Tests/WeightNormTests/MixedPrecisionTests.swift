@@ -67,7 +67,7 @@ struct MixedPrecisionTests {
 
     @Test(
         "data-dependent initialization in bfloat16 gives mean 0 and deviation 1 to rounding",
-        arguments: [Normalization.normal, .weight, .logWeight])
+        arguments: [Normalization.plain, .weight, .logWeight])
     func initialization(normalization: Normalization) {
         let network = network(normalization)
         let report = InitializationReport()

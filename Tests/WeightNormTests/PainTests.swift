@@ -31,7 +31,7 @@ struct PainTests {
     func stale() {
         let layer = dense()
         let (before, weight) = (layer(input, .inference), layer.weight.value.detached().copied())
-        guard case .normalized(_, let gain, _) = layer.weight else { Issue.record("form"); return }
+        guard let gain = (layer.weight.form as? NormalizedWeight)?.gain else { Issue.record("form"); return }
         gain.assign(gain.snapshot() * 5)
         // `weight` is read without a forward pass in between, and the other way round.
         #expect(difference(layer.weight.value, weight * 5) < 1e-15)
@@ -53,7 +53,8 @@ struct PainTests {
     func gainIsParameter() throws {
         let layer = dense()
         #expect(layer.namedParameters.map(\.path) == ["weight.direction", "weight.gain", "bias"])
-        guard case .normalized(let direction, let gain, _) = layer.weight else { Issue.record("form"); return }
+        guard let form = layer.weight.form as? NormalizedWeight else { Issue.record("form"); return }
+        let (direction, gain) = (form.direction, form.gain)
         let (v, g) = (direction.snapshot(), gain.snapshot())
         gain.assign(g * 7)
         _ = layer(input, .training(Generator(seed: 3)))
@@ -65,7 +66,7 @@ struct PainTests {
     @Test("wrapping an existing weight changes it: g starts at 1, not ‖v‖ (flax #4138)", arguments: LayerCase.all)
     func wrapped(layerCase: LayerCase) {
         let input = Tensor.normal(layerCase.inputShape, type: .float64, from: Generator(seed: 2))
-        let layer = layerCase.make(.normal, .float64, Generator(seed: 1))
+        let layer = layerCase.make(.plain, .float64, Generator(seed: 1))
         let before = layer(input, .inference)
         layer.normalizeWeights()
         #expect(layer.namedParameters.contains { $0.path == "weight.gain" })
@@ -77,7 +78,7 @@ struct PainTests {
         let layer = TransposedConvolution(4, to: 6, kernel: [3], groups: 2, bias: false, type: .float64, random: Generator(seed: 1))
         let input = Tensor.normal([2, 4, 5], type: .float64, from: Generator(seed: 2))
         let before = layer(input, .inference)
-        guard case .normalized(_, let gain, _) = layer.weight else { Issue.record("form"); return }
+        guard let gain = (layer.weight.form as? NormalizedWeight)?.gain else { Issue.record("form"); return }
         #expect(gain.value.count == 6)
         // What g belongs to: twice the gain of output channel 4 is twice that channel, and nothing else.
         for channel in 0..<6 {
@@ -95,8 +96,8 @@ struct PainTests {
     func zero(type: ElementType) {
         // Below a half's smallest square lie all of the second unit's squares, and beside them any ε above 1e-8 would count.
         let v = Tensor([0, 0, 0, 0, 3e-4, 4e-4, 0, 0] as [Float], shape: [2, 4]).converted(to: type)
-        for form in [WeightForm.normalized, .logNormalized] {
-            let weight = form.weight(v, units: .axis(0))
+        for form in [Normalization.weight, .logWeight] {
+            let weight = form.makeWeight(v, units: .axis(0))
             let found = weight.value.converted(to: .float64)
             let rounding = type == .float64 || type == .float32 ? 1e-6 : 0.02
             #expect(difference(found / 5e-4, v.converted(to: .float64) / 5e-4) < rounding)
@@ -141,10 +142,10 @@ struct PainTests {
         for (parameter, before) in zip(layer.parameters, once) { #expect(difference(parameter.value, before) < 1e-14) }
     }
 
-    @Test("initializing after normalizing has no effect (hifi-gan #145; TCN #1)", arguments: WeightForm.allCases)
-    func initializedAfterwards(form: WeightForm) {
+    @Test("initializing after normalizing has no effect (hifi-gan #145; TCN #1)", arguments: Normalization.forms)
+    func initializedAfterwards(form: Normalization) {
         let layer = Dense(
-            map: DenseMap(inputs: 4, outputs: 3), weight: form.weight(.ones([3, 4], type: .float64), units: .axis(0)), bias: nil)
+            map: DenseMap(inputs: 4, outputs: 3), weight: form.makeWeight(.ones([3, 4], type: .float64), units: .axis(0)), bias: nil)
         let drawn = Tensor.normal([3, 4], type: .float64, from: Generator(seed: 5)) * 0.01
         let objects = layer.parameters.map(ObjectIdentifier.init)
         layer.weight.assign(drawn)
@@ -195,7 +196,7 @@ struct PainTests {
             }
         }
         // The replicas' gradients, each of its shard, add up to the whole batch's where no statistics of the batch are in it.
-        guard [.normal, .fixedGain, .weight, .logWeight].contains(normalization) else { return }
+        guard [.plain, .fixedGain, .weight, .logWeight].contains(normalization) else { return }
         func slopes(_ layer: Dense, _ input: Tensor) -> [Tensor] {
             gradients(of: layer(input, .training(Generator(seed: 3))).power(3).sum(), withRespectTo: layer.parameters)
         }

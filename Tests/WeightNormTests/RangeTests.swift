@@ -151,15 +151,15 @@ struct RangeTests {
         #expect(direction.value.magnitude().maximum().item() < 1e-40)
     }
 
-    @Test("a normalized copy of a weight is that weight, and so is what folding makes of it", arguments: WeightForm.allCases)
-    func copies(form: WeightForm) {
+    @Test("a normalized copy of a weight is that weight, and so is what folding makes of it", arguments: Normalization.forms)
+    func copies(form: Normalization) {
         for (scale, type): (Double, ElementType) in [
             (1e200, .float64), (1e-200, .float64), (0x1p-1063, .float64), (1e-40, .float32), (5e37, .float32),
         ] {
             let tensor = Tensor([3 * scale, 4 * scale, 0, scale], shape: [2, 2]).converted(to: type)
-            let weight = form.weight(tensor, units: .axis(0))
-            let tolerance = form == .logNormalized ? 1e-4 : scale < 1e-300 || type == .float32 ? 1e-4 : 1e-13
-            let isSubnormal = form == .logNormalized && (scale == 0x1p-1063 || scale == 1e-40)
+            let weight = form.makeWeight(tensor, units: .axis(0))
+            let tolerance = form == .logWeight ? 1e-4 : scale < 1e-300 || type == .float32 ? 1e-4 : 1e-13
+            let isSubnormal = form == .logWeight && (scale == 0x1p-1063 || scale == 1e-40)
             // A gain on a logarithmic scale begins at the smallest normal number.
             guard !isSubnormal else { continue }
             #expect(isClose(weight.value, tensor.elements(), tolerance))
@@ -169,7 +169,7 @@ struct RangeTests {
 
     @Test(
         "initialization from inputs of any size gives pre-activations of mean 0 and deviation 1 (pytorch #46849)",
-        arguments: [1e-25, 3e19, 1e-15, 1], [Normalization.weight, .logWeight, .normal, .fixedGain])
+        arguments: [1e-25, 3e19, 1e-15, 1], [Normalization.weight, .logWeight, .plain, .fixedGain])
     func initialization(scale: Double, normalization: Normalization) {
         let layer = Dense(1, to: 1, normalization: normalization, random: Generator(seed: 1))
         layer.weight.assign(Tensor([Float(1)], shape: [1, 1]))

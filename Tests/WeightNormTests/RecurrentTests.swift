@@ -59,7 +59,7 @@ private func scalarGRU(_ layer: GRU, _ sequence: Matrix) -> Matrix {
     }
 }
 
-private let unbatched: [Normalization] = [.normal, .fixedGain, .weight, .logWeight]
+private let unbatched: [Normalization] = [.plain, .fixedGain, .weight, .logWeight]
 
 /// A layer in double, all of whose parameters, zeros too, have been moved at random.
 private func layer(_ normalization: Normalization, peepholes: Bool, trainableStart: Bool = true, hidden: Int = 3) -> LSTM {
@@ -282,7 +282,7 @@ struct RecurrentTests {
                 "initialState", "initialCell",
             ])
         #expect(
-            layer(.normal, peepholes: false, trainableStart: false).namedParameters.map(\.path) == ["inputWeight", "stateWeight", "bias"])
+            layer(.plain, peepholes: false, trainableStart: false).namedParameters.map(\.path) == ["inputWeight", "stateWeight", "bias"])
         #expect(layer(.fixedGain, peepholes: false).namedBuffers.map(\.path) == ["inputWeight.scale", "stateWeight.scale"])
         #expect(
             unit(.weight).namedParameters.map(\.path) == [

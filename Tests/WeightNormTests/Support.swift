@@ -27,6 +27,11 @@ func numericGradient(_ parameter: Parameter, step: Double = 1e-6, of function: (
     }
 }
 
+extension Normalization {
+    /// Those that are a form of the weights alone.
+    static let forms = allCases.filter { !$0.hasNormalizer }
+}
+
 /// A layer with an input that fits it, for tests over all kinds.
 struct LayerCase: CustomTestStringConvertible, Sendable {
     let testDescription: String

@@ -11,24 +11,14 @@ private func weights(_ shape: [Int], _ units: OutputUnits, seed: UInt64) -> [Wei
         .logNormalized(drawn(), units: units), .scaled(drawn(), units: units),
     ]
     for weight in made {
-        switch weight {
-        case .direct: break
-        case .normalized(_, let gain, _): gain.assign(gain.snapshot() * -1.5)
-        case .logNormalized(_, let log, _, _): log.assign(log.snapshot() + 0.3)
-        case .scaled(_, let factors, _): factors.assign(factors.value * 2)
-        }
+        if let form = weight.form as? NormalizedWeight { form.gain.assign(form.gain.snapshot() * -1.5) }
+        if let form = weight.form as? LogNormalizedWeight { form.logGain.assign(form.logGain.snapshot() + 0.3) }
+        if let form = weight.form as? ScaledWeight { form.scale.assign(form.scale.value * 2) }
     }
     return made
 }
 
-private func parts(_ weight: Weight) -> [[Double]] {
-    switch weight {
-    case .direct(let w): [w.snapshot().elements(as: Double.self)]
-    case .normalized(let v, let g, _): [v.snapshot().elements(as: Double.self), g.snapshot().elements(as: Double.self)]
-    case .logNormalized(let v, let s, _, _): [v.snapshot().elements(as: Double.self), s.snapshot().elements(as: Double.self)]
-    case .scaled(let v, let factors, _): [v.snapshot().elements(as: Double.self), factors.value.elements(as: Double.self)]
-    }
-}
+private func parts(_ weight: Weight) -> [[Double]] { weight.form.parts.map { $0.value.elements(as: Double.self) } }
 
 struct WeightAssignmentTests {
     @Test("a weight takes over every other form and units as the same w, and its own form as it is")

@@ -46,11 +46,11 @@ struct WeightTests {
         #expect(difference(weight(1e-6), weight(1)) < 1e-14)
     }
 
-    @Test("wrapping an existing weight leaves it unchanged: g starts at ‖v‖, not at 1", arguments: WeightForm.allCases)
-    func wrapping(form: WeightForm) {
+    @Test("wrapping an existing weight leaves it unchanged: g starts at ‖v‖, not at 1", arguments: Normalization.forms)
+    func wrapping(form: Normalization) {
         let weight = draw([6, 4, 3]) * 7
         for units in [OutputUnits.axis(0), .axis(1), .axis(1, blocks: 3), .whole] {
-            #expect(difference(form.weight(weight, units: units).value, weight) < 3e-15)
+            #expect(difference(form.makeWeight(weight, units: units).value, weight) < 3e-15)
         }
     }
 
@@ -65,7 +65,8 @@ struct WeightTests {
         let initial = Tensor([3.0, 4, 0, 0], shape: [2, 2])
         let weight = Weight.logNormalized(initial, factor: factor)
         #expect(difference(weight.value, initial) < 1e-15)
-        guard case .logNormalized(let direction, let logGain, _, _) = weight else { Issue.record("form"); return }
+        guard let form = weight.form as? LogNormalizedWeight else { Issue.record("form"); return }
+        let (direction, logGain) = (form.direction, form.logGain)
         logGain.assign(Tensor([log(10) / factor, 0], shape: [2, 1]))
         #expect(difference(weight.value, Tensor([6.0, 8, 0, 0], shape: [2, 2])) < 1e-14)
         let found = gradients(of: weight.value.sum(), withRespectTo: [direction, logGain])
@@ -76,7 +77,8 @@ struct WeightTests {
     @Test("one gain for the whole tensor (PyTorch's dim=None)")
     func whole() {
         let weight = draw([3, 4])
-        guard case .normalized(let direction, let gain, _) = Weight.normalized(weight, units: .whole) else { Issue.record("form"); return }
+        guard let form = Weight.normalized(weight, units: .whole).form as? NormalizedWeight else { Issue.record("form"); return }
+        let (direction, gain) = (form.direction, form.gain)
         #expect(gain.value.count == 1)
         #expect(abs(gain.value.item() - direction.value.norm().item()) < 1e-14)
     }
@@ -106,7 +108,9 @@ struct WeightTests {
         arguments: [OutputUnits.axis(0), .axis(1), .axis(1, blocks: 2), .whole])
     func secondDerivatives(units: OutputUnits) {
         let direction = Parameter(draw([4, 3, 2]))
-        guard case .normalized(_, let gain, _) = Weight.normalized(direction.value, units: units) else { Issue.record("form"); return }
+        guard let gain = (Weight.normalized(direction.value, units: units).form as? NormalizedWeight)?.gain else {
+            Issue.record("form"); return
+        }
         gain.assign(draw(gain.value.shape))
         let weight = Weight.normalized(direction: direction, gain: gain, units: units)
         let (seed, along, alongGain) = (draw([4, 3, 2]), draw([4, 3, 2]), draw(gain.value.shape))
@@ -124,7 +128,9 @@ struct WeightTests {
     @Test("a weight that several threads share is normalized as a small one is", arguments: [OutputUnits.axis(0), .axis(1)])
     func large(units: OutputUnits) {
         let direction = Parameter(Tensor.normal([300, 400, 3], from: random))
-        guard case .normalized(_, let gain, _) = Weight.normalized(direction.value, units: units) else { Issue.record("form"); return }
+        guard let gain = (Weight.normalized(direction.value, units: units).form as? NormalizedWeight)?.gain else {
+            Issue.record("form"); return
+        }
         gain.assign(Tensor.normal(gain.value.shape, from: random))
         let seed = Tensor.normal([300, 400, 3], from: random)
         func both(_ weight: Tensor) -> [Tensor] {

@@ -60,9 +60,9 @@ final class TiedAutoencoder: Layer, HoldsWeights {
     let hiddenBias: Parameter
     let outputBias: Parameter
 
-    init(_ inputs: Int, hidden: Int, _ form: WeightForm, _ random: Generator) {
+    init(_ inputs: Int, hidden: Int, _ normalization: Normalization, _ random: Generator) {
         let initial = Tensor.normal([hidden, inputs], from: random) * 0.05
-        weight = form.weight(initial, units: .axis(0))
+        weight = normalization.makeWeight(initial, units: .axis(0))
         hiddenBias = Parameter(.zeros([hidden]))
         outputBias = Parameter(.zeros([inputs]))
     }
@@ -93,6 +93,17 @@ struct WritingALayerTests {
         for block in blocks { #expect(tested.contains(block.trimmingCharacters(in: .whitespacesAndNewlines))) }
     }
 
+    @Test("the code of the article on forms is the example's")
+    func articleOnForms() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let text = try String(contentsOf: root.appending(path: "Sources/WeightNorm/WeightNorm.docc/WritingAForm.md"), encoding: .utf8)
+        let example = root.appending(path: "Examples/Spirals/Sources/OwnForm/SoftplusWeight.swift")
+        let code = try String(contentsOf: example, encoding: .utf8)
+        let blocks = text.components(separatedBy: "```swift\n").dropFirst().compactMap { $0.components(separatedBy: "```").first }
+        #expect(blocks.count == 3)
+        for block in blocks { #expect(code.contains(block.trimmingCharacters(in: .whitespacesAndNewlines))) }
+    }
+
     @Test("a block of layers is initialized, named and folded through its parts")
     func block() {
         let block = ResidualBlock(2, .weight, random)
@@ -121,8 +132,8 @@ struct WritingALayerTests {
         #expect(difference(found, expected) > 1e-3)
     }
 
-    @Test("a weight of one's own is folded and normalized again", arguments: WeightForm.allCases)
-    func tied(form: WeightForm) {
+    @Test("a weight of one's own is folded and normalized again", arguments: Normalization.forms)
+    func tied(form: Normalization) {
         let layer = TiedAutoencoder(5, hidden: 3, form, random)
         let input = Tensor.normal([4, 5], from: random)
         let before = layer(input, .inference)

@@ -50,7 +50,7 @@ public final class CNN: Workload {
             convolution(192, 192, 3, 0), convolution(192, 192, 1, 0), convolution(192, 192, 1, 0),
         ]
         // The batch norms stand behind convolutions alone, as in the peers.
-        let last: Normalization = [.weight, .weightAndMeanOnlyBatch].contains(normalization) ? .weight : .normal
+        let last: Normalization = [.weight, .weightAndMeanOnlyBatch].contains(normalization) ? .weight : .plain
         output = Dense(192, to: 10, normalization: last, type: type, random: random)
         optimizer = Adam(convolutions.flatMap(\.parameters) + output.parameters)
         let drawn = Tensor.normal([batch, 3, 32, 32], type: type, from: random)

@@ -54,7 +54,7 @@ struct Entrant: ParsableCommand {
 
     func run() throws {
         if keepMemory { Runtime.keepFreedMemory() }
-        let norms: [Normalization] = [.normal, .weight, .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch]
+        let norms: [Normalization] = [.plain, .weight, .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch]
         guard let normalization = norms.first(where: { $0.rawValue == norm }) else {
             throw ValidationError("--norm: expected one of \(norms.map(\.rawValue).joined(separator: ", ")), found '\(norm)'")
         }
@@ -65,7 +65,7 @@ struct Entrant: ParsableCommand {
             throw ValidationError("--layout: expected contiguous for draw, which has no convolutions, found '\(layout.rawValue)'")
         }
         let batch = batch ?? work.defaultBatch
-        guard work == .cnn || [.normal, .weight].contains(normalization) else {
+        guard work == .cnn || [.plain, .weight].contains(normalization) else {
             throw ValidationError("--norm: expected normal or weight for \(work.rawValue), found '\(norm)'")
         }
         guard (1...100_000).contains(batch) else { throw ValidationError("--batch: expected a number from 1 to 100000, found \(batch)") }

@@ -126,29 +126,26 @@ package enum NetworkAnalysis {
         let units = before.map { $0.value.units ?? known[$0.path] ?? .axis(0) }
         let scales = withoutGradients {
             zip(before, units).map { named, units -> [Double] in
-                let norms = units.wideNorms(of: named.value.direction.value.detached()).reshaped([-1])
-                switch named.value {
-                case .direct, .scaled: return norms.elements().map { (_: Double) in 1 }
-                case .normalized, .logNormalized:
-                    return (named.value.gains(norms: norms) / norms.replacing(where: norms .== 0, with: 1)).squared().elements()
-                }
+                let norms = units.wideNorms(of: named.value.vector.detached()).reshaped([-1])
+                guard type(of: named.value.form).normalizesDirection else { return norms.elements().map { (_: Double) in 1 } }
+                return (named.value.gains(norms: norms) / norms.replacing(where: norms .== 0, with: 1)).squared().elements()
             }
         }
         module.foldWeights()
         var sites: [Site] = []
         var memory = 0
         for (index, named) in module.namedWeights.enumerated() {
-            guard options.layers?.contains(where: { matches(named.path, $0) }) ?? true else { continue }
+            guard options.layers?.contains(where: { matches(named.path, $0) }) ?? true, let plain = named.value.plain else { continue }
             let elements = named.value.shape.reduce(1, *) / scales[index].count
             memory += min(options.units, scales[index].count) * elements * elements * 8
             guard memory <= mostMemory else {
                 throw Failure(
                     "covariances: expected at most \(mostMemory >> 30) GiB of them, found more; choose fewer --layers or --units")
             }
-            let moments = GradientMoments(weight: named.value.direction.value, units: units[index], most: options.units)
+            let moments = GradientMoments(weight: plain.value, units: units[index], most: options.units)
             sites.append(
                 Site(
-                    path: named.path, weight: named.value.direction, units: scales[index].count,
+                    path: named.path, weight: plain, units: scales[index].count,
                     scale: moments.chosen.map { scales[index][$0] }, moments: moments))
         }
         return sites

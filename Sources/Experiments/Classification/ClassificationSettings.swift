@@ -45,7 +45,7 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     /// The learning rate of the first half of the run, by norm; it falls linearly to zero over the second. The paper found these best on CIFAR-10, of
     /// 0.0003, 0.001, 0.003 and 0.01, by the error on 10,000 held-out training images.
     package var learningRates: [String: Double] = [
-        Normalization.normal.rawValue: 0.0003, Normalization.fixedGain.rawValue: 0.0003, Normalization.weight.rawValue: 0.003,
+        Normalization.plain.rawValue: 0.0003, Normalization.fixedGain.rawValue: 0.0003, Normalization.weight.rawValue: 0.003,
         Normalization.logWeight.rawValue: 0.003,
         Normalization.batch.rawValue: 0.003, Normalization.meanOnlyBatch.rawValue: 0.003,
         Normalization.weightAndMeanOnlyBatch.rawValue: 0.003,

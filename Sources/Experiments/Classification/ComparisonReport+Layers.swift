@@ -67,7 +67,7 @@ extension ComparisonReport {
         var series: [Series] = []
         var hasPlain = false
         for (index, norm) in norms.enumerated() {
-            let isPlain = mergesPlain && Normalization(rawValue: norm)?.weightForm == .direct
+            let isPlain = mergesPlain && (Normalization(rawValue: norm).map { $0.form == DirectWeight.self } ?? false)
             if isPlain, hasPlain { continue }
             hasPlain = hasPlain || isPlain
             let runs = seeds.map { points(norm, $0, value) }

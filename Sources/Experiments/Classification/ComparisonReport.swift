@@ -192,13 +192,14 @@ package struct ComparisonReport {
     private static func explanation(_ normalization: Normalization) -> Prose {
         let name = normalization.rawValue
         return switch normalization {
-        case .normal: "\(strong: name): plain weights, scaled at the start so that every pre-activation has mean 0 and deviation 1."
+        case .plain: "\(strong: name): plain weights, scaled at the start so that every pre-activation has mean 0 and deviation 1."
         case .fixedGain: "\(strong: name): the same start made by a multiplier that stays fixed while the weights are trained."
         case .weight: "\(strong: name): w = g·v/‖v‖ with one g for each output unit, started as the same function as “normal”."
         case .logWeight: "\(strong: name): the same with g = exp(s), s being trained."
         case .batch: "\(strong: name): batch normalization; it sets mean and deviation of each pre-activation itself."
         case .meanOnlyBatch: "\(strong: name): plain weights, and the minibatch's mean taken off each pre-activation."
         case .weightAndMeanOnlyBatch: "\(strong: name): weight normalization, and the minibatch's mean taken off each pre-activation."
+        default: "\(strong: name): \(normalization.form.identifier) weights."
         }
     }
 

@@ -221,7 +221,7 @@ package final class ComparisonTraining {
 
     private func finishRound() throws {
         graphFallbacks += contestants.compactMap { $0.trainer.graphFallback.map { "\($0)" } }
-        let normal = comparison.normalizations.firstIndex(of: .normal).map { contestants[$0].times }
+        let normal = comparison.normalizations.firstIndex(of: .plain).map { contestants[$0].times }
         for contestant in contestants {
             var run = summary(of: contestant, normal: normal)
             if let end = contestant.divergedAt {

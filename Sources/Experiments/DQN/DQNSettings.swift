@@ -23,7 +23,7 @@ package struct DQNSettings: Codable, Equatable, Sendable {
     package var batch = 64
     /// Adamax's learning rate, by norm: the paper found 3e-4 best with weight normalization and 1e-4 without.
     package var learningRates: [String: Double] = [
-        Normalization.normal.rawValue: 1e-4, Normalization.fixedGain.rawValue: 1e-4, Normalization.weight.rawValue: 3e-4,
+        Normalization.plain.rawValue: 1e-4, Normalization.fixedGain.rawValue: 1e-4, Normalization.weight.rawValue: 3e-4,
         Normalization.logWeight.rawValue: 3e-4,
     ]
     package var beta1 = 0.5
@@ -82,7 +82,7 @@ package struct DQNSettings: Codable, Equatable, Sendable {
     package init() {}
 
     /// Norms that such a network can have: those without batch statistics. "Batch normalization did not work" here (the paper, §5.4).
-    package static let norms: [Normalization] = [.normal, .fixedGain, .weight, .logWeight]
+    package static let norms: [Normalization] = [.plain, .fixedGain, .weight, .logWeight]
 
     /// The learning rate of a norm.
     package func learningRate(_ normalization: Normalization) -> Double { learningRates[normalization.rawValue] ?? .nan }

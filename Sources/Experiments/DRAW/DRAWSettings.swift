@@ -70,7 +70,7 @@ package struct DRAWSettings: Codable, Equatable, Sendable {
 extension DRAWSettings: GenerativeSettings {
     package static let command = "train draw"
     /// Those without batch statistics: the steps of a recurrent network have different ones.
-    package static let norms: [Normalization] = [.normal, .fixedGain, .weight, .logWeight]
+    package static let norms: [Normalization] = [.plain, .fixedGain, .weight, .logWeight]
 
     /// None: it is not defined for recurrent networks (the paper, §3). g starts at ‖v‖, so that every parameterisation starts as the same function.
     package var dataDependentInitialization: DataDependentInitialization? { nil }

@@ -71,7 +71,7 @@ struct ComparisonTests {
     @Test("readings of every weight and the finished networks are kept, and an analysis of the folder finds them", arguments: [1, 300])
     func networks(epochs: Int) throws {
         let (training, test) = (rows(100, seed: 1), rows(50, seed: 2))
-        let norms: [Normalization] = [.normal, .weight, .weightAndMeanOnlyBatch, .batch, .fixedGain, .logWeight]
+        let norms: [Normalization] = [.plain, .weight, .weightAndMeanOnlyBatch, .batch, .fixedGain, .logWeight]
         guard epochs == 1 else {
             // A long run takes fewer readings a pass: one, and one at the start.
             var settings = settings(epochs: epochs)
@@ -149,7 +149,7 @@ struct ComparisonTests {
             #expect { try NetworkFile.load(file, into: dense) } throws: {
                 "\($0)".contains("missing 'weight.gain'") && "\($0)".contains("missing 'bias'")
             }
-            #expect(dense.weight.direction.value.elements(as: Float.self) != [Float](repeating: 1, count: 6))
+            #expect(dense.weight.vector.elements(as: Float.self) != [Float](repeating: 1, count: 6))
         }
     }
 
@@ -159,7 +159,7 @@ struct ComparisonTests {
             var settings = settings()
             settings.setLearningRate(1e30)
             let folder = try RunFolder.start(at: path, config: ["seed": 1])
-            let comparison = Comparison(settings, normalizations: [.normal], seeds: [3], thresholds: [], device: .cpu)
+            let comparison = Comparison(settings, normalizations: [.plain], seeds: [3], thresholds: [], device: .cpu)
             #expect {
                 try comparison.run(on: resident(rows(200, seed: 1), rows(20, seed: 2)), into: folder) { _, _, _ in }
             } throws: {
@@ -203,7 +203,7 @@ struct ComparisonTests {
         "the report of a comparison opens in a browser without errors, with every curve drawn",
         .enabled(if: BrowserCheck.executable != nil, "no Chromium in PATH"))
     func reportInBrowser() async throws {
-        let norms: [Normalization] = [.normal, .weight, .weightAndMeanOnlyBatch]
+        let norms: [Normalization] = [.plain, .weight, .weightAndMeanOnlyBatch]
         let found = try compare(norms, seeds: [1, 2], training: rows(200, seed: 1), test: rows(100, seed: 2))
         let summary = Comparison.Summary(
             data: "rows", device: .cpu, settings: settings(), thresholds: [0.5, 0.25], runs: found.runs, seconds: 1)

@@ -16,7 +16,7 @@ private func comparison(rate: Double = 0.003) -> Comparison {
     settings.initializationImages = 60
     settings.setLearningRate(rate)
     return Comparison(
-        settings, normalizations: [.normal, .weight, .batch, .weightAndMeanOnlyBatch, .fixedGain], seeds: [3, 4], thresholds: [0.8],
+        settings, normalizations: [.plain, .weight, .batch, .weightAndMeanOnlyBatch, .fixedGain], seeds: [3, 4], thresholds: [0.8],
         device: .cpu)
 }
 

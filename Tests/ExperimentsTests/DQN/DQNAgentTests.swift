@@ -27,7 +27,7 @@ private func agent(_ settings: DQNSettings, _ normalization: Normalization, _ ga
 struct DQNAgentTests {
     @Test(
         "on Catch both parameterisations learn the optimal policy and the exactly solved values",
-        arguments: [Normalization.normal, .weight])
+        arguments: [Normalization.plain, .weight])
     func learnsCatch(normalization: Normalization) throws {
         let game = Catch(count: 8, rows: 6, columns: 5)
         let settings = settings()
@@ -85,7 +85,7 @@ struct DQNAgentTests {
 
     @Test(
         "the network of Mnih et al. is initialized in every unit and gives a value for each action",
-        arguments: [Normalization.normal, .weight])
+        arguments: [Normalization.plain, .weight])
     func convolutional(normalization: Normalization) {
         // The smallest frames that its convolutions take: 36, 8, 3, 1.
         let network = QNetwork(

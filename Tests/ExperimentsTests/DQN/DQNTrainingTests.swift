@@ -27,7 +27,7 @@ private func settings() -> DQNSettings {
     return settings
 }
 
-private func experiment(rate: Double? = nil, norms: [Normalization] = [.normal, .weight], seeds: [UInt64] = [3, 4]) -> DQNExperiment {
+private func experiment(rate: Double? = nil, norms: [Normalization] = [.plain, .weight], seeds: [UInt64] = [3, 4]) -> DQNExperiment {
     var settings = settings()
     if let rate { settings.setLearningRate(rate) }
     return DQNExperiment(game: "catch", settings, normalizations: norms, seeds: seeds, device: .cpu)
@@ -320,7 +320,7 @@ struct DQNTrainingTests {
             _ = try stopped(experiment, DQNResources(for: experiment, available: nil), at: path, after: 300)
             for (other, expected) in [
                 (self.other(rate: 0.1, norms: [.weight], seeds: [7]), "expected the settings of config.json"),
-                (self.other(norms: [.normal], seeds: [7]), "expected the norms and seeds"),
+                (self.other(norms: [.plain], seeds: [7]), "expected the norms and seeds"),
                 (self.other(norms: [.weight], seeds: [8]), "expected the norms and seeds"),
             ] {
                 #expect {
@@ -397,7 +397,7 @@ struct DQNTrainingTests {
     func paper() throws {
         let settings = try #require(DQNSettings.preset(.paper, forGame: "breakout"))
         #expect(settings.batch == 64 && settings.discount == 0.99 && settings.depth == 4 && settings.beta1 == 0.5)
-        #expect(settings.learningRate(.weight) == 3e-4 && settings.learningRate(.normal) == 1e-4)
+        #expect(settings.learningRate(.weight) == 3e-4 && settings.learningRate(.plain) == 1e-4)
         #expect(settings.replayCapacity == 1_000_000 && settings.actionsBeforeLearning == 50_000 && settings.actionsPerUpdate == 4)
         #expect(settings.updatesPerTarget == 10_000 && settings.exploration == .init(first: 1, last: 0.1, actions: 1_000_000))
         #expect(settings.epochs == 200 && settings.actionsPerEpoch == 250_000 && settings.evaluationActions == 125_000)
@@ -455,7 +455,7 @@ struct DQNTrainingTests {
             #expect(large.file().count > 1000)
             #expect(throws: Killed.self) { _ = try large.file(check: { throw Killed() }) }
 
-            #expect { _ = try DQNPlayer(at: path, norm: .normal) } throws: {
+            #expect { _ = try DQNPlayer(at: path, norm: .plain) } throws: {
                 "\($0)".contains("expected one of the run's, weight, found 'normal'")
             }
             #expect { _ = try DQNPlayer(at: path, seed: 1) } throws: { "\($0)".contains("expected one of the run's, 7, found 1") }
@@ -501,7 +501,7 @@ struct DQNTrainingTests {
     func report(game: String) async throws {
         var settings = DQNSettings()
         (settings.epochs, settings.actionsPerEpoch) = (20, 50_000)
-        let experiment = DQNExperiment(game: game, settings, normalizations: [.normal, .weight], seeds: [1, 2], device: .cpu)
+        let experiment = DQNExperiment(game: game, settings, normalizations: [.plain, .weight], seeds: [1, 2], device: .cpu)
         func score(_ mean: Double) -> DQNScore {
             var evaluation = DQNScore(
                 try! DQNEvaluation(in: Catch(count: 2), depth: 1, actions: 10, seed: 1) { _ in ([0, 0], [0.5, 0.5]) })

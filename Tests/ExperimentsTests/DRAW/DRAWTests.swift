@@ -137,7 +137,7 @@ struct DRAWTests {
 
     @Test(
         "the model is the formulas with everything joined and in loops: bound and its terms, with attention and without",
-        arguments: [true, false], [Normalization.normal, .weight])
+        arguments: [true, false], [Normalization.plain, .weight])
     func formulas(hasAttention: Bool, normalization: Normalization) throws {
         let settings = settings { if !hasAttention { $0.attention = nil } }
         let model = model(settings, normalization)
@@ -167,14 +167,14 @@ struct DRAWTests {
     func sameStart(hasAttention: Bool) {
         let settings = settings { if !hasAttention { $0.attention = nil } }
         let images = binary(4)
-        let bounds = [Normalization.normal, .weight, .logWeight, .fixedGain].map { normalization in
+        let bounds = [Normalization.plain, .weight, .logWeight, .fixedGain].map { normalization in
             DRAW(settings, rows: 7, columns: 5, normalization: normalization, type: .float64, random: Generator(seed: 1))
                 .bound(of: images, random: Generator(seed: 2))
         }
         for bound in bounds { #expect((bound - bounds[0]).magnitude().maximum().item() < 1e-11) }
     }
 
-    @Test("gradients of every parameter agree with finite differences", arguments: [true, false], [Normalization.normal, .weight])
+    @Test("gradients of every parameter agree with finite differences", arguments: [true, false], [Normalization.plain, .weight])
     func gradientsOfAll(hasAttention: Bool, normalization: Normalization) {
         let settings = settings {
             ($0.glimpses, $0.hidden, $0.latents) = (2, 3, 2)

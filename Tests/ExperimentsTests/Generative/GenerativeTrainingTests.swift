@@ -14,7 +14,7 @@ private func experiment(_ pixels: VAESettings.Pixels = .dynamic, rate: Double = 
     (settings.batch, settings.epochs, settings.initializationImages, settings.averageRate) = (20, 2, 40, 0.05)
     settings.pixels = pixels
     settings.learningRate = rate
-    return VAEExperiment(settings, normalizations: [.normal, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
+    return VAEExperiment(settings, normalizations: [.plain, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
 }
 
 private func images(_ experiment: VAEExperiment) -> GenerativeImages {
@@ -46,7 +46,7 @@ struct GenerativeTrainingTests {
         (settings.glimpses, settings.hidden, settings.latents, settings.batch, settings.epochs) = (3, 8, 4, 20, 2)
         if !hasAttention { settings.attention = nil }
         let experiment = DRAWExperiment(
-            settings, normalizations: [.normal, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
+            settings, normalizations: [.plain, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
         try resumes(
             experiment, GenerativeImages(training: rows(100, seed: 1), test: rows(40, seed: 2), .dynamic, on: .cpu), files: 2 + 5 * 4,
             noise: 0.5)
@@ -110,7 +110,7 @@ struct GenerativeTrainingTests {
         if !hasAttention { settings.attention = nil }
         let images = GenerativeImages(training: rows(100, seed: 1), test: rows(40, seed: 2), .fixed, on: .cpu)
         let all = images.training.pixels(.range(0..<100))
-        for normalization in [Normalization.normal, .weight] {
+        for normalization in [Normalization.plain, .weight] {
             let trainer = DRAWTrainer(settings, normalization: normalization, seed: 1, rows: 12, columns: 12, device: .cpu)
             trainer.step(all)
             let first = trainer.readLoss()

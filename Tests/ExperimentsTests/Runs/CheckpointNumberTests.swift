@@ -71,7 +71,7 @@ struct CheckpointNumberTests {
         await #expect(processExitsWith: .success) {
             var settings = ClassificationSettings.onePass
             (settings.firstMaps, settings.secondMaps, settings.batch, settings.epochs) = (1, 1, 20, 2)
-            let comparison = Comparison(settings, normalizations: [.normal, .weight], seeds: [3, 4], thresholds: [0.8], device: .cpu)
+            let comparison = Comparison(settings, normalizations: [.plain, .weight], seeds: [3, 4], thresholds: [0.8], device: .cpu)
             let images = resident(rows(40, seed: 1), rows(10, seed: 2))
             try withFolder { path in
                 do {

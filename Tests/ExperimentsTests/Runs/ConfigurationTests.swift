@@ -128,7 +128,7 @@ struct ConfigurationTests {
             var settings = try #require(DQNSettings.preset(.quick, forGame: "catch"))
             settings.network = isDense ? .dense([4, 3]) : .convolutional
             (settings.batch, settings.initializationStates) = (2, 2)
-            let experiment = DQNExperiment(game: "catch", settings, normalizations: [.weight, .normal], seeds: [1, 2], device: .cpu)
+            let experiment = DQNExperiment(game: "catch", settings, normalizations: [.weight, .plain], seeds: [1, 2], device: .cpu)
             var configuration = DQNExperiment.Configuration(
                 experiment, try DQNResources(for: experiment, available: nil), preset: "quick", savesReplay: true)
             if !isDense { (configuration.rows, configuration.columns) = (40, 40) }
@@ -204,7 +204,7 @@ struct ConfigurationTests {
 /// Edits of the configuration of a generative model; those that are taken make a model, a step of training, and a picture.
 private func generative<Settings: GenerativeSettings>(_ settings: Settings) throws {
     let set = images(settings.pixels == .levels ? 3 : 1, side: 8)
-    let experiment = GenerativeExperiment(settings, normalizations: [.weight, .normal], seeds: [1, 2], importanceDraws: 2, device: .cpu)
+    let experiment = GenerativeExperiment(settings, normalizations: [.weight, .plain], seeds: [1, 2], importanceDraws: 2, device: .cpu)
     let configuration = GenerativeExperiment<Settings>.Configuration(
         data: "x", training: set, test: set, preset: "quick", experiment: experiment)
     let (refused, used) = try fuzz(configuration, using: { "\($0.settings)\($0.norms)\($0.rows)\($0.columns)" }) { found in

@@ -44,7 +44,7 @@ struct SweepTests {
             return settings
         }
         func comparison(_ rate: Double) -> Comparison {
-            Comparison(settings(rate), normalizations: [.normal, .weight], seeds: [7], thresholds: [], device: .cpu)
+            Comparison(settings(rate), normalizations: [.plain, .weight], seeds: [7], thresholds: [], device: .cpu)
         }
         try withFolder { path in
             let sweep = Sweep(comparison(1), rates: [1e25, 0.003])
@@ -82,7 +82,7 @@ struct SweepTests {
     func reportInBrowser() async throws {
         let path = NSTemporaryDirectory() + "\(UUID().uuidString).html"
         let sweep = Sweep(
-            Comparison(.onePass, normalizations: [.normal, .weight], seeds: [1, 2], thresholds: [], device: .cpu), rates: [0.01, 0.1, 1])
+            Comparison(.onePass, normalizations: [.plain, .weight], seeds: [1, 2], thresholds: [], device: .cpu), rates: [0.01, 0.1, 1])
         let runs = try [("normal", 0.1), ("weight", 0.2)].flatMap { norm, error in
             try [0.01, 0.1, 1].flatMap { rate in
                 [try run(norm, rate, 1, error + rate / 9), try run(norm, rate, 2, rate == 1 ? .nan : error)]

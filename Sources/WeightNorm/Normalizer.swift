@@ -1,0 +1,182 @@
+public import Torch
+
+/// Something that takes batch statistics off a pre-activation, and has a bias of its own.
+public protocol Normalizer: AnyObject, Layer {
+    /// Gives its output the standard deviation that data-dependent initialization asks for, whatever the weight's scale; false if the weight is to be
+    /// scaled for it, as without an implementation.
+    func setDeviation(_ deviation: Double) -> Bool
+}
+
+extension Normalizer {
+    /// False: the weight is to be scaled.
+    public func setDeviation(_ deviation: Double) -> Bool { false }
+
+    /// The statistics of the whole batch's pre-activation in an initialization in parts, ``initialize(fromParts:random:targetDeviation:forward:)``, of
+    /// which the input is one; nil in any other pass, and before they are known.
+    ///
+    /// A normalizer takes them in the place of its input's own, which it takes on their nil. Call it once in a forward pass.
+    ///
+    /// - Parameter feature: the axis of the features.
+    public func statisticsInParts(of input: Tensor, _ feature: Int, _ pass: Pass) -> UnitStatistics? {
+        guard let rounds = pass.rounds else { return nil }
+        rounds.collect({ UnitMoments(of: input.detached(), featureAxis: feature) }, of: self) { _ in }
+        return rounds.statistics(of: self)
+    }
+}
+
+/// Mean-only batch normalization (§4): t̃ = t − μ[t] + b.
+///
+/// In training μ is the mean over the batch and all positions, per feature, and a running average is kept: average ← average + 0.1·(μ − average), from 0. The
+/// gradient is ∇t = ∇t̃ − μ[∇t̃]. In inference the running average stands for μ. Initialization leaves b at 0. An empty batch changes nothing and gives an
+/// empty result.
+public final class MeanOnlyBatchNorm: Normalizer {
+    /// b, `[features]`.
+    public let bias: Parameter
+    /// The average of μ, `[features]`.
+    public let runningMean: Buffer
+    private let axis: Int
+
+    /// A normalizer of the given axis (negative counts from the last) with b = 0.
+    public init(features: Int, axis: Int = 1, type: ElementType = .float32, device: Device = .cpu) {
+        bias = Parameter(.zeros([features], type: type, on: device))
+        runningMean = Buffer(.zeros([features], type: type.accumulator, on: device))
+        self.axis = axis
+    }
+
+    /// t̃ for t with the features on the axis.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        let feature = axis < 0 ? input.rank + axis : axis
+        let shape = (0..<input.rank).map { $0 == feature ? -1 : 1 }
+        let mean: Tensor
+        if pass.phase == .inference || input.count == 0 {
+            mean = runningMean.value
+        } else if let statistics = statisticsInParts(of: input, feature, pass) {
+            mean = statistics.mean
+        } else {
+            mean = input.accumulatedMean(over: (0..<input.rank).filter { $0 != feature })
+            if pass.phase == .training { runningMean.average(mean) }
+        }
+        // b − μ first: one pass over the large tensor. In the input's type, which mixed precision makes another than the bias's.
+        return input + (bias.value - mean).converted(to: input.type).reshaped(shape)
+    }
+}
+
+/// Batch normalization: (t − μ)/√(σ² + ε)·g + b per feature, with ε = 1e-6.
+///
+/// μ and σ² (of the population) are taken over the batch and all positions in training, and averaged: average ← average + 0.1·(new − average), μ from 0 and σ²
+/// from 1. In inference the running averages stand for them. Initialization sets g to the target deviation. An empty batch changes nothing and gives an empty
+/// result.
+///
+/// On the CPU the result of training is right also where σ² leaves the type's range; the running average is at most the largest number of its type.
+public final class BatchNorm: Normalizer {
+    /// g, `[features]`.
+    public let gain: Parameter
+    /// b, `[features]`.
+    public let bias: Parameter
+    /// The average of μ, `[features]`.
+    public let runningMean: Buffer
+    /// The average of σ², `[features]`.
+    public let runningVariance: Buffer
+    private let axis: Int
+    private let epsilon: Double
+
+    /// A normalizer of the given axis (negative counts from the last) with g = 1 and b = 0.
+    public init(features: Int, axis: Int = 1, epsilon: Double = 1e-6, type: ElementType = .float32, device: Device = .cpu) {
+        gain = Parameter(.ones([features], type: type, on: device))
+        bias = Parameter(.zeros([features], type: type, on: device))
+        runningMean = Buffer(.zeros([features], type: type.accumulator, on: device))
+        runningVariance = Buffer(.ones([features], type: type.accumulator, on: device))
+        self.axis = axis
+        self.epsilon = epsilon
+    }
+
+    /// g becomes the deviation.
+    public func setDeviation(_ deviation: Double) -> Bool {
+        gain.assign(.full(gain.value.shape, deviation))
+        return true
+    }
+
+    /// The normalized tensor, for features on the axis.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        let feature = axis < 0 ? input.rank + axis : axis
+        guard feature != 1 else { return normalized(input, pass) }
+        // The operator wants the features on axis 1.
+        trap(
+            unless:
+                feature == input.rank - 1, "batch norm: expected the features on axis 1 or the last, found \(feature) of \(input.rank)")
+        let shape = input.shape
+        return normalized(input.reshaped([-1, shape[feature]]), pass).reshaped(shape)
+    }
+
+    private func normalized(_ input: Tensor, _ pass: Pass) -> Tensor {
+        if pass.phase == .inference || input.count == 0 {
+            return normalized(input, mean: runningMean.value, variance: runningVariance.value)
+        }
+        if let statistics = statisticsInParts(of: input, 1, pass) {
+            let type = input.type.accumulator
+            return normalized(
+                input, mean: statistics.mean.converted(to: type), variance: statistics.deviation.squared().converted(to: type))
+        }
+        let (output, mean, inverseDeviation) = input.batchNormalized(scale: gain.value, shift: bias.value, epsilon: epsilon)
+        guard isOrdinary(inverseDeviation) else { return normalizedInFloat64(input, pass) }
+        if pass.phase == .training {
+            runningMean.average(mean)
+            withoutGradients { runningVariance.average(inverseDeviation.power(-2) - epsilon) }
+        }
+        return output
+    }
+
+    /// With given statistics, which are in the type of the sums: the operator wants one type for all.
+    private func normalized(_ input: Tensor, mean: Tensor, variance: Tensor) -> Tensor {
+        let type = mean.type
+        return input.converted(to: type).batchNormalized(
+            scale: gain.value.converted(to: type), shift: bias.value.converted(to: type), mean: mean, variance: variance, epsilon: epsilon
+        ).converted(to: input.type)
+    }
+
+    /// Whether the operator's squares were far from the ends of their type's range. Asked on the CPU alone: elsewhere it would wait for the device.
+    private func isOrdinary(_ inverseDeviation: Tensor) -> Bool {
+        guard inverseDeviation.device.isCPU else { return true }
+        let bound = inverseDeviation.type == .float64 ? 0x1p500 : 0x1p60
+        return withoutGradients { ((inverseDeviation .> 1 / bound) .& (inverseDeviation .< bound)).allTrue() }
+    }
+
+    /// The same in float64 and, with the larger of all |t| and √ε brought near 1 by a power of two, within its range.
+    private func normalizedInFloat64(_ input: Tensor, _ pass: Pass) -> Tensor {
+        let reduced = (0..<input.rank).filter { $0 != 1 }
+        func spread(_ tensor: Tensor) -> Tensor { tensor.converted(to: .float64).reshaped((0..<input.rank).map { $0 == 1 ? -1 : 1 }) }
+        let values = input.converted(to: .float64)
+        let root = epsilon.squareRoot()
+        var scale = values.rangeScale(over: reduced)
+        if root > 0 { scale = scale.clamped(to: 1 / root) }
+        let scaled = values * scale
+        let mean = scaled.mean(over: reduced, keeping: true)
+        let centred = scaled - mean
+        let variance = centred.squared().mean(over: reduced, keeping: true)
+        if pass.phase == .training {
+            withoutGradients {
+                let back = scale.reshaped([-1])
+                runningMean.average(mean.reshaped([-1]) / back)
+                // Infinite where even float64 does not hold it: as good as its largest number.
+                runningVariance.average((variance.reshaped([-1]) / back / back).clamped(to: .greatestFiniteMagnitude))
+            }
+        }
+        // Of a constant feature so large that ε is nothing beside it, 0 is divided by this.
+        let divisor = (variance + (scale * root).squared()).clamped(from: ElementType.float64.leastNormalMagnitude).squareRoot()
+        return (centred / divisor * spread(gain.value) + spread(bias.value)).converted(to: input.type)
+    }
+}
+
+extension Buffer {
+    /// value ← value + 0.1·(new − value), which comes nearer to what stays the same than 0.9·value + 0.1·new; at most the largest number of the type.
+    fileprivate func average(_ new: Tensor) {
+        withoutGradients {
+            let new = new.detached()
+            guard new.type == .float64, value.type != .float64 else {
+                return assign(value.adding(new.converted(to: value.type) - value, times: 0.1))
+            }
+            let (before, most) = (value.converted(to: .float64), value.type.greatestFiniteMagnitude)
+            assign(before.adding(new - before, times: 0.1).clamped(from: -most, to: most).converted(to: value.type))
+        }
+    }
+}
