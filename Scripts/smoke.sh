@@ -38,9 +38,9 @@ check "--version" "$command" --version
 check "compare --help" "$command" compare --help
 small=(compare --data good --epochs 2 --batch 20 --width 0.05)
 all=normal,fixed-gain,weight,log-weight,batch,mean-only-batch,weight+mean-only-batch
-check "compare with every norm" "$command" "${small[@]}" --norms "$all" --out first --threads 1
-check "compare again into the same folder" "$command" "${small[@]}" --norms "$all" --out first --threads 1
-check "compare into another folder" "$command" "${small[@]}" --norms "$all" --out second --threads 1
+check "compare with every norm" "$command" "${small[@]}" --norm "$all" --out first --threads 1
+check "compare again into the same folder" "$command" "${small[@]}" --norm "$all" --out first --threads 1
+check "compare into another folder" "$command" "${small[@]}" --norm "$all" --out second --threads 1
 for file in config.json metrics.jsonl layers.jsonl summary.json report.html network-weight-seed0.safetensors; do
     check "first/$file is there" test -s "first/$file"
 done
@@ -49,11 +49,11 @@ check "the same seed gives the same summary.json, times aside" diff <(grep -vE "
 check "the same seed gives the same metrics.jsonl" cmp first/metrics.jsonl second/metrics.jsonl
 check "the same seed gives the same layers.jsonl" cmp first/layers.jsonl second/layers.jsonl
 check "the same seed gives the same networks" cmp "first/network-weight+mean-only-batch-seed0.safetensors" "second/network-weight+mean-only-batch-seed0.safetensors"
-check "compare with all threads" "$command" "${small[@]}" --norms "$all" --out third
-check "compare with all threads again" "$command" "${small[@]}" --norms "$all" --out fourth
+check "compare with all threads" "$command" "${small[@]}" --norm "$all" --out third
+check "compare with all threads again" "$command" "${small[@]}" --norm "$all" --out fourth
 check "…gives the same metrics.jsonl" cmp third/metrics.jsonl fourth/metrics.jsonl
-check "several seeds" "$command" "${small[@]}" --norms weight,normal --seeds 1,2 --out seeds
-if "$command" "${small[@]}" --norms weight --seeds 3 --out fifth >/dev/null 2>&1 && "$command" "${small[@]}" --norms weight --seeds 4 --out sixth >/dev/null 2>&1 &&
+check "several seeds" "$command" "${small[@]}" --norm weight,normal --seeds 1,2 --out seeds
+if "$command" "${small[@]}" --norm weight --seeds 3 --out fifth >/dev/null 2>&1 && "$command" "${small[@]}" --norm weight --seeds 4 --out sixth >/dev/null 2>&1 &&
     ! cmp -s fifth/metrics.jsonl sixth/metrics.jsonl; then ok "another seed gives other numbers"; else not_ok "another seed gives other numbers"; fi
 
 # -- Weights: a small file by hand, of a weight with v and g ([3, 4], [6, 8] and 10, 20), a plain one and a bias.
@@ -110,25 +110,36 @@ check "…which leaves its tensors" grep -qa '"c.weight_orig".*"c.weight_u".*"c.
 check "analyze --help" "$command" analyze --help
 check "analyze" "$command" analyze first --examples 100 --threads 1
 for file in analysis.html analysis.json report.html; do check "first/$file is there" test -s "first/$file"; done
-check "analyze, some of it, into another folder" "$command" analyze first --examples 100 --norms weight,normal --layers features.1,output --units 2 --seed 0 --data good --out analysis
+check "analyze, some of it, into another folder" "$command" analyze first --examples 100 --norm weight,normal --layers features.1,output --units 2 --seed 0 --data good --out analysis
 check "…with both norms and layers" test "$(grep -cE '"path" : "(features.1|output).weight"' analysis/analysis.json)" = 4
 cp first/analysis.json before.json
 check "analyze again" "$command" analyze first --examples 100 --threads 1
 check "…gives the same, times aside" diff <(grep -v '"seconds"' before.json) <(grep -v '"seconds"' first/analysis.json)
-check "analyze with too few images says so" sh -c '"$1" analyze first --examples 20 --norms weight --out few | grep -q "20 examples are too few for the covariance of"' - "$command"
-check "compare again into the folder of an analysis" "$command" "${small[@]}" --norms weight --out first --threads 1
+check "analyze with too few images says so" sh -c '"$1" analyze first --examples 20 --norm weight --out few | grep -q "20 examples are too few for the covariance of"' - "$command"
+check "compare again into the folder of an analysis" "$command" "${small[@]}" --norm weight --out first --threads 1
 check "…removes the analysis" test ! -e first/analysis.html
-check "compare with every norm again" "$command" "${small[@]}" --norms "$all" --out first --threads 1
+check "compare with every norm again" "$command" "${small[@]}" --norm "$all" --out first --threads 1
 
 check "sweep --help" "$command" sweep --help
 sweep=(sweep --data good --batch 20 --width 0.05 --images 100 --threads 1)
-check "sweep" "$command" "${sweep[@]}" --norms normal,weight --rates 0.001,0.01 --out sweep
-check "sweep again into another folder" "$command" "${sweep[@]}" --norms normal,weight --rates 0.01,0.001 --out sweep2
+check "sweep" "$command" "${sweep[@]}" --norm normal,weight --rates 0.001,0.01 --out sweep
+check "sweep again into another folder" "$command" "${sweep[@]}" --norm normal,weight --rates 0.01,0.001 --out sweep2
 for file in config.json metrics.jsonl summary.json report.html; do check "sweep/$file is there" test -s "sweep/$file"; done
 check "the same seed and rates give the same metrics.jsonl" cmp sweep/metrics.jsonl sweep2/metrics.jsonl
-check "sweep with several seeds" "$command" "${sweep[@]}" --norms weight --rates 0.01 --seeds 1,2 --epochs 2 --within 0.5 --out sweep3
+check "sweep with several seeds" "$command" "${sweep[@]}" --norm weight --rates 0.01 --seeds 1,2 --epochs 2 --within 0.5 --out sweep3
 
-check "sweep on held-out images" "$command" "${sweep[@]}" --norms weight --rates 0.001,0.01 --held-out 50 --out sweep4
+cp -r sweep swept
+check "a finished sweep is shown again, without its options" "$command" sweep --resume --out swept --threads 1
+check "…with the same records" cmp sweep/metrics.jsonl swept/metrics.jsonl
+"$command" "${sweep[@]}" --norm normal,weight --rates 0.001,0.01 --checkpoint-every 0 --out killed-sweep >/dev/null 2>&1 &
+child=$!
+for _ in {1..600}; do if [[ -e killed-sweep/checkpoint.safetensors ]]; then break; fi; sleep 0.05; done
+kill -KILL "$child" 2>/dev/null || true
+wait "$child" 2>/dev/null || true
+check "a sweep that was killed is resumed" "$command" sweep --resume --out killed-sweep --threads 1
+check "…and ends as one that was not" cmp sweep/metrics.jsonl killed-sweep/metrics.jsonl
+check "the old spelling of --norm" sh -c '"$1" analyze first --examples 20 --norms weight --layers output --out spelt 2>&1 | grep -q -- "--norms is now --norm"' - "$command"
+check "sweep on held-out images" "$command" "${sweep[@]}" --norm weight --rates 0.001,0.01 --held-out 50 --out sweep4
 check "…says so" grep -q "Held-out error" sweep4/report.html
 
 # -- Training runs
@@ -156,7 +167,7 @@ for file in metrics.jsonl layers.jsonl network-batch-seed1.safetensors network-w
     check "…with the undisturbed run's $file" cmp "trained/$file" "stopped/$file"
 done
 check "--resume begins a run that is not there" "$command" "${train[@]}" --resume --out fresh
-check "analyze a trained run, whitened" "$command" analyze trained --examples 100 --norms weight --layers output
+check "analyze a trained run, whitened" "$command" analyze trained --examples 100 --norm weight --layers output
 check "train with the rates of a sweep" "$command" "${train[@]}" --rates-from sweep4 --held-out 50 --out rated
 rate=$(sed -n 's/.*"bestRate" : \([0-9.]*\).*/\1/p' sweep4/summary.json)
 check "…takes them" grep -q "\"weight\" : $rate" rated/config.json
@@ -164,7 +175,7 @@ check "…trains on the others" grep -q '"count" : 150' rated/config.json
 check "the paper's preset, narrow and short" "$command" train classification --data good --preset paper --epochs 2 --width 0.05 --batch 50 --norm normal,fixed-gain --out paper
 check "…has the paper's rate" grep -q '"normal" : 0.0003' paper/config.json
 check "train without whitening" "$command" "${train[@]}" --no-whiten --out plain
-check "compare goes on too" "$command" "${small[@]}" --norms weight --seeds 3 --threads 1 --resume --out fifth
+check "compare goes on too" "$command" "${small[@]}" --norm weight --seeds 3 --threads 1 --resume --out fifth
 
 check "train vae --help" "$command" train vae --help
 check "sample --help" "$command" sample --help
@@ -206,11 +217,11 @@ mkdir colour
 for file in data_batch_{1..5} test_batch; do
     for class in {0..9} {0..9}; do printf "\\x$(printf %02x "$class")"; head -c 3072 /dev/urandom; done >"colour/$file.bin"
 done
-check "compare on colour images" "$command" compare --data colour --epochs 1 --batch 20 --width 0.05 --norms weight --out coloured
+check "compare on colour images" "$command" compare --data colour --epochs 1 --batch 20 --width 0.05 --norm weight --out coloured
 cp check.log colour.log
 check "…which are 100 of 3 × 32 × 32 pixels" grep -q "100 training and 20 test images of colour, 3 × 32 × 32 pixels" colour.log
 check "analyze on colour images" "$command" analyze coloured --examples 100 --layers output
-check "sweep on colour images" "$command" sweep --data colour --batch 20 --width 0.05 --images 100 --norms weight --rates 0.01 --out coloured-sweep
+check "sweep on colour images" "$command" sweep --data colour --batch 20 --width 0.05 --images 100 --norm weight --rates 0.01 --out coloured-sweep
 
 check "train draw --help" "$command" train draw --help
 draw=(train draw --data good --epochs 2 --batch 20 --hidden 12 --latents 4 --glimpses 3 --threads 1)
@@ -284,9 +295,9 @@ bad() { # WHAT PATTERN ARGUMENTS…: of compare on good data
 bad "no epochs" 'epochs: expected .* found 0' --epochs 0
 bad "negative epochs" 'epochs: expected .* found -1' --epochs=-1
 bad "epochs that are no number" "many" --epochs many
-bad "unknown norm" "norms: expected .* found 'layer'" --norms weight,layer
-bad "empty norm" "norms: expected .* found ''" --norms weight,
-bad "a norm twice" "'weight' twice" --norms weight,weight
+bad "unknown norm" "norm: expected .* found 'layer'" --norm weight,layer
+bad "empty norm" "norm: expected .* found ''" --norm weight,
+bad "a norm twice" "'weight' twice" --norm weight,weight
 bad "unknown device" "expected cpu, cuda or cuda:INDEX, found 'gpu'" --device gpu
 bad "bad seed" "seeds: expected .* found '-3'" --seeds 1,-3
 bad "width 0" "width: expected .* found 0" --width 0
@@ -313,8 +324,8 @@ wrong() { # WHAT PATTERN ARGUMENTS…: of analyze
 wrong "no run" "expected the folder of a run of weightnorm compare" nowhere
 wrong "a folder that is no run's" "expected the folder of a run of weightnorm compare" good
 wrong "a run of another kind" "expected a run of weightnorm compare or train classification, found one of weightnorm sweep" sweep
-wrong "a norm that the run lacks" "norm: expected one of the run's, weight, normal, found 'batch'" seeds --norms batch
-wrong "an unknown norm" "norms: expected .* found 'layer'" first --norms layer
+wrong "a norm that the run lacks" "norm: expected one of the run's, weight, normal, found 'batch'" seeds --norm batch
+wrong "an unknown norm" "norm: expected .* found 'layer'" first --norm layer
 wrong "a seed that the run lacks" "seed: expected one of the run's, 0, found 5" first --seed 5
 wrong "an unknown layer" "layer: expected one of features.1, .* found 'features.2'" first --layers features.1,features.2 --examples 20
 wrong "one example" "examples: expected .* found 1" first --examples 1
@@ -329,14 +340,14 @@ check "…which got no analysis" test ! -e old/analysis.json
 cp -r first old2; grep -v '"hash"' first/config.json >old2/config.json
 wrong "a damaged config.json" "config.json" old2 --examples 20
 cp first/network-normal-seed0.safetensors old/network-batch-seed0.safetensors
-refuses "a network of another norm" "expected tensors that fit, found .*missing 'features.1.normalizer" - analyze old --examples 20 --norms batch
+refuses "a network of another norm" "expected tensors that fit, found .*missing 'features.1.normalizer" - analyze old --examples 20 --norm batch
 ln -s first link
 refuses "the run's own folder through a link" "expected another folder than the run's" - analyze first --examples 20 --out link
 check "…which is as it was" test -s first/network-normal-seed0.safetensors
 mkdir foreign && touch foreign/file
 refuses "a folder of something else" "expected a new folder, an empty one or an earlier run's, found file in it" - analyze first --examples 20 --out foreign
 truncate -s 1000 old/network-batch-seed0.safetensors
-refuses "a truncated network" "network-batch-seed0.safetensors" - analyze old --examples 20 --norms batch
+refuses "a truncated network" "network-batch-seed0.safetensors" - analyze old --examples 20 --norm batch
 
 amiss() { # WHAT PATTERN ARGUMENTS…: of sweep
     local what=$1 pattern=$2
@@ -346,7 +357,7 @@ amiss() { # WHAT PATTERN ARGUMENTS…: of sweep
 amiss "no rate" "rates: expected .* found ''" --rates ""
 amiss "rate 0" "rates: expected .* found '0'" --rates 0.1,0
 amiss "a rate twice" "'0.1' twice" --rates 0.1,0.1
-amiss "an unknown norm in a sweep" "norms: expected .* found 'layer'" --norms layer
+amiss "an unknown norm in a sweep" "norm: expected .* found 'layer'" --norm layer
 amiss "fewer images than a minibatch" "minibatch: expected at most the 10 training images, found 20" --images 10
 amiss "no images" "images: expected .* found 0" --images 0
 amiss "within 2" "within: expected .* found 2" --within 2
@@ -435,6 +446,7 @@ unresumed "going on with other errors to tell" "expected the run's errors of --u
 unresumed "going on with another preset" "expected the run's preset, quick, found paper" --preset paper
 unresumed "going on with other images" "other: expected the run's training images, 200 images of 16 × 16 pixels .* found 200 images" --data other
 unresumed "going on with held-out images" "expected the run's held-out images, 0, found 50" --held-out 50
+refuses "a sweep that is resumed with other rates" "resume: expected the run's rates, 0.001, 0.01, found 0.001" - sweep --resume --rates 0.001 --out swept
 refuses "going on with a run of another command" "expected a run of weightnorm train classification in second, found one of weightnorm compare" - train classification --resume --out second
 # A letter of a word in the header, so that the header stays readable: what stands at a fixed byte depends on the run's times.
 LC_ALL=C sed -i 's/learningRate/learningRatf/' stopped/checkpoint.safetensors
@@ -522,7 +534,7 @@ edited "a sample of 100,000 hidden features" "expected at most 400 million weigh
 # -- A folder that somebody else made: no link is followed but one to the folder itself, nothing is waited for or read without end.
 echo precious >precious
 foreign() { # WHAT PATTERN: `linked` is a copy of `first`, changed
-    refuses "$1, by compare" "$2" - "${small[@]}" --norms weight --out linked
+    refuses "$1, by compare" "$2" - "${small[@]}" --norm weight --out linked
     refuses "$1, by analyze" "$2|expected a regular file" - analyze linked --examples 20
     check "…and what is outside stays" grep -qx precious precious
     rm -rf linked
@@ -541,11 +553,11 @@ if truncate -s 4T linked/config.json 2>truncate.log; then
 fi
 rm -rf linked && cp -r second linked
 echo thesis.json >>linked/.weightnorm-run && echo mine >linked/thesis.json
-check "compare into a folder whose list names somebody's file" "$command" "${small[@]}" --norms weight --out linked
+check "compare into a folder whose list names somebody's file" "$command" "${small[@]}" --norm weight --out linked
 check "…which stays" grep -qx mine linked/thesis.json
 check "…and the earlier run's files do not" test ! -e linked/network-batch-seed0.safetensors
 ln -s linked link2
-check "compare into a link to a folder" "$command" "${small[@]}" --norms weight --out link2
+check "compare into a link to a folder" "$command" "${small[@]}" --norm weight --out link2
 check "…which stays one" test -L link2 -a -s linked/report.html
 "$command" train classification --data good --epochs 5000 --batch 20 --width 0.05 --threads 1 --out moving >moving.log 2>&1 &
 for _ in {1..300}; do [[ -s moving/metrics.jsonl ]] && break; sleep 0.05; done

@@ -44,7 +44,7 @@ for kind in classification vae draw dqn; do
     check "…saying that it was begun by 0.1.0" grep "the run was begun by version '0.1.0', this is " resumed.log
     check "…and comes to its end" test -s "$kind/summary.json"
 done
-check "a finished run of compare of 0.1.0 is shown again" "$command" compare --data images --norms weight,batch --epochs 1 --batch 20 --width 0.02 --threads 1 --resume --out compare
+check "a finished run of compare of 0.1.0 is shown again" "$command" compare --data images --norm weight,batch --epochs 1 --batch 20 --width 0.02 --threads 1 --resume --out compare
 check "…and analysed" "$command" analyze compare --examples 20 --layers output --threads 1
 check "weights of 0.1.0 are folded" "$command" weights fold compare/network-weight-seed0.safetensors --out folded.safetensors
 check "rates of a sweep of 0.1.0 are taken" "$command" train classification --data images --norm weight --epochs 1 --batch 20 --width 0.02 --threads 1 --rates-from sweep --out rated

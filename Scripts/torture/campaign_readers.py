@@ -154,7 +154,7 @@ def images(world, machine, random, case):
                 data = spoil(random, data)
         write(f"{case}/data/{name}", data)
     result = machine.run(
-        ["compare", "--data", "data", "--norms", "weight", "--epochs", "1", "--batch", "20", "--width", "0.05", "--threads", "1", "--out", "run"], case,
+        ["compare", "--data", "data", "--norm", "weight", "--epochs", "1", "--batch", "20", "--width", "0.05", "--threads", "1", "--out", "run"], case,
         seconds=SECONDS)
     return done(result, case, "run")
 
@@ -170,7 +170,7 @@ def colours(world, machine, random, case):
         data = spoil(random, data)
     write(f"{case}/data/{name}", bytes(data))
     result = machine.run(
-        ["compare", "--data", "data", "--norms", "weight", "--epochs", "1", "--batch", "10", "--width", "0.05", "--threads", "1", "--out", "run"], case,
+        ["compare", "--data", "data", "--norm", "weight", "--epochs", "1", "--batch", "10", "--width", "0.05", "--threads", "1", "--out", "run"], case,
         seconds=SECONDS)
     return done(result, case, "run")
 

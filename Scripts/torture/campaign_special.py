@@ -128,7 +128,7 @@ def downloads(world, machine, random, case):
         name = random.choice(sorted(os.listdir(f"{case}/data")))
         replace(random, f"{case}/data/{name}", f"{case}/outside", what)
         words = random.choice([["data", "verify", "data"], ["data", "fetch", "mnist", "--from", "data", "--to", "to"],
-                               ["compare", "--data", "data", "--norms", "weight", "--epochs", "1", "--batch", "20", "--width", "0.05", "--threads", "1", "--out", "run2"]])
+                               ["compare", "--data", "data", "--norm", "weight", "--epochs", "1", "--batch", "20", "--width", "0.05", "--threads", "1", "--out", "run2"]])
         return tried(world, machine, case, words, f"data/{name}: {what}", name, what)
     server = world.server
     names = ["mnist", ".mnist.lock", ".mnist.download", ".mnist.download/train-images-idx3-ubyte.gz", ".mnist.download/train-images-idx3-ubyte.gz.part",

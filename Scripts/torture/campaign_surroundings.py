@@ -53,7 +53,7 @@ def gzip_program(world, machine, random, case):
             program(f"{case}/bin/gzip", "#!/bin/sh\nexit 0\n")
     path = f"{case}/bin:{machine.environment['PATH']}" if way == "a folder before the right one" else f"{case}/bin"
     words = random.choice([
-        ["compare", "--data", "data", "--norms", "weight", "--epochs", "1", "--batch", "20", "--width", "0.05", "--threads", "1", "--out", "run"],
+        ["compare", "--data", "data", "--norm", "weight", "--epochs", "1", "--batch", "20", "--width", "0.05", "--threads", "1", "--out", "run"],
         ["data", "verify", "data"]])
     outcome = judged(machine.run(words, case, {"PATH": path}), f"gzip: {way}")
     # What is no program is passed over for the system's own.
@@ -137,7 +137,7 @@ def large_images(world, machine, random, case):
         write(f"{case}/data/{part}-images-idx3-ubyte", struct.pack(">4i", 2051, count, side, side) + bytes(range(256)) * (count * side * side // 256) + bytes(count * side * side % 256))
         write(f"{case}/data/{part}-labels-idx1-ubyte", struct.pack(">2i", 2049, count) + bytes(i % 10 for i in range(count)))
     words = random.choice([
-        ["compare", "--data", "data", "--whiten", "--norms", "weight", "--epochs", "1", "--batch", "1", "--width", "0.02", "--threads", "1", "--out", "run"],
+        ["compare", "--data", "data", "--whiten", "--norm", "weight", "--epochs", "1", "--batch", "1", "--width", "0.02", "--threads", "1", "--out", "run"],
         ["train", "classification", "--data", "data", "--norm", "weight", "--epochs", "1", "--batch", "1", "--width", "0.02", "--threads", "1", "--out", "run"]])
     return refused_or_done(machine, words, case, f"{count} images of {side} × {side}")
 

@@ -22,7 +22,7 @@ def arguments(kind, data):
         case "classification":
             return ["train", "classification", "--data", images, "--norm", "weight+mean-only-batch,batch", "--epochs", "2", "--batch", "20", "--width", "0.05"]
         case "compare":
-            return ["compare", "--data", images, "--norms", "weight,normal", "--epochs", "1", "--batch", "20", "--width", "0.05", "--seeds", "1,2"]
+            return ["compare", "--data", images, "--norm", "weight,normal", "--epochs", "1", "--batch", "20", "--width", "0.05", "--seeds", "1,2"]
         case "ladder":
             return ["train", "vae", "--data", colour, "--epochs", "1", "--batch", "10", "--maps", "2", "--latents", "2", "--depth", "1,1", "--norm", "weight,normal"]
         case "residual":
@@ -33,7 +33,7 @@ def arguments(kind, data):
         case "dqn":
             return ["train", "dqn", "--game", "catch", "--norm", "weight", "--epochs", "2", "--actions-per-epoch", "520", "--evaluation-actions", "30"]
         case "sweep":
-            return ["sweep", "--data", images, "--batch", "20", "--width", "0.05", "--images", "60", "--norms", "normal,weight", "--rates", "0.01,0.001"]
+            return ["sweep", "--data", images, "--batch", "20", "--width", "0.05", "--images", "60", "--norm", "normal,weight", "--rates", "0.01,0.001"]
     raise ValueError(kind)
 
 

@@ -21,7 +21,10 @@ struct Analyze: ParsableCommand {
     var source = "runs/compare"
 
     @Option(help: ArgumentHelp("Norms of the run to analyze, separated by commas. (default: all)", valueName: "list"))
-    var norms: String?
+    var norm: String?
+
+    @Option(name: .customLong("norms"), help: .hidden)
+    var formerNorm: String?
 
     @Option(help: ArgumentHelp("Seed of the run to analyze. (default: the first)", valueName: "number"))
     var seed: UInt64?
@@ -55,7 +58,8 @@ struct Analyze: ParsableCommand {
         try require(examples, in: 2...10_000_000, option: "examples")
         try require(units, in: 1...1_000_000, option: "units")
         try prepareProcessor(threads: threads)
-        let wanted = try norms.map { try Command.norms($0) }
+        let wanted = try (norm ?? formerNorm).map { try Command.norms($0) }
+        if formerNorm != nil { sayAside("--norms is now --norm; the old spelling works until version 0.3.0") }
         let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
         // By what the names stand for: through a link, the run would be taken for an earlier one's results, and removed.
         if let out, RunFolder.isSame(out, source) {

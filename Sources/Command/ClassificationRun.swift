@@ -57,24 +57,13 @@ struct ClassificationRun {
         let images = comparison.images(training: training, test: test, say: sayAside)
         let training =
             try folder.map { ComparisonTraining(comparison, images, $0) } ?? ComparisonTraining.resume(comparison, images, at: out)
-        if resumes { try sayGoingOn(from: training.done, of: training.total, in: out) }
+        if resumes { try sayGoingOn(training) }
         // To a file, too, before the long work: what a killed run has said is not lost.
         fflush(nil)
 
-        let interruption = Interruption()
-        let display = ProgressDisplay(label: label, total: training.total, done: training.done)
-        try training.run(checkpoints: CheckpointClock(every: interval)) {
-            interruption.received != nil
-        } progress: { done, _, note in
-            display.update(done: done, note: note)
-        }
-        display.finish()
-        for problem in Set(training.graphFallbacks) { sayAside("steps were not replayed from a recording: \(problem)") }
-        if !training.isFinished {
-            try endStoppedRun(
-                after: interruption, at: training.done, savedAt: training.savedAt, of: training.total, command: configuration.command,
-                out: out)
-        }
+        let stop = try training.runInTerminal(label: label, savingEvery: interval)
+        for problem in Set(training.experiment.graphFallbacks) { sayAside("steps were not replayed from a recording: \(problem)") }
+        try endStoppedRun(training, exitCode: stop, command: configuration.command)
         try report(training)
     }
 
@@ -82,7 +71,7 @@ struct ClassificationRun {
         let summary = Comparison.Summary(
             command: configuration.command, data: configuration.data, isCIFAR10: isCIFAR10, heldOut: configuration.heldOut,
             pace: comparison.pace, device: comparison.device, settings: comparison.settings, thresholds: comparison.thresholds,
-            runs: training.runs, seconds: training.seconds)
+            runs: training.results, seconds: training.seconds)
         let filters = try configuration.norms.compactMap { norm -> (norm: String, png: Data)? in
             let name = FilterPicture.name(norm: norm, seed: configuration.seeds[0])
             return try RunFolder.picture(named: name, at: out).map { (norm, $0) }

@@ -18,85 +18,37 @@ struct Compare: ParsableCommand {
             and SIGTERM finish the current step and save.
             """)
 
-    @Option(help: ArgumentHelp(dataHelp, valueName: "name-or-folder"))
-    var data = "fashion-mnist"
-
-    @Option(
-        help: ArgumentHelp(
-            "Norms to compare, separated by commas: \(allNorms).",
-            valueName: "list"))
-    var norms = "normal,weight,batch,mean-only-batch,weight+mean-only-batch"
-
-    @Option(help: ArgumentHelp("Epochs, each over all training images.", valueName: "number"))
-    var epochs = ClassificationSettings.onePass.epochs
-
-    @Option(help: ArgumentHelp("Seeds, separated by commas; the whole comparison is repeated with each.", valueName: "list"))
-    var seeds = "0"
-
-    @Option(help: ArgumentHelp("Width of the network, as a fraction of the paper's 96 and 192 maps.", valueName: "factor"))
-    var width = 0.1667
-
-    @Option(
-        help: ArgumentHelp("Dropout probability after each pooling layer; the paper's wide network uses 0.5.", valueName: "probability"))
-    var dropout = ClassificationSettings.onePass.dropout
-
-    @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
-    var batch = ClassificationSettings.onePass.batch
-
-    @Option(
-        help: ArgumentHelp(
-            "Learning rate in the first half of the run; it falls to 0 in the second. (default: 0.003 for every norm)",
-            valueName: "number"))
-    var learningRate: Double?
-
-    @Option(
-        help: ArgumentHelp("Test errors, separated by commas; the report says when the error first fell below each.", valueName: "list"))
-    var under = "0.25,0.2,0.15"
-
-    @Flag(
-        inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to the training images). (default: only with --data cifar10)")
-    var whiten: Bool?
-
-    @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
-    var checkpointEvery = 60.0
-
-    @Flag(
-        help: "Resume the comparison in the folder, given the same options, from its last checkpoint; start it if there is none.")
-    var resume = false
-
-    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX.", valueName: "name"))
-    var device = "cpu"
-
-    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
-    var threads: Int?
-
-    @Option(
-        help: ArgumentHelp(
-            "Folder for the results: new, empty, or an earlier comparison's, which is replaced unless it is resumed.", valueName: "folder"))
-    var out = "runs/compare"
+    @OptionGroup var classification: ClassificationOptions<Compare>
+    @OptionGroup var rate: LearningRateOption
+    @OptionGroup var thresholds: ThresholdOption<Compare>
+    @OptionGroup(title: "Run") var options: RunOptions<Compare>
 
     func run() throws {
-        let normalizations = try Command.norms(norms)
-        let seeds = try Command.seeds(seeds)
-        let thresholds = try Command.thresholds(under)
-        var settings = ClassificationSettings.onePass
-        try SettingsOptions(
-            epochs: epochs, batch: batch, width: width, dropout: dropout, learningRate: learningRate, whitens: whiten ?? (data == "cifar10")
-        ).apply(to: &settings)
-        try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
-        let stored: Comparison.Configuration? = try resume ? storedConfiguration(in: out, command: "compare") : nil
-        try prepareProcessor(threads: threads ?? stored?.threads)
-        let device = try Device(named: device)
+        let stored: Comparison.Configuration? = try options.stored(command: "compare")
+        let normalizations = try options.norms(stored: stored?.normalizations)
+        let seeds = try options.seeds(stored: stored?.seeds)
+        let thresholds = try thresholds.thresholds(stored: stored?.thresholds)
+        var settings = stored?.settings ?? .onePass
+        if stored == nil, classification.data == "cifar10" { settings.whitens = true }
+        try classification.apply(options, learningRate: rate.learningRate, to: &settings)
+        let device = try options.device(stored: stored?.device, threads: stored?.threads)
 
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.
-        let (training, test) = try classificationImages(data, heldOut: nil)
+        let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         try comparison.check(training: training, test: test)
-        let configuration = Comparison.Configuration(data: data, training: training, test: test, comparison: comparison)
+        let configuration = Comparison.Configuration(data: data, training: training, test: test, heldOut: heldOut, comparison: comparison)
         if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }
         try ClassificationRun(
-            configuration: configuration, comparison: comparison, training: training, test: test, out: out, resumes: stored != nil,
-            interval: checkpointEvery, label: "compare"
+            configuration: configuration, comparison: comparison, training: training, test: test, out: options.out, resumes: stored != nil,
+            interval: options.checkpointEvery, label: "compare"
         ).run()
     }
+}
+
+extension Compare: ClassificationDefaults, ThresholdDefaults {
+    static let norms: [Normalization] = [.plain, .weight, .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch]
+    static let folder = "runs/compare"
+    static let data = "fashion-mnist"
+    static let thresholds = [0.25, 0.2, 0.15]
 }

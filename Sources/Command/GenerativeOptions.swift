@@ -11,50 +11,15 @@ struct GenerativeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("\(dataHelp) (default: mnist)", valueName: "name-or-folder"))
     var data: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "The norm, or several separated by commas: \(allNorms). train draw takes only those without batch statistics. (default: weight)",
-            valueName: "list"))
-    var norm: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "Seeds, separated by commas; the training is repeated with each. (default: 0)", valueName: "list"))
-    var seeds: String?
-
-    @Option(help: ArgumentHelp("Epochs, each over all training images.", valueName: "number"))
-    var epochs: Int?
-
-    @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
-    var batch: Int?
-
     @Option(help: ArgumentHelp("Training images to use, drawn once. (default: all)", valueName: "number"))
     var images: Int?
 
     @Option(help: ArgumentHelp("dynamic or fixed: whether grey images are binarised anew for each minibatch, or once.", valueName: "name"))
     var binarisation: String?
 
-    @Option(help: ArgumentHelp("Learning rate of the optimizer.", valueName: "number"))
-    var learningRate: Double?
-
     @Option(help: ArgumentHelp("Draws of z for an importance-weighted estimate of log p(x) at the end.", valueName: "number"))
     var importanceDraws: Int?
 
-    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
-    var device: String?
-
-    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
-    var threads: Int?
-
-    @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
-    var checkpointEvery = 60.0
-
-    @Flag(
-        help: """
-            Resume the run in the folder from its last checkpoint, or start it if there is none. Options may be left out; those given must match the run's, \
-            except --data (the same images elsewhere), --device (of the same kind) and --threads.
-            """)
-    var resume = false
 }
 
 /// Settings whose common part options can change.
@@ -70,22 +35,21 @@ protocol TrainableSettings: GenerativeSettings {
 }
 
 /// A training of generative models, from its options to its report.
-struct GenerativeRunner<Settings: TrainableSettings> {
+struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
     typealias Experiment = GenerativeExperiment<Settings>
 
-    let options: GenerativeOptions
+    let model: GenerativeOptions
+    let rate: LearningRateOption
+    let options: RunOptions<Defaults>
     let preset: String?
-    let out: String
 
     /// Trains; `apply` changes the settings by the options that the model has of its own.
     func run(apply: (inout Settings) throws -> Void) throws {
-        try require(options.checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
-        let stored: Experiment.Configuration? = try options.resume ? storedConfiguration(in: out, command: Settings.command) : nil
-        let normalizations =
-            try options.norm.map { try norms($0, option: "norm", outOf: Settings.norms) } ?? stored?.normalizations ?? [.weight]
-        let seeds = try options.seeds.map(Command.seeds) ?? stored?.seeds ?? [0]
+        let stored: Experiment.Configuration? = try options.stored(command: Settings.command)
+        let normalizations = try options.norms(stored: stored?.normalizations)
+        let seeds = try options.seeds(stored: stored?.seeds)
         let name = preset ?? stored?.preset ?? Settings.presets[0]
-        let data = options.data ?? stored?.data ?? "mnist"
+        let data = model.data ?? stored?.data ?? "mnist"
         guard Settings.presets.contains(name) else {
             throw ValidationError("--preset: expected \(alternatives(Settings.presets)), found '\(name)'")
         }
@@ -95,13 +59,12 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         }
         try applyCommon(to: &settings)
         try apply(&settings)
-        if let draws = options.importanceDraws { try require(draws, in: SettingsLimits.draws, option: "importance-draws") }
-        try prepareProcessor(threads: options.threads ?? stored?.threads)
-        let device = try Device(named: options.device ?? stored?.device ?? "cpu")
+        if let draws = model.importanceDraws { try require(draws, in: SettingsLimits.draws, option: "importance-draws") }
+        let device = try options.device(stored: stored?.device, threads: stored?.threads)
         let experiment = Experiment(
             settings, normalizations: normalizations, seeds: seeds,
-            importanceDraws: options.importanceDraws ?? stored?.importanceDraws, device: device)
-        let count = options.images ?? stored?.training.count
+            importanceDraws: model.importanceDraws ?? stored?.importanceDraws, device: device)
+        let count = model.images ?? stored?.training.count
         if let count { try require(count, in: 2...1_000_000_000, option: "images") }
         let training = count.map { all.sample($0, seed: 0) } ?? all
         try experiment.check(training: training)
@@ -115,8 +78,8 @@ struct GenerativeRunner<Settings: TrainableSettings> {
     private func applyCommon(to settings: inout Settings) throws {
         if let epochs = options.epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
         if let batch = options.batch { try require(batch, in: SettingsLimits.batch, option: "batch") }
-        if let rate = options.learningRate { try require(rate, in: .rate, option: "learning-rate") }
-        if let binarisation = options.binarisation {
+        if let rate = rate.learningRate { try require(rate, in: .rate, option: "learning-rate") }
+        if let binarisation = model.binarisation {
             guard settings.pixels != .levels else {
                 throw ValidationError("--binarisation: expected it with grey images alone, found colour ones")
             }
@@ -127,14 +90,14 @@ struct GenerativeRunner<Settings: TrainableSettings> {
         }
         settings.epochs = options.epochs ?? settings.epochs
         settings.batch = options.batch ?? settings.batch
-        settings.learningRate = options.learningRate ?? settings.learningRate
+        settings.learningRate = rate.learningRate ?? settings.learningRate
     }
 
     private func check(_ found: Experiment.Configuration, continues stored: Experiment.Configuration) throws {
         for (what, expected, given) in [
             ("norms", stored.norms.joined(separator: ", "), found.norms.joined(separator: ", ")),
             ("seeds", stored.seeds.map { "\($0)" }.joined(separator: ", "), found.seeds.map { "\($0)" }.joined(separator: ", ")),
-            ("preset", stored.preset, found.preset),
+            ("preset", stored.preset ?? "none", found.preset ?? "none"),
             ("draws", "\(stored.importanceDraws ?? 0)", "\(found.importanceDraws ?? 0)"),
             ("training images", "\(stored.training)", "\(found.training)"), ("test images", "\(stored.test)", "\(found.test)"),
         ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
@@ -145,32 +108,23 @@ struct GenerativeRunner<Settings: TrainableSettings> {
     private func run(
         _ configuration: Experiment.Configuration, _ experiment: Experiment, _ training: ImageSet, _ test: ImageSet, resumes: Bool
     ) throws {
-        let folder = resumes ? nil : try RunFiles.start(at: out, config: configuration)
+        let folder = resumes ? nil : try RunFiles.start(at: options.out, config: configuration)
         print("\(training.count) training and \(test.count) test images of \(configuration.data), \(training.size)")
         print("Norms, in the order of the bounds below: \(configuration.norms.joined(separator: ", "))")
         let images = GenerativeImages(training: training, test: test, experiment.settings.pixels, on: experiment.device)
-        let run = try folder.map { GenerativeTraining(experiment, images, $0) } ?? GenerativeTraining.resume(experiment, images, at: out)
-        if resumes { try sayGoingOn(from: run.done, of: run.total, in: out) }
+        let run =
+            try folder.map { GenerativeTraining(experiment, images, $0) } ?? GenerativeTraining.resume(experiment, images, at: options.out)
+        if resumes { try sayGoingOn(run) }
         fflush(nil)
-        let interruption = Interruption()
-        let display = ProgressDisplay(label: "train", total: run.total, done: run.done)
-        try run.run(checkpoints: CheckpointClock(every: options.checkpointEvery)) {
-            interruption.received != nil
-        } progress: { done, _, note in
-            display.update(done: done, note: note)
-        }
-        display.finish()
-        if !run.isFinished {
-            try endStoppedRun(
-                after: interruption, at: run.done, savedAt: run.savedAt, of: run.total, command: configuration.command, out: out)
-        }
+        try endStoppedRun(
+            run, exitCode: run.runInTerminal(label: "train", savingEvery: options.checkpointEvery), command: configuration.command)
         let summary = Experiment.Summary(
-            data: configuration.data, dimensions: training.features, experiment: experiment, runs: run.runs, seconds: run.seconds)
-        let pictures = try configuration.norms.compactMap { try GenerativePictures(of: $0, seed: configuration.seeds[0], in: out) }
+            data: configuration.data, dimensions: training.features, experiment: experiment, runs: run.results, seconds: run.seconds)
+        let pictures = try configuration.norms.compactMap { try GenerativePictures(of: $0, seed: configuration.seeds[0], in: options.out) }
         let report = GenerativeReport(summary, records: run.records, pictures: pictures)
         try run.folder.write(json: summary, named: "summary.json")
         try run.folder.write(Array(report.page.html().utf8), named: "report.html")
         print(report.text)
-        print("The report is \(out)/report.html")
+        print("The report is \(options.out)/report.html")
     }
 }

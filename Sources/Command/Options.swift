@@ -46,12 +46,11 @@ func prepareProcessor(threads: Int?) throws {
     Runtime.keepFreedMemory()
 }
 
-/// The norms that `--norms`, or an option of another name, names, out of those that are allowed.
+/// The norms that `--norm` names, out of those that are allowed.
 func norms(
-    _ text: String, option: String = "norms", outOf allowed: [Normalization] = Normalization.allCases
+    _ text: String, outOf allowed: [Normalization] = Normalization.allCases
 ) throws -> [Normalization] {
-    let all = allowed.map(\.rawValue).joined(separator: ", ")
-    return try list(text, option: option, expected: "norms out of \(all)") { word in allowed.first { $0.rawValue == word } }
+    try list(text, option: "norm", expected: "norms out of \(words(allowed))") { word in allowed.first { $0.rawValue == word } }
 }
 
 /// The norm that `--norm` names where there can be one.
@@ -78,31 +77,6 @@ func seeds(_ text: String) throws -> [UInt64] {
         throw ValidationError("--seeds: expected at most \(SettingsLimits.mostSeeds), found \(found.count)")
     }
     return found
-}
-
-/// The options of `compare`, `sweep` and `train` that change the settings of a classification; nil where they were not given.
-struct SettingsOptions {
-    var epochs: Int?
-    var batch: Int?
-    var width: Double?
-    var dropout: Double?
-    var learningRate: Double?
-    var whitens: Bool?
-
-    /// Changes the settings, after all values were checked.
-    func apply(to settings: inout ClassificationSettings) throws {
-        if let epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
-        if let batch { try require(batch, in: ClassificationSettings.Limits.batch, option: "batch") }
-        if let width { try require(width, in: ClassificationSettings.Limits.width, option: "width") }
-        if let dropout { try require(dropout, in: .dropout, option: "dropout") }
-        if let learningRate { try require(learningRate, in: .rate, option: "learning-rate") }
-        if let width { settings.setWidth(width) }
-        settings.epochs = epochs ?? settings.epochs
-        settings.batch = batch ?? settings.batch
-        settings.dropout = dropout ?? settings.dropout
-        settings.whitens = whitens ?? settings.whitens
-        if let learningRate { settings.setLearningRate(learningRate) }
-    }
 }
 
 /// The test errors that `--under` names.

@@ -6,7 +6,7 @@ import Training
 // What runs that can be gone on with have in common.
 
 /// The configuration of the run in a folder, checked; nil if there is none to go on with. Throws if it is one of another command, or lost.
-func storedConfiguration<Configuration: RunConfiguration>(in out: String, command: String) throws -> Configuration? {
+func storedConfiguration<Details: RunDetails>(in out: String, command: String) throws -> RunConfiguration<Details.Settings, Details>? {
     guard RunFolder.has("config.json", at: out) else {
         // Beginning anew would remove it.
         guard !RunFolder.has(RunCheckpoint.name, at: out) else {
@@ -18,18 +18,18 @@ func storedConfiguration<Configuration: RunConfiguration>(in out: String, comman
     guard header.command == command else {
         throw ValidationError("--resume: expected a run of weightnorm \(command) in \(out), found one of weightnorm \(header.command)")
     }
-    return try Configuration.read(at: out)
+    return try .read(at: out)
 }
 
 /// Says from where the run in a folder goes on, and if another version began it.
-func sayGoingOn(from done: Int, of total: Int, unit: String = "step", in out: String) throws {
-    let version = try RunHeader(at: out).version
+func sayGoingOn(_ run: Run<some Experiment>) throws {
+    let version = try RunHeader(at: run.folder.path).version
     if version != PackageVersion.current {
         sayAside(
             "the run was begun by version \(Safetensors.quoted(version)), this is \(PackageVersion.current): "
                 + "the numbers may differ from those of either version alone")
     }
-    print("Going on from \(unit) \(done) of \(total)")
+    print("Going on from \(run.experiment.unit) \(run.done) of \(run.total)")
 }
 
 /// Throws if a run would go on with other settings than its own, and names those that differ.
@@ -49,25 +49,24 @@ func checkSettings(_ found: some Encodable, continue stored: some Encodable) thr
 }
 
 /// Throws if a run would go on with other random numbers; says what has changed on which roundings depend.
-func checkMachine(device: (before: String, now: String), threads: (before: Int, now: Int)) throws {
+func checkMachine(device: (before: String, now: String), threads: (before: Int?, now: Int?)) throws {
     guard (device.before == "cpu") == (device.now == "cpu") else {
         throw ValidationError(
             "--device: expected the run's kind, \(device.before), whose random numbers others do not have, found \(device.now)")
     }
-    let changes = [("device", device.before, device.now), ("number of threads", "\(threads.before)", "\(threads.now)")]
+    var changes = [("device", device.before, device.now)]
+    if let before = threads.before, let now = threads.now { changes.append(("number of threads", "\(before)", "\(now)")) }
     for (what, before, now) in changes where before != now {
         sayAside("the \(what) was \(before) and is \(now): the numbers will differ in rounding from those of an undisturbed run")
     }
 }
 
-/// Ends a run that a signal stopped, with 130 after SIGINT and 143 after SIGTERM, and says how to go on.
-func endStoppedRun(
-    after interruption: Interruption, at done: Int, savedAt saved: Int?, of total: Int, unit: String = "step", command: String, out: String
-) throws {
-    guard let code = interruption.exitCode else { return }
+/// Ends the process of a run that a signal stopped, with the code it is to exit with, and says how to resume it.
+func endStoppedRun(_ run: Run<some Experiment>, exitCode code: Int32?, command: String) throws {
+    guard let code else { return }
     let name = code == 130 ? "SIGINT" : "SIGTERM"
-    let state = saved == done ? "stopped and saved" : "stopped, not saved because a number is not finite,"
-    let way = command == "compare" ? "the same command and --resume" : "weightnorm \(command) --resume --out \(out)"
-    sayAside("\(name): \(state) at \(unit) \(done) of \(total); go on with: \(way)")
+    let state = run.savedAt == run.done ? "stopped and saved" : "stopped, not saved because a number is not finite,"
+    let way = command == "compare" ? "the same command and --resume" : "weightnorm \(command) --resume --out \(run.folder.path)"
+    sayAside("\(name): \(state) at \(run.experiment.unit) \(run.done) of \(run.total); go on with: \(way)")
     throw ExitCode(code)
 }

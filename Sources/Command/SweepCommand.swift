@@ -17,101 +17,88 @@ struct SweepCommand: ParsableCommand {
             (open it in a browser), summary.json, metrics.jsonl and config.json.
             """)
 
-    @Option(help: ArgumentHelp(dataHelp, valueName: "name-or-folder"))
-    var data = "fashion-mnist"
+    @OptionGroup var classification: ClassificationOptions<SweepCommand>
 
     @Option(
         help: ArgumentHelp(
-            "Norms, separated by commas: \(allNorms).", valueName: "list"))
-    var norms = "normal,weight,batch,weight+mean-only-batch"
+            "Learning rates in the first half of a run, separated by commas; they fall to 0 in the second. (default: \(defaultRates))",
+            valueName: "list"))
+    var rates: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Learning rates in the first half of a run, separated by commas; they fall to 0 in the second.", valueName: "list"))
-    var rates = "0.0003,0.001,0.003,0.01,0.03,0.1"
-
-    @Option(help: ArgumentHelp("Seeds, separated by commas; every run is repeated with each.", valueName: "list"))
-    var seeds = "0"
-
-    @Option(help: ArgumentHelp("Training images to use, drawn once; all of them if there are fewer.", valueName: "number"))
-    var images = 20_000
-
-    @Option(help: ArgumentHelp("Epochs, each over those images.", valueName: "number"))
-    var epochs = 1
-
-    @Option(help: ArgumentHelp("Width of the network, as a fraction of the paper's 96 and 192 maps.", valueName: "factor"))
-    var width = 0.1667
-
-    @Option(
-        help: ArgumentHelp("Dropout probability after each pooling layer; the paper's wide network uses 0.5.", valueName: "probability"))
-    var dropout = ClassificationSettings.onePass.dropout
-
-    @Option(help: ArgumentHelp("Images in a minibatch.", valueName: "number"))
-    var batch = ClassificationSettings.onePass.batch
+    @Option(help: ArgumentHelp("Training images to use, drawn once; all of them if there are fewer. (default: 20000)", valueName: "number"))
+    var images: Int?
 
     @Option(
         help: ArgumentHelp(
             "How far above a norm's best test error a rate still counts as good, as a fraction: 0.02 is 2 points.", valueName: "number"))
     var within = 0.02
 
-    @Option(
-        help: ArgumentHelp(
-            "Training images to hold out and measure the error on, instead of the test images: for tuning.", valueName: "number"))
-    var heldOut: Int?
+    @OptionGroup(title: "Run") var options: RunOptions<SweepCommand>
 
-    @Flag(inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to those trained on). (default: only with --data cifar10)")
-    var whiten: Bool?
-
-    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX.", valueName: "name"))
-    var device = "cpu"
-
-    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
-    var threads: Int?
-
-    @Option(help: ArgumentHelp("Folder for the results: new, empty, or an earlier run's, which is replaced.", valueName: "folder"))
-    var out = "runs/sweep"
+    private static let defaultRates = "0.0003,0.001,0.003,0.01,0.03,0.1"
 
     func run() throws {
-        let normalizations = try Command.norms(norms)
-        let rates = try list(rates, option: "rates", expected: "numbers above 0 and at most 1000") {
-            Double($0).flatMap { NumberRange.rate.contains($0) ? $0 : nil }
-        }
-        guard rates.count <= 1000 else { throw ValidationError("--rates: expected at most 1000, found \(rates.count)") }
-        let seeds = try Command.seeds(seeds)
-        try require(images, in: 2...1_000_000_000, option: "images")
-        var settings = ClassificationSettings.onePass
-        try SettingsOptions(epochs: epochs, batch: batch, width: width, dropout: dropout, whitens: whiten ?? (data == "cifar10"))
-            .apply(to: &settings)
+        let stored: Sweep.Configuration? = try options.stored(command: "sweep")
+        let normalizations = try options.norms(stored: stored?.normalizations)
+        let rates = try rates.map(parsed) ?? stored?.rates ?? parsed(Self.defaultRates)
+        let seeds = try options.seeds(stored: stored?.seeds)
+        if let images { try require(images, in: 2...1_000_000_000, option: "images") }
+        var settings = stored?.settings ?? .onePass
+        if stored == nil, classification.data == "cifar10" { settings.whitens = true }
+        try classification.apply(options, to: &settings)
         try require(within, in: .from(0, to: 1), option: "within")
-        try prepareProcessor(threads: threads)
-        let device = try Device(named: device)
+        let device = try options.device(stored: stored?.device, threads: stored?.threads)
 
-        let (all, test) = try classificationImages(data, heldOut: heldOut)
-        let training = all.sample(images, seed: 0)
+        let (data, heldOut, all, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
+        let training = all.sample(images ?? stored?.training.count ?? 20_000, seed: 0)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: [], device: device)
         try comparison.check(training: training, test: test)
         let sweep = Sweep(comparison, rates: rates)
-        let folder = try RunFiles.start(
-            at: out, config: Sweep.Configuration(data: data, training: training, heldOut: heldOut, sweep: sweep))
+        let configuration = Sweep.Configuration(data: data, training: training, heldOut: heldOut, sweep: sweep)
+        if let stored { try check(configuration, continues: stored, data: data) }
+        let folder = stored == nil ? try RunFiles.start(at: options.out, config: configuration) : nil
 
         print("\(training.count) training and \(test.count) \(heldOut == nil ? "test" : "held-out") images of \(data), \(training.size)")
-        print("Norms, in the order of the losses below: \(normalizations.map(\.rawValue).joined(separator: ", "))")
-        var display: ProgressDisplay?
-        let resident = comparison.images(training: training, test: test, say: sayAside)
-        let start = ContinuousClock.now
-        let runs = try sweep.run(on: resident, into: folder) { done, total, note in
-            let shown = display ?? ProgressDisplay(label: "sweep", total: total)
-            display = shown
-            shown.update(done: done, note: note)
-        }
-        display?.finish()
-        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        print("Norms, in the order of the losses below: \(words(normalizations))")
+        let experiment = sweep.experiment(on: comparison.images(training: training, test: test, say: sayAside))
+        let run = try folder.map { Run(experiment, in: $0) } ?? Run.resume(experiment, at: options.out)
+        if stored != nil { try sayGoingOn(run) }
+        fflush(nil)
+        try endStoppedRun(
+            run, exitCode: run.runInTerminal(label: "sweep", savingEvery: options.checkpointEvery), command: configuration.command)
         let summary = Sweep.Summary(
-            sweep: sweep, data: data, images: training.count, heldOut: heldOut, within: within, runs: runs, seconds: seconds)
+            sweep: sweep, data: data, images: training.count, heldOut: heldOut, within: within, runs: run.results,
+            seconds: run.seconds)
         let report = SweepReport(summary)
-        try folder.write(json: summary, named: "summary.json")
-        try folder.write(Array(report.page.html().utf8), named: "report.html")
+        try run.folder.write(json: summary, named: "summary.json")
+        try run.folder.write(Array(report.page.html().utf8), named: "report.html")
         print(report.text)
-        print("The report is \(out)/report.html")
+        print("The report is \(options.out)/report.html")
     }
+
+    private func parsed(_ rates: String) throws -> [Double] {
+        let found = try list(rates, option: "rates", expected: "numbers above 0 and at most 1000") {
+            Double($0).flatMap { NumberRange.rate.contains($0) ? $0 : nil }
+        }
+        guard found.count <= 1000 else { throw ValidationError("--rates: expected at most 1000, found \(found.count)") }
+        return found
+    }
+
+    private func check(_ found: Sweep.Configuration, continues stored: Sweep.Configuration, data: String) throws {
+        func list(_ items: [some Any]) -> String { items.map { "\($0)" }.joined(separator: ", ") }
+        for (what, expected, given) in [
+            ("norms", list(stored.norms), list(found.norms)), ("rates", list(stored.rates), list(found.rates)),
+            ("seeds", list(stored.seeds), list(found.seeds)), ("held-out images", "\(stored.heldOut ?? 0)", "\(found.heldOut ?? 0)"),
+            ("training images", "\(stored.training)", "\(found.training)"),
+        ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
+        try checkSettings(found.settings, continue: stored.settings)
+        try checkMachine(device: (stored.device, found.device), threads: (stored.threads, found.threads))
+    }
+}
+
+extension SweepCommand: ClassificationDefaults {
+    static let norms: [Normalization] = [.plain, .weight, .batch, .weightAndMeanOnlyBatch]
+    static let epoch = "each over those images"
+    static let folder = "runs/sweep"
+    static let data = "fashion-mnist"
 }

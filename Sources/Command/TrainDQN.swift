@@ -28,23 +28,12 @@ struct TrainDQN: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The norm, or several separated by commas: \(DQNSettings.norms.map(\.rawValue).joined(separator: ", ")). (default: weight)",
-            valueName: "list"))
-    var norm: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "Seeds, separated by commas; the training is repeated with each. (default: 0)", valueName: "list"))
-    var seeds: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "quick, for two CPU cores; or paper: 200 epochs of 250,000 actions, a replay memory of 1,000,000 transitions. (default: quick)",
+            """
+            quick, for two CPU cores (learning rate 5e-4, with catch 5e-3); or paper: 200 epochs of 250,000 actions, a replay memory of 1,000,000 transitions, learning rate \
+            3e-4 with weight normalization and 1e-4 without. (default: quick)
+            """,
             valueName: "name"))
     var preset: String?
-
-    @Option(help: ArgumentHelp("Epochs; each is followed by an evaluation.", valueName: "number"))
-    var epochs: Int?
 
     @Option(help: ArgumentHelp("Actions per epoch, over all games; each action is held for four frames.", valueName: "number"))
     var actionsPerEpoch: Int?
@@ -61,29 +50,11 @@ struct TrainDQN: ParsableCommand {
     @Option(help: ArgumentHelp("Games played side by side.", valueName: "number"))
     var games: Int?
 
-    @Option(help: ArgumentHelp("Transitions in a minibatch.", valueName: "number"))
-    var batch: Int?
-
-    @Option(
-        help: ArgumentHelp(
-            "Learning rate of Adamax, for every norm. (default: the preset's; quick: 5e-4, for catch 5e-3; paper: 3e-4 with weight normalization, 1e-4 without)",
-            valueName: "number"))
-    var learningRate: Double?
-
     @Option(
         help: ArgumentHelp(
             "Probability with which an Atari game, at each frame, repeats the previous action instead of taking the new one. (default: 0)",
             valueName: "probability"))
     var stickiness: Double?
-
-    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
-    var device: String?
-
-    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
-    var threads: Int?
-
-    @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
-    var checkpointEvery = 600.0
 
     @Flag(
         inversion: .prefixedNo,
@@ -96,23 +67,12 @@ struct TrainDQN: ParsableCommand {
     @Flag(help: "With --resume: continue without the replay memory that the checkpoint names, for instance because it is damaged or lost.")
     var forgetReplay = false
 
-    @Flag(
-        help: """
-            Resume the run in the folder from its last checkpoint, or start it if there is none. Options may be left out; those given must match the run's, \
-            except --save-replay, --forget-replay, --device (of the same kind) and --threads.
-            """)
-    var resume = false
-
-    @Option(
-        help: ArgumentHelp(
-            "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
-    var out = "runs/dqn"
+    @OptionGroup var rate: LearningRateOption
+    @OptionGroup(title: "Run") var options: RunOptions<TrainDQN>
 
     func run() throws {
-        try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
-        guard resume || !forgetReplay else { throw ValidationError("--forget-replay: expected it with --resume, found it without") }
-        let stored: DQNExperiment.Configuration? =
-            try resume ? storedConfiguration(in: out, command: DQNExperiment.command) : nil
+        guard options.resume || !forgetReplay else { throw ValidationError("--forget-replay: expected it with --resume, found it without") }
+        let stored: DQNExperiment.Configuration? = try options.stored(command: DQNExperiment.command)
         let game = (game ?? stored?.game ?? "breakout").lowercased().replacingOccurrences(of: "-", with: "_")
         let name = preset ?? stored?.preset ?? DQNSettings.Preset.quick.rawValue
         let presets = DQNSettings.Preset.allCases.map(\.rawValue)
@@ -123,11 +83,9 @@ struct TrainDQN: ParsableCommand {
             throw ValidationError("--preset: expected \(presets[0]) with the game \(game), found '\(name)'")
         }
         try apply(to: &settings, game: game)
-        try prepareProcessor(threads: threads ?? stored?.threads)
         let experiment = DQNExperiment(
-            game: game, settings,
-            normalizations: try norm.map { try norms($0, option: "norm", outOf: DQNSettings.norms) } ?? stored?.normalizations ?? [.weight],
-            seeds: try seeds.map(Command.seeds) ?? stored?.seeds ?? [0], device: try Device(named: device ?? stored?.device ?? "cpu"))
+            game: game, settings, normalizations: try options.norms(stored: stored?.normalizations),
+            seeds: try options.seeds(stored: stored?.seeds), device: try options.device(stored: stored?.device, threads: stored?.threads))
         try experiment.check()
         if let stored { try check(experiment, preset: name, continues: stored) }
         // Before the folder: what cannot be begun must not cost the results of an earlier run.
@@ -145,12 +103,12 @@ struct TrainDQN: ParsableCommand {
     private func apply(to settings: inout DQNSettings, game: String) throws {
         let most = DQNSettings.Limits.most
         if let games { try require(games, in: DQNSettings.Limits.games, option: "games") }
-        if let epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
+        if let epochs = options.epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
         if let actionsPerEpoch { try require(actionsPerEpoch, in: 1...most, option: "actions-per-epoch") }
         if let evaluationActions { try require(evaluationActions, in: 1...most, option: "evaluation-actions") }
-        if let batch { try require(batch, in: SettingsLimits.batch, option: "batch") }
+        if let batch = options.batch { try require(batch, in: SettingsLimits.batch, option: "batch") }
         if let replay { try require(replay, in: settings.actionsBeforeLearning...most, option: "replay") }
-        if let learningRate {
+        if let learningRate = rate.learningRate {
             try require(learningRate, in: .rate, option: "learning-rate")
             settings.setLearningRate(learningRate)
         }
@@ -159,10 +117,10 @@ struct TrainDQN: ParsableCommand {
             try require(stickiness, in: .dropout, option: "stickiness")
         }
         settings.games = games ?? settings.games
-        settings.epochs = epochs ?? settings.epochs
+        settings.epochs = options.epochs ?? settings.epochs
         settings.actionsPerEpoch = actionsPerEpoch ?? settings.actionsPerEpoch
         settings.evaluationActions = evaluationActions ?? settings.evaluationActions
-        settings.batch = batch ?? settings.batch
+        settings.batch = options.batch ?? settings.batch
         settings.replayCapacity = replay ?? settings.replayCapacity
         settings.stickiness = stickiness ?? settings.stickiness
         // Each game takes part in all of these.
@@ -183,7 +141,7 @@ struct TrainDQN: ParsableCommand {
         for (what, expected, given) in [
             ("game", stored.game, found.game),
             ("norms", stored.norms.joined(separator: ", "), found.normalizations.map(\.rawValue).joined(separator: ", ")),
-            ("seeds", list(stored.seeds), list(found.seeds)), ("preset", stored.preset, preset),
+            ("seeds", list(stored.seeds), list(found.seeds)), ("preset", stored.preset ?? "none", preset),
         ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
         try checkSettings(found.settings, continue: stored.settings)
         try checkMachine(device: (stored.device, found.device.description), threads: (stored.threads, Runtime.threadCount))
@@ -203,33 +161,20 @@ struct TrainDQN: ParsableCommand {
         let training =
             try resumes
             ? DQNTraining.resume(
-                experiment, resources, at: out, savesReplay: configuration.savesReplay, forgetsReplay: forgetReplay)
+                experiment, resources, at: options.out, savesReplay: configuration.savesReplay, forgetsReplay: forgetReplay)
             : DQNTraining(
-                experiment, resources, try RunFiles.start(at: out, config: configuration), savesReplay: configuration.savesReplay)
-        if resumes { try sayGoingOn(from: training.done, of: training.total, unit: "action", in: out) }
+                experiment, resources, try RunFiles.start(at: options.out, config: configuration), savesReplay: configuration.savesReplay)
+        if resumes { try sayGoingOn(training) }
         fflush(nil)
-        let interruption = Interruption()
-        let display = ProgressDisplay(label: "train", total: training.total, done: training.done, unit: "actions")
+        let stop: Int32?
         do {
-            try training.run(checkpoints: CheckpointClock(every: checkpointEvery)) {
-                interruption.received != nil
-            } progress: {
-                display.update(done: $0.done, note: $0.note)
-            } evaluated: {
-                display.print(DQNReport.line(of: $0))
-            }
+            stop = try training.runInTerminal(label: "train", savingEvery: options.checkpointEvery) { DQNReport.line(of: $0) }
         } catch let error as EnvironmentError {
             throw RunFailure("\(error); \(training.lastGoodCheckpoint)")
         }
-        display.finish()
-        if !training.isFinished {
-            try endStoppedRun(
-                after: interruption, at: training.done, savedAt: training.savedAt, of: training.total, unit: "action",
-                command: configuration.command,
-                out: out)
-        }
+        try endStoppedRun(training, exitCode: stop, command: configuration.command)
         let summary = DQNExperiment.Summary(
-            configuration, experiment, random: training.randomScore, runs: training.runs, seconds: training.seconds,
+            configuration, experiment, random: training.randomScore, runs: training.results, seconds: training.seconds,
             checkpoint: training.checkpointCost)
         let report = DQNReport(summary, records: training.records)
         try training.folder.write(json: summary, named: "summary.json")
@@ -239,11 +184,18 @@ struct TrainDQN: ParsableCommand {
             print(
                 "The last checkpoint with its replay memory took \(size(cost.bytes)) and \(NumberText.fixed(cost.seconds, decimals: 1)) s.")
         }
-        print("The report is \(out)/report.html")
+        print("The report is \(options.out)/report.html")
     }
 
     private func size(_ bytes: Int) -> String {
         bytes < 100_000_000
             ? "\(NumberText.fixed(Double(bytes) / 1e6, decimals: 1)) MB" : "\(NumberText.fixed(Double(bytes) / 1e9, decimals: 2)) GB"
     }
+}
+
+extension TrainDQN: RunDefaults {
+    static var allowedNorms: [Normalization] { DQNSettings.norms }
+    static let epoch = "each followed by an evaluation"
+    static let checkpointInterval = 600.0
+    static let folder = "runs/dqn"
 }

@@ -15,8 +15,6 @@ struct TrainDRAW: ParsableCommand {
             bit (on the CPU, with the same number of threads). SIGINT (Ctrl-C) and SIGTERM finish the current step and save. Sample from a finished run with weightnorm sample.
             """)
 
-    @OptionGroup var common: GenerativeOptions
-
     @Option(
         help: ArgumentHelp(
             "paper (reads 2 × 2 and writes 5 × 5 filters, 64 glimpses), paper-full-image (whole images, 10 glimpses), or quick for two CPU cores. (default: quick)",
@@ -40,12 +38,13 @@ struct TrainDRAW: ParsableCommand {
     @Option(help: ArgumentHelp("Standard deviation of the initial weights.", valueName: "number"))
     var deviation: Double?
 
-    @Option(
-        help: ArgumentHelp(
-            "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
-    var out = "runs/draw"
+    @OptionGroup var common: GenerativeOptions
+    @OptionGroup var rate: LearningRateOption
+    @OptionGroup(title: "Run") var options: RunOptions<TrainDRAW>
 
-    func run() throws { try GenerativeRunner<DRAWSettings>(options: common, preset: preset, out: out).run(apply: apply) }
+    func run() throws {
+        try GenerativeRunner<DRAWSettings, TrainDRAW>(model: common, rate: rate, options: options, preset: preset).run(apply: apply)
+    }
 
     private func apply(to settings: inout DRAWSettings) throws {
         typealias Limits = DRAWSettings.Limits
@@ -74,4 +73,9 @@ extension DRAWSettings: TrainableSettings {
     static var presets: [String] { [Preset.quick, .paper, .paperFullImage].map(\.rawValue) }
 
     static func preset(named name: String, for images: ImageSet) -> DRAWSettings? { Preset(rawValue: name).map { preset($0) } }
+}
+
+extension TrainDRAW: RunDefaults {
+    static var allowedNorms: [Normalization] { DRAWSettings.norms }
+    static let folder = "runs/draw"
 }

@@ -15,8 +15,6 @@ struct TrainVAE: ParsableCommand {
             CPU, with the same number of threads). SIGINT (Ctrl-C) and SIGTERM finish the current step and save. Sample from a finished run with weightnorm sample.
             """)
 
-    @OptionGroup var common: GenerativeOptions
-
     @Option(help: ArgumentHelp("paper, or quick for two CPU cores. (default: quick)", valueName: "name"))
     var preset: String?
 
@@ -37,12 +35,13 @@ struct TrainVAE: ParsableCommand {
             "Free bits: the divergence, in nats, up to which a map of the ladder's latents is not penalized.", valueName: "nats"))
     var freeNats: Double?
 
-    @Option(
-        help: ArgumentHelp(
-            "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
-    var out = "runs/vae"
+    @OptionGroup var common: GenerativeOptions
+    @OptionGroup var rate: LearningRateOption
+    @OptionGroup(title: "Run") var options: RunOptions<TrainVAE>
 
-    func run() throws { try GenerativeRunner<VAESettings>(options: common, preset: preset, out: out).run(apply: apply) }
+    func run() throws {
+        try GenerativeRunner<VAESettings, TrainVAE>(model: common, rate: rate, options: options, preset: preset).run(apply: apply)
+    }
 
     private func apply(to settings: inout VAESettings) throws {
         if let latents { try require(latents, in: VAESettings.Limits.latents, option: "latents") }
@@ -72,4 +71,9 @@ extension VAESettings: TrainableSettings {
     static func preset(named name: String, for images: ImageSet) -> VAESettings? {
         Preset(rawValue: name).map { preset($0, isPhotograph: images.channels == 3) }
     }
+}
+
+extension TrainVAE: RunDefaults {
+    static var allowedNorms: [Normalization] { VAESettings.norms }
+    static let folder = "runs/vae"
 }

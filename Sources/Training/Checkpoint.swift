@@ -272,7 +272,8 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
     /// What was expected and what was found.
     public let problem: String
 
-    package init(path: String, problem: String) {
+    /// A checkpoint, or the part of it that `path` names, that does not fit.
+    public init(path: String, problem: String) {
         self.path = path
         self.problem = problem
     }

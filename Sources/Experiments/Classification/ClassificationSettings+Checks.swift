@@ -1,3 +1,4 @@
+package import Training
 package import WeightNorm
 
 extension ClassificationSettings {

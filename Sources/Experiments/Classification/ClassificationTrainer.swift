@@ -5,17 +5,20 @@ package import Training
 package import WeightNorm
 
 /// One network in training: a norm, a seed, an optimizer, and how it goes.
-package final class ClassificationTrainer {
+package final class ClassificationTrainer: Trainee {
+    /// The indices of a minibatch's images, and all images.
+    package typealias Minibatch = (indices: Tensor, images: ResidentImages)
+
     package let settings: ClassificationSettings
     package let normalization: Normalization
     package let seed: UInt64
     package let network: ClassificationNetwork
     /// What data-dependent initialization found.
     package let initialization = InitializationReport()
-    package private(set) var stepCount = 0
-    /// The first step at which the loss was not finite, as far as it is known: on the CPU at once, elsewhere once ``readTraining()`` or ``currentLoss``
-    /// has asked the device. The parameters are those of before this step on the CPU.
-    package private(set) var divergedAt: Int?
+    private let losses: LossMeter
+    package var stepCount: Int { losses.stepCount }
+    /// The first step at which the loss was not finite, as far as it is known; see ``LossMeter/divergedAt``. The parameters are those of before this step on the CPU.
+    package var divergedAt: Int? { losses.divergedAt }
     private let random: Generator
     private let optimizer: Adam
     /// The learning rate of the first half of the run.
@@ -24,17 +27,13 @@ package final class ClassificationTrainer {
     private let beta1: Schedule
     private let stepsPerEpoch: Int
     private let observer: WeightObserver
-    // Sums since the last reading, on the device: a step must not wait for the device only to keep count.
-    private let lossSum: Buffer
+    /// Wrong answers since the last reading, on the device: a step must not wait for the device only to keep count.
     private let errorSum: Buffer
-    /// Steps up to the first whose loss is not finite, without it.
-    private let finiteSteps: Buffer
     /// On CUDA the whole step is recorded once and then replayed.
     private let graph: StepGraph
     /// The indices of a minibatch, in the same place for every step.
     private var minibatch: Buffer?
     private var imageCount = 0
-    private var batchCount = 0
 
     /// A network with drawn weights. Weights, noise and dropout depend on the seed alone, so that all norms of a seed start from the same draws.
     package init(
@@ -53,9 +52,8 @@ package final class ClassificationTrainer {
         learningRate = settings.learningRate(normalization)
         rate = .constantThenLinear(learningRate, epochs: epochs)
         beta1 = .step(settings.beta1, then: settings.laterBeta1, at: epochs / 2)
-        lossSum = Buffer(.zeros([], on: device))
+        losses = LossMeter(on: device)
         errorSum = Buffer(.zeros([], type: .int64, on: device))
-        finiteSteps = Buffer(.zeros([], type: .int64, on: device))
         graph = StepGraph(on: device, generators: [random])
     }
 
@@ -73,68 +71,55 @@ package final class ClassificationTrainer {
     /// One step of the optimizer on the images at the given indices, `.int64` of `[batch]` on their device, always equally many.
     ///
     /// On the CPU nothing is changed if the loss is not finite.
-    package func step(_ indices: Tensor, of images: ResidentImages) {
+    @discardableResult
+    package func step(_ minibatch: Minibatch) -> Int {
+        let (indices, images) = minibatch
         let epoch = Double(stepCount) / Double(stepsPerEpoch)
         optimizer.beta1 = beta1(epoch)
         imageCount += indices.shape[0]
-        batchCount += 1
-        stepCount += 1
         guard !images.device.isCPU else {
             let (inputs, labels) = images.batch(indices)
             let loss = loss(inputs, labels: labels)
-            // Asking costs nothing where nothing has to be waited for.
-            if !loss.item().isFinite {
-                divergedAt = divergedAt ?? stepCount
-                return
-            }
-            return optimizer.minimize(loss, learningRate: rate(epoch))
+            if losses.add(loss) { optimizer.minimize(loss, learningRate: rate(epoch)) }
+            return 1
         }
-        let place = minibatch ?? Buffer(indices.copied())
-        minibatch = place
+        let place = self.minibatch ?? Buffer(indices.copied())
+        self.minibatch = place
         place.assign(indices)
+        losses.countStep()
         optimizer.prepare(learningRate: rate(epoch))
         graph.run(key: optimizer.recordingKey) {
             let (inputs, labels) = images.batch(place.value)
             let loss = loss(inputs, labels: labels)
+            losses.accumulate(loss)
             optimizer.apply(gradients: gradients(of: loss, withRespectTo: optimizer.parameters))
         }
+        return 1
     }
 
-    /// The mean loss of a minibatch, which is added to the sums.
+    /// The mean loss of a minibatch; its wrong answers are added to the sum.
     private func loss(_ inputs: Tensor, labels: Tensor) -> Tensor {
         let (logits, loss) = withAutocast(settings.usesBfloat16 ? .bfloat16 : .float32, on: inputs.device) {
             let logits = network(laidOut(inputs), .training(random))
             return (logits, logits.softmaxCrossEntropy(labels: labels))
         }
-        withoutGradients {
-            lossSum.assign(lossSum.value + loss.detached())
-            errorSum.assign(errorSum.value + Self.errors(logits, labels))
-            // The sum of losses is finite just as long as all of them are.
-            finiteSteps.assign(finiteSteps.value + lossSum.value.isFinite().converted(to: .int64))
-        }
+        withoutGradients { errorSum.assign(errorSum.value + Self.errors(logits, labels)) }
         return loss
     }
 
     /// Mean loss in nats and the share of wrong answers on the minibatches since the last reading, as trained: under noise and dropout.
     package func readTraining() -> (loss: Double, error: Double) {
-        let result = (currentLoss, errorSum.value.item() / Double(imageCount))
-        for sum in [lossSum, errorSum, finiteSteps] { sum.assign(sum.value.zerosLike()) }
-        (imageCount, batchCount) = (0, 0)
+        let result = (losses.read() ?? .nan, errorSum.value.item() / Double(imageCount))
+        errorSum.assign(errorSum.value.zerosLike())
+        imageCount = 0
         return result
     }
 
     /// Mean loss in nats on the minibatches since the last reading; waits for the device.
-    package var currentLoss: Double {
-        let sum = lossSum.value.item()
-        if !sum.isFinite { divergedAt = divergedAt ?? stepCount - batchCount + Int(finiteSteps.value.item()) + 1 }
-        return sum / Double(batchCount)
-    }
+    package var currentLoss: Double { losses.mean ?? .nan }
 
-    /// Finds out whether every parameter is finite: a finite loss can have a gradient that is not. If one is not, the last step is where the run diverged.
-    package func checkParameters() {
-        guard divergedAt == nil, !withoutGradients({ optimizer.parameters.allSatisfy { $0.value.isFinite().allTrue() } }) else { return }
-        divergedAt = stepCount
-    }
+    /// Whether the losses since the last reading and every parameter are finite; see ``LossMeter/isFinite(_:)``.
+    package func isFinite() -> Bool { losses.isFinite(optimizer.parameters) }
 
     /// What the weights look like now; the effective step is that of the last step's learning rate, before the first step the first's.
     package func readWeights() -> [WeightReading] {
@@ -164,7 +149,7 @@ package final class ClassificationTrainer {
     }
 }
 
-// MARK: - Going on later
+// MARK: - Checkpoints
 
 extension ClassificationTrainer {
     /// What is counted outside of tensors.
@@ -181,15 +166,14 @@ extension ClassificationTrainer {
         checkpoint.add(network, as: "\(name)/network")
         checkpoint.add(optimizer, as: "\(name)/optimizer")
         checkpoint.add(random, as: "\(name)/random")
-        checkpoint.add(lossSum.value, as: "\(name)/loss")
+        losses.add(to: &checkpoint, sum: "\(name)/loss", finite: "\(name)/finite")
         checkpoint.add(errorSum.value, as: "\(name)/errors")
-        checkpoint.add(finiteSteps.value, as: "\(name)/finite")
         for (path, directions) in observer.directions {
             checkpoint.add(directions.vectors, as: "\(name)/directions/\(path)")
             checkpoint.add(directions.exist, as: "\(name)/directions/\(path)/exist")
         }
         let counts = Counts(
-            steps: stepCount, images: imageCount, batches: batchCount, units: initialization.unitCount,
+            steps: stepCount, images: imageCount, batches: losses.count, units: initialization.unitCount,
             constantUnits: initialization.constantUnitCount)
         try checkpoint.add(value: counts, as: "\(name)/counts")
     }
@@ -202,14 +186,7 @@ extension ClassificationTrainer {
         try checkpoint.restore(network, from: "\(name)/network")
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")
         try checkpoint.restore(random, from: "\(name)/random")
-        for (sum, part) in [(lossSum, "loss"), (errorSum, "errors"), (finiteSteps, "finite")] {
-            let value = try checkpoint.tensor("\(name)/\(part)")
-            guard value.shape.isEmpty, value.type == sum.value.type else {
-                throw CheckpointError(
-                    path: name, problem: "'\(part)': expected one number of \(sum.value.type), found \(value.type)\(value.shape)")
-            }
-            sum.assign(value.moved(to: device))
-        }
+        let errors = try checkpoint.tensor("\(name)/errors", like: errorSum.value)
         var directions: [(path: String, directions: WeightObserver.Directions)] = []
         for path in network.namedWeights.map(\.path) {
             directions.append(
@@ -235,14 +212,14 @@ extension ClassificationTrainer {
                 problem: "'counts': expected at most \(mostSteps) steps with their minibatches, images and units, "
                     + "found \(counts.steps) and \(counts.batches), \(counts.images), \(counts.units) and \(counts.constantUnits)")
         }
-        for (sum, part) in [(errorSum, "errors"), (finiteSteps, "finite")] {
-            let (number, most) = (sum.value.item(), Double(part == "finite" ? counts.batches : counts.images))
-            guard (0...most).contains(number) else {
-                throw CheckpointError(
-                    path: name, problem: "'\(part)': expected a number from 0 to \(NumberText.general(most)), found \(number)")
-            }
+        let number = errors.item()
+        guard (0...Double(counts.images)).contains(number) else {
+            throw CheckpointError(path: name, problem: "'errors': expected a number from 0 to \(counts.images), found \(number)")
         }
-        (stepCount, imageCount, batchCount) = (counts.steps, counts.images, counts.batches)
+        try losses.restore(
+            from: checkpoint, sum: "\(name)/loss", finite: "\(name)/finite", steps: counts.steps, count: counts.batches)
+        errorSum.assign(errors)
+        imageCount = counts.images
         initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)
     }
 }

@@ -1,6 +1,6 @@
 package import Datasets
 package import Torch
-import Training
+package import Training
 package import WeightNorm
 
 // What a comparison writes to its folder.
@@ -38,61 +38,9 @@ extension Comparison {
     }
 
     /// What a comparison began with, as it stands in `config.json`.
-    package struct Configuration: RunConfiguration, Equatable {
-        /// The words behind `weightnorm` that start such a run.
-        package var command: String
-        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
-        package var format: Int? = FileFormat.run.number
-        package var version: String? = PackageVersion.current
-        package var data: String
-        /// The images that are trained on.
-        package var training: ImageSummary?
-        /// The images on which the error is measured.
-        package var test: ImageSummary?
-        /// Training images that are held out for the error, in place of the test images.
-        package var heldOut: Int?
-        package var norms: [String]
-        package var seeds: [UInt64]
-        package var thresholds: [Double]
-        package var pace: Pace
-        package var device: String
-        package var threads: Int
-        package var preset: String?
-        package var settings: ClassificationSettings
-
-        /// The norms, as far as they are known.
-        package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
-
-        package func check() throws(RunFailure) {
-            try check(
-                norms: norms, outOf: Normalization.allCases, seeds: seeds, device: device, threads: threads, training: training, test: test)
-            guard thresholds.count <= 100 else { throw RunFailure("thresholds: expected at most 100, found \(thresholds.count)") }
-            for threshold in thresholds { try SettingsCheck.number("thresholds", threshold, in: .threshold) }
-            if let heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
-            try pace.check()
-            try settings.check(norms: normalizations)
-        }
-
-        package init(
-            command: String = "compare", data: String, training: ImageSet, test: ImageSet? = nil, heldOut: Int? = nil,
-            preset: String? = nil,
-            comparison: Comparison
-        ) {
-            self.command = command
-            self.data = data
-            self.training = ImageSummary(training)
-            self.test = test.map { ImageSummary($0) }
-            self.heldOut = heldOut
-            norms = comparison.normalizations.map(\.rawValue)
-            seeds = comparison.seeds
-            thresholds = comparison.thresholds
-            pace = comparison.pace
-            device = comparison.device.description
-            threads = Runtime.threadCount
-            self.preset = preset
-            settings = comparison.settings
-        }
-    }
+    package typealias Configuration = RunConfiguration<ClassificationSettings, ComparisonDetails>
+    /// The whole result, as it stands in `summary.json`.
+    package typealias Summary = RunSummary<ClassificationSettings, Run, ComparisonOutcome>
 
     /// A finished run, as it stands in `summary.json`.
     package struct Run: Codable, Equatable, Sendable, SeededRun {
@@ -117,45 +65,69 @@ extension Comparison {
         /// The step at which the loss was found not to be finite, where the run ended; its errors are NaN.
         package var divergedAtStep: Int?
     }
+}
 
-    /// The whole result, as it stands in `summary.json`.
-    package struct Summary: Codable, Equatable, Sendable {
-        /// The words behind `weightnorm` that started it.
-        package var command: String
-        package var data: String
-        /// Whether the training images are CIFAR-10's, so that the paper's results can stand beside.
-        package var isCIFAR10: Bool
-        /// Training images that were held out for the error, in place of the test images.
-        package var heldOut: Int?
-        package var pace: Pace
-        package var device: String
-        package var threads: Int
-        package var libtorch: String
-        package var processor: String
-        package var settings: ClassificationSettings
-        /// The test errors of `firstEpochUnder`.
-        package var thresholds: [Double]
-        package var runs: [Run]
-        package var seconds: Double
+/// What only a comparison has in its `config.json`.
+package struct ComparisonDetails: RunDetails {
+    package var data: String
+    /// The images that are trained on.
+    package var training: ImageSummary?
+    /// The images on which the error is measured.
+    package var test: ImageSummary?
+    /// Training images that are held out for the error, in place of the test images.
+    package var heldOut: Int?
+    package var thresholds: [Double]
+    package var pace: Comparison.Pace
 
-        package init(
-            command: String = "compare", data: String, isCIFAR10: Bool = false, heldOut: Int? = nil, pace: Pace = .fine, device: Device,
-            settings: ClassificationSettings, thresholds: [Double], runs: [Run], seconds: Double
-        ) {
-            self.command = command
-            self.data = data
-            self.isCIFAR10 = isCIFAR10
-            self.heldOut = heldOut
-            self.pace = pace
-            self.device = device.description
-            threads = Runtime.threadCount
-            libtorch = Runtime.libtorchVersion
-            processor = Runtime.processorCapability
-            self.settings = settings
-            self.thresholds = thresholds
-            self.runs = runs
-            self.seconds = seconds
-        }
+    package static func check(_ configuration: Comparison.Configuration) throws(RunFailure) {
+        let details = configuration.details
+        try configuration.checkCommon(norms: Normalization.allCases, training: details.training, test: details.test)
+        let thresholds = details.thresholds
+        guard thresholds.count <= 100 else { throw RunFailure("thresholds: expected at most 100, found \(thresholds.count)") }
+        for threshold in thresholds { try SettingsCheck.number("thresholds", threshold, in: .threshold) }
+        if let heldOut = details.heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
+        try details.pace.check()
+        try configuration.settings.check(norms: configuration.normalizations)
+    }
+}
+
+extension RunConfiguration<ClassificationSettings, ComparisonDetails> {
+    package init(
+        command: String = "compare", data: String, training: ImageSet, test: ImageSet? = nil, heldOut: Int? = nil,
+        preset: String? = nil, comparison: Comparison
+    ) {
+        self.init(
+            command: command, norms: comparison.normalizations.map(\.rawValue), seeds: comparison.seeds, device: comparison.device,
+            preset: preset, settings: comparison.settings,
+            details: ComparisonDetails(
+                data: data, training: ImageSummary(training), test: test.map { ImageSummary($0) }, heldOut: heldOut,
+                thresholds: comparison.thresholds, pace: comparison.pace))
+    }
+}
+
+/// What only a comparison has in its `summary.json`.
+package struct ComparisonOutcome: Codable, Equatable, Sendable {
+    /// The words behind `weightnorm` that started it.
+    package var command: String
+    package var data: String
+    /// Whether the training images are CIFAR-10's, so that the paper's results can stand beside.
+    package var isCIFAR10: Bool
+    /// Training images that were held out for the error, in place of the test images.
+    package var heldOut: Int?
+    package var pace: Comparison.Pace
+    /// The test errors of `firstEpochUnder`.
+    package var thresholds: [Double]
+}
+
+extension RunSummary<ClassificationSettings, Comparison.Run, ComparisonOutcome> {
+    package init(
+        command: String = "compare", data: String, isCIFAR10: Bool = false, heldOut: Int? = nil, pace: Comparison.Pace = .fine,
+        device: Device, settings: ClassificationSettings, thresholds: [Double], runs: [Comparison.Run], seconds: Double
+    ) {
+        self.init(
+            device: device, settings: settings, runs: runs, seconds: seconds,
+            details: ComparisonOutcome(
+                command: command, data: data, isCIFAR10: isCIFAR10, heldOut: heldOut, pace: pace, thresholds: thresholds))
     }
 }
 

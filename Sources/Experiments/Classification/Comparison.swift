@@ -55,17 +55,12 @@ package struct Comparison {
         self.device = device
     }
 
-    /// What can stop a comparison.
-    package struct Failure: Error, CustomStringConvertible {
-        package let description: String
-    }
-
     /// Throws if the settings are none that a run can have, or do not fit the images; to be asked before a folder is made.
     package func check(training: ImageSet, test: ImageSet? = nil) throws {
         try settings.check(norms: normalizations)
-        if settings.whitens, let defect = Whitening.defect(of: training) { throw Failure(description: defect) }
+        if settings.whitens, let defect = Whitening.defect(of: training) { throw RunFailure(defect) }
         guard settings.batch <= training.count else {
-            throw Failure(description: "minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
+            throw RunFailure("minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
         }
         try settings.check(channels: training.channels, rows: training.rows, columns: training.columns, images: training.count)
         for labels in [training.labels, test?.labels ?? []] {
@@ -88,11 +83,11 @@ package struct Comparison {
 
     /// Trains all, seed after seed, and records how it goes; `progress` gets each step.
     package func run(
-        on images: ClassificationImages, into folder: RunFolder, progress: (_ done: Int, _ total: Int, _ note: String) -> Void
+        on images: ClassificationImages, into folder: RunFolder, progress: @escaping (RunProgress) -> Void
     ) throws -> (runs: [Run], records: [Record]) {
         let training = ComparisonTraining(self, images, folder)
         try training.run(progress: progress)
-        return (training.runs, training.records)
+        return (training.results, training.records)
     }
 
     /// `Statistics.median`, under the name by which the trainings call it.
@@ -109,13 +104,4 @@ package struct ClassificationImages {
     package init(training: ResidentImages, test: ResidentImages, channels: Int) {
         (self.training, self.test, self.channels) = (training, test, channels)
     }
-}
-
-/// Steps of a pass at the ends of equal parts of it; the last step is always one.
-struct Milestones {
-    private let steps: Set<Int>
-
-    init(steps: Int, parts: Int) { self.steps = Set((1...parts).map { max(1, steps * $0 / parts) } + [steps]) }
-
-    func contains(_ step: Int) -> Bool { steps.contains(step) }
 }

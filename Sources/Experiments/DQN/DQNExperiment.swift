@@ -1,6 +1,6 @@
 package import Environments
 package import Torch
-import Training
+package import Training
 package import WeightNorm
 
 /// What a run of deep Q-learning is made of.
@@ -34,80 +34,63 @@ package struct DQNExperiment {
     }
 
     /// What a run began with, as it stands in `config.json`.
-    package struct Configuration: RunConfiguration, Equatable {
-        package var command = DQNExperiment.command
-        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
-        package var format: Int? = FileFormat.run.number
-        package var version: String? = PackageVersion.current
-        package var game: String
-        /// What plays it.
-        package var player: String
-        package var actions: [String]
-        package var rows: Int
-        package var columns: Int
-        package var norms: [String]
-        package var seeds: [UInt64]
-        package var device: String
-        package var threads: Int
-        package var preset: String
-        /// Whether checkpoints have the replay memory with them.
-        package var savesReplay: Bool
-        package var settings: DQNSettings
-
-        package init(_ experiment: DQNExperiment, _ resources: DQNResources, preset: String, savesReplay: Bool) {
-            let games = resources.training
-            (game, player) = (experiment.game, Games.description(games))
-            (actions, rows, columns) = (games.actions, games.rows, games.columns)
-            norms = experiment.normalizations.map(\.rawValue)
-            seeds = experiment.seeds
-            device = experiment.device.description
-            threads = Runtime.threadCount
-            self.preset = preset
-            self.savesReplay = savesReplay
-            settings = experiment.settings
-        }
-
-        package func check() throws(RunFailure) {
-            try check(norms: norms, outOf: DQNSettings.norms, seeds: seeds, device: device, threads: threads)
-            for (name, value) in [("rows", rows), ("columns", columns), ("number of actions", actions.count)] {
-                try SettingsCheck.whole(name, value, in: 1...1024)
-            }
-            try settings.checkNumbers()
-            try settings.checkNetwork(rows: rows, columns: columns, actions: actions.count)
-        }
-
-        /// The norms, as far as they are known.
-        package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
-    }
-
+    package typealias Configuration = RunConfiguration<DQNSettings, DQNDetails>
     /// The whole result, as it stands in `summary.json`.
-    package struct Summary: Codable, Equatable, Sendable {
-        package var game: String
-        package var player: String
-        package var settings: DQNSettings
-        package var device: String
-        package var threads: Int
-        package var libtorch: String
-        package var processor: String
-        /// The score of play at random.
-        package var random: DQNScore?
-        package var runs: [DQNRun]
-        package var seconds: Double
-        /// What the last checkpoint with a replay memory took.
-        package var checkpoint: CheckpointCost?
+    package typealias Summary = RunSummary<DQNSettings, DQNRun, DQNOutcome>
+}
 
-        package init(
-            _ configuration: Configuration, _ experiment: DQNExperiment, random: DQNScore?, runs: [DQNRun], seconds: Double,
-            checkpoint: CheckpointCost?
-        ) {
-            (game, player, settings) = (configuration.game, configuration.player, experiment.settings)
-            device = experiment.device.description
-            (threads, libtorch, processor) = (Runtime.threadCount, Runtime.libtorchVersion, Runtime.processorCapability)
-            self.random = random
-            self.runs = runs
-            self.seconds = seconds
-            self.checkpoint = checkpoint
+/// What only a run of deep Q-learning has in its `config.json`.
+package struct DQNDetails: RunDetails {
+    package var game: String
+    /// What plays it.
+    package var player: String
+    package var actions: [String]
+    package var rows: Int
+    package var columns: Int
+    /// Whether checkpoints have the replay memory with them.
+    package var savesReplay: Bool
+
+    package static func check(_ configuration: DQNExperiment.Configuration) throws(RunFailure) {
+        let (details, settings) = (configuration.details, configuration.settings)
+        try configuration.checkCommon(norms: DQNSettings.norms)
+        for (name, value) in [("rows", details.rows), ("columns", details.columns), ("number of actions", details.actions.count)] {
+            try SettingsCheck.whole(name, value, in: 1...1024)
         }
+        try settings.checkNumbers()
+        try settings.checkNetwork(rows: details.rows, columns: details.columns, actions: details.actions.count)
+    }
+}
+
+extension RunConfiguration<DQNSettings, DQNDetails> {
+    package init(_ experiment: DQNExperiment, _ resources: DQNResources, preset: String, savesReplay: Bool) {
+        let games = resources.training
+        self.init(
+            command: DQNExperiment.command, norms: experiment.normalizations.map(\.rawValue), seeds: experiment.seeds,
+            device: experiment.device, preset: preset, settings: experiment.settings,
+            details: DQNDetails(
+                game: experiment.game, player: Games.description(games), actions: games.actions, rows: games.rows,
+                columns: games.columns, savesReplay: savesReplay))
+    }
+}
+
+/// What only a run of deep Q-learning has in its `summary.json`.
+package struct DQNOutcome: Codable, Equatable, Sendable {
+    package var game: String
+    package var player: String
+    /// The score of play at random.
+    package var random: DQNScore?
+    /// What the last checkpoint with a replay memory took.
+    package var checkpoint: CheckpointCost?
+}
+
+extension RunSummary<DQNSettings, DQNRun, DQNOutcome> {
+    package init(
+        _ configuration: DQNExperiment.Configuration, _ experiment: DQNExperiment, random: DQNScore?, runs: [DQNRun], seconds: Double,
+        checkpoint: CheckpointCost?
+    ) {
+        self.init(
+            device: experiment.device, settings: experiment.settings, runs: runs, seconds: seconds,
+            details: DQNOutcome(game: configuration.game, player: configuration.player, random: random, checkpoint: checkpoint))
     }
 }
 

@@ -5,7 +5,7 @@ import Torch
 package import Training
 
 /// Games that an agent plays and learns from: acting and learning overlap.
-package final class DQNPractice {
+package final class DQNPractice: Trainee {
     package let agent: DQNAgent
     package let memory: ReplayMemory
     /// Scores of the games that ended since ``readScores()``, in the games' own points.
@@ -16,6 +16,7 @@ package final class DQNPractice {
     private var stacks: FrameStacks
     private var now: EnvironmentStep
     private var owedUpdates = 0.0
+    private var seconds = 0.0
     /// The action from which ε falls; nil before the network is initialized.
     private var explorationStart: Int?
     /// What every game has paid so far.
@@ -46,8 +47,11 @@ package final class DQNPractice {
     /// The action at which the memory had just what learning needs.
     private var learningStart: Int { actionsTaken - (memory.appended - agent.settings.actionsBeforeLearning) }
 
-    /// One step of all games, and the updates that are due, while the games go on.
-    package func step() throws {
+    /// One step of all games, and the updates that are due, while the games go on; gives the number of actions.
+    @discardableResult
+    package func step(_ input: Void = ()) throws -> Int {
+        let start = ContinuousClock.now
+        defer { seconds += (ContinuousClock.now - start) / .seconds(1) }
         let settings = agent.settings
         let actions = agent.act(in: stacks.tensor(), exploration: exploration)
         try environment.send(actions)
@@ -76,7 +80,19 @@ package final class DQNPractice {
         actionsTaken += played
         now = next
         stacks.push(now)
+        return played
     }
+
+    /// The seconds of the steps since the last reading.
+    package func readSeconds() -> Double {
+        defer { seconds = 0 }
+        return seconds
+    }
+
+    /// The update at which the loss was found not to be finite.
+    package var divergedAt: Int? { agent.losses.divergedAt }
+
+    package func isFinite() -> Bool { agent.isFinite() }
 
     /// ``scores``, which begin anew.
     package func readScores() -> [Double] {
@@ -85,7 +101,7 @@ package final class DQNPractice {
     }
 }
 
-// MARK: - Going on later
+// MARK: - Checkpoints
 
 extension DQNPractice {
     private struct State: Codable {

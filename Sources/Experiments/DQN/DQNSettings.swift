@@ -1,5 +1,6 @@
 import Environments
 package import Torch
+package import Training
 package import WeightNorm
 
 /// Every hyperparameter of deep Q-learning, in one place.

@@ -1,6 +1,6 @@
 package import Datasets
 package import Torch
-import Training
+package import Training
 package import WeightNorm
 
 /// What a training of generative models is made of.
@@ -40,73 +40,56 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
     package typealias Run = GenerativeRun
 
     /// What a run began with, as it stands in `config.json`.
-    package struct Configuration: RunConfiguration, Equatable {
-        package var command = Settings.command
-        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
-        package var format: Int? = FileFormat.run.number
-        package var version: String? = PackageVersion.current
-        package var data: String
-        package var training: ImageSummary
-        package var test: ImageSummary
-        package var norms: [String]
-        package var seeds: [UInt64]
-        package var importanceDraws: Int?
-        package var device: String
-        package var threads: Int
-        package var preset: String
-        package var rows: Int
-        package var columns: Int
-        package var settings: Settings
-
-        package init(data: String, training: ImageSet, test: ImageSet, preset: String, experiment: GenerativeExperiment) {
-            self.data = data
-            self.training = ImageSummary(training)
-            self.test = ImageSummary(test)
-            norms = experiment.normalizations.map(\.rawValue)
-            seeds = experiment.seeds
-            importanceDraws = experiment.importanceDraws
-            device = experiment.device.description
-            threads = Runtime.threadCount
-            self.preset = preset
-            (rows, columns) = (training.rows, training.columns)
-            settings = experiment.settings
-        }
-
-        package func check() throws(RunFailure) {
-            try check(norms: norms, outOf: Settings.norms, seeds: seeds, device: device, threads: threads, training: training, test: test)
-            if let importanceDraws { try SettingsCheck.whole("importanceDraws", importanceDraws, in: SettingsLimits.draws) }
-            try SettingsCheck.whole("rows", rows, in: SettingsLimits.side)
-            try SettingsCheck.whole("columns", columns, in: SettingsLimits.side)
-            try settings.checkNumbers()
-            try settings.check(channels: settings.channels, rows: rows, columns: columns, images: training.count)
-        }
-
-        /// The norms, as far as they are known.
-        package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
-    }
-
+    package typealias Configuration = RunConfiguration<Settings, GenerativeDetails<Settings>>
     /// The whole result, as it stands in `summary.json`.
-    package struct Summary: Codable, Equatable, Sendable {
-        package var data: String
-        package var settings: Settings
-        /// Pixels times channels of an image, by which nats become bits per dimension.
-        package var dimensions: Int
-        package var device: String
-        package var threads: Int
-        package var libtorch: String
-        package var processor: String
-        package var runs: [Run]
-        package var seconds: Double
+    package typealias Summary = RunSummary<Settings, GenerativeRun, GenerativeOutcome>
+}
 
-        package init(data: String, dimensions: Int, experiment: GenerativeExperiment, runs: [Run], seconds: Double) {
-            self.data = data
-            self.dimensions = dimensions
-            settings = experiment.settings
-            device = experiment.device.description
-            (threads, libtorch, processor) = (Runtime.threadCount, Runtime.libtorchVersion, Runtime.processorCapability)
-            self.runs = runs
-            self.seconds = seconds
-        }
+/// What only a run of generative models has in its `config.json`.
+package struct GenerativeDetails<Settings: GenerativeSettings>: RunDetails {
+    package var data: String
+    package var training: ImageSummary
+    package var test: ImageSummary
+    package var importanceDraws: Int?
+    package var rows: Int
+    package var columns: Int
+
+    package static func check(_ configuration: RunConfiguration<Settings, GenerativeDetails>) throws(RunFailure) {
+        let (details, settings) = (configuration.details, configuration.settings)
+        try configuration.checkCommon(norms: Settings.norms, training: details.training, test: details.test)
+        if let draws = details.importanceDraws { try SettingsCheck.whole("importanceDraws", draws, in: SettingsLimits.draws) }
+        try SettingsCheck.whole("rows", details.rows, in: SettingsLimits.side)
+        try SettingsCheck.whole("columns", details.columns, in: SettingsLimits.side)
+        try settings.checkNumbers()
+        try settings.check(channels: settings.channels, rows: details.rows, columns: details.columns, images: details.training.count)
+    }
+}
+
+extension RunConfiguration where Settings: GenerativeSettings, Details == GenerativeDetails<Settings> {
+    package init(data: String, training: ImageSet, test: ImageSet, preset: String, experiment: GenerativeExperiment<Settings>) {
+        self.init(
+            command: Settings.command, norms: experiment.normalizations.map(\.rawValue), seeds: experiment.seeds,
+            device: experiment.device, preset: preset, settings: experiment.settings,
+            details: GenerativeDetails(
+                data: data, training: ImageSummary(training), test: ImageSummary(test), importanceDraws: experiment.importanceDraws,
+                rows: training.rows, columns: training.columns))
+    }
+}
+
+/// What only a run of generative models has in its `summary.json`.
+package struct GenerativeOutcome: Codable, Equatable, Sendable {
+    package var data: String
+    /// Pixels times channels of an image, by which nats become bits per dimension.
+    package var dimensions: Int
+}
+
+extension RunSummary where Settings: GenerativeSettings, Result == GenerativeRun, Details == GenerativeOutcome {
+    package init(
+        data: String, dimensions: Int, experiment: GenerativeExperiment<Settings>, runs: [GenerativeRun], seconds: Double
+    ) {
+        self.init(
+            device: experiment.device, settings: experiment.settings, runs: runs, seconds: seconds,
+            details: GenerativeOutcome(data: data, dimensions: dimensions))
     }
 }
 

@@ -2,7 +2,7 @@ import AtomicFiles
 package import Foundation
 import Report
 import Torch
-import Training
+package import Training
 package import WeightNorm
 
 /// A finished model of a run's folder, to draw from.

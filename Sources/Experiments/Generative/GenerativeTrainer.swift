@@ -4,7 +4,7 @@ package import Training
 package import WeightNorm
 
 /// One generative model in training: a norm, a seed, an optimizer, averages, and how it goes.
-package final class GenerativeTrainer<Settings: GenerativeSettings> {
+package final class GenerativeTrainer<Settings: GenerativeSettings>: Trainee {
     package let settings: Settings
     package let normalization: Normalization
     package let seed: UInt64
@@ -67,11 +67,14 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
     }
 
     /// One step of the optimizer on a minibatch. On the CPU nothing is changed if the loss is not finite.
-    package func step(_ pixels: Tensor) {
+    @discardableResult
+    package func step(_ pixels: Tensor) -> Int {
         let loss = model.terms(of: images(pixels), .training(random), random: random).loss
-        guard losses.add(loss) else { return }
-        optimizer.minimize(loss, learningRate: settings.learningRate, maxNorm: settings.maxNorm)
-        average?.update()
+        if losses.add(loss) {
+            optimizer.minimize(loss, learningRate: settings.learningRate, maxNorm: settings.maxNorm)
+            average?.update()
+        }
+        return 1
     }
 
     /// The mean loss in nats on the minibatches since the last reading; not a number without any. Waits for the device.
@@ -137,7 +140,7 @@ package final class GenerativeTrainer<Settings: GenerativeSettings> {
     }
 }
 
-// MARK: - Going on later
+// MARK: - Checkpoints
 
 extension GenerativeTrainer {
     /// Adds everything on which the next step depends.

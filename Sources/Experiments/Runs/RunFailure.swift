@@ -2,19 +2,15 @@ import Report
 import Training
 import WeightNorm
 
-/// What can stop a run, or the use of one: in one line, with what was expected and found.
-package struct RunFailure: Error, CustomStringConvertible {
-    package let description: String
-
-    package init(_ description: String) { self.description = description }
-
-    /// Words for a network whose loss or something else is not finite: where, how large its weights had become, and from where the run can go on.
+extension RunFailure {
+    /// A network whose loss or something else is not finite: where, how large its weights had become, and from where the run can be resumed.
     static func divergence(
-        norm: Normalization, seed: UInt64, _ what: String, weights: [(path: String, gain: Double)], lastGood: String
-    ) -> String {
-        let norms = weights.map { "\($0.path) \(NumberText.general($0.gain))" }.joined(separator: ", ")
-        return
+        norm: Normalization, seed: UInt64, _ what: String, weights: [WeightReading], lastGood: String
+    ) -> RunFailure {
+        let norms = weights.map { "\($0.path) \(NumberText.general($0.gain.mean))" }.joined(separator: ", ")
+        return RunFailure(
             "norm \(norm.rawValue), seed \(seed): \(what); mean ‖w‖ of a unit by layer: \(norms); \(lastGood); try a smaller --learning-rate"
+        )
     }
 }
 

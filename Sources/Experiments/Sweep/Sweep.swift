@@ -8,7 +8,7 @@ import WeightNorm
 
 /// The same comparison at several learning rates: how much each norm cares which one is taken.
 package struct Sweep {
-    private var comparison: Comparison
+    fileprivate var comparison: Comparison
     /// From the smallest to the largest.
     package let rates: [Double]
 
@@ -23,40 +23,7 @@ package struct Sweep {
     }
 
     /// What a sweep began with, as it stands in `config.json`.
-    package struct Configuration: RunConfiguration, Equatable {
-        package var command = "sweep"
-        /// Of the folder, and the version that began the run; nil in 0.1.0's. To be checked by ``RunHeader`` before the rest is read.
-        package var format: Int? = FileFormat.run.number
-        package var version: String? = PackageVersion.current
-        package var data: String
-        package var training: ImageSummary
-        /// Training images that are held out for the error, in place of the test images.
-        package var heldOut: Int?
-        package var norms: [String]
-        package var rates: [Double]
-        package var seeds: [UInt64]
-        package var device: String
-        package var settings: ClassificationSettings
-
-        package func check() throws(RunFailure) {
-            try check(norms: norms, outOf: Normalization.allCases, seeds: seeds, device: device, training: training)
-            if let heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
-            guard (1...1000).contains(rates.count) else { throw RunFailure("rates: expected from 1 to 1000, found \(rates.count)") }
-            for rate in rates { try SettingsCheck.number("rates", rate, in: .rate) }
-            try settings.check(norms: norms.compactMap { Normalization(rawValue: $0) })
-        }
-
-        package init(data: String, training: ImageSet, heldOut: Int? = nil, sweep: Sweep) {
-            self.data = data
-            self.heldOut = heldOut
-            self.training = ImageSummary(training)
-            norms = sweep.comparison.normalizations.map(\.rawValue)
-            rates = sweep.rates
-            seeds = sweep.comparison.seeds
-            device = sweep.comparison.device.description
-            settings = sweep.comparison.settings
-        }
-    }
+    package typealias Configuration = RunConfiguration<ClassificationSettings, SweepDetails>
 
     /// The whole result, as it stands in `summary.json`.
     package struct Summary: Codable, Equatable, Sendable {
@@ -129,18 +96,46 @@ package struct Sweep {
             results.compactMap { result in result.bestRate.map { (result.norm, $0) } }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// The course of all runs: one rate after the other, with all norms and seeds.
+    package func experiment(on images: ClassificationImages) -> ComparisonExperiment {
+        ComparisonExperiment(comparison, images, rates: rates)
+    }
+
     /// Trains all norms and seeds at one rate after the other; `progress` gets each step.
     package func run(
-        on images: ClassificationImages, into folder: RunFolder, progress: (_ done: Int, _ total: Int, _ note: String) -> Void
+        on images: ClassificationImages, into folder: RunFolder, progress: @escaping (RunProgress) -> Void
     ) throws -> [Comparison.Run] {
-        var runs: [Comparison.Run] = []
-        for (index, rate) in rates.enumerated() {
-            var comparison = comparison
-            comparison.settings.setLearningRate(rate)
-            runs += try comparison.run(on: images, into: folder) { done, total, note in
-                progress(index * total + done, total * rates.count, "rate \(NumberText.general(rate)), \(note)")
-            }.runs
-        }
-        return runs
+        let run = Run(experiment(on: images), in: folder)
+        try run.run(progress: progress)
+        return run.results
+    }
+}
+
+/// What only a sweep has in its `config.json`.
+package struct SweepDetails: RunDetails {
+    package var data: String
+    package var training: ImageSummary
+    /// Training images that are held out for the error, in place of the test images.
+    package var heldOut: Int?
+    package var rates: [Double]
+
+    package static func check(_ configuration: Sweep.Configuration) throws(RunFailure) {
+        let details = configuration.details
+        try configuration.checkCommon(norms: Normalization.allCases, training: details.training)
+        if let heldOut = details.heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
+        let rates = details.rates
+        guard (1...1000).contains(rates.count) else { throw RunFailure("rates: expected from 1 to 1000, found \(rates.count)") }
+        for rate in rates { try SettingsCheck.number("rates", rate, in: .rate) }
+        try configuration.settings.check(norms: configuration.normalizations)
+    }
+}
+
+extension RunConfiguration<ClassificationSettings, SweepDetails> {
+    package init(data: String, training: ImageSet, heldOut: Int? = nil, sweep: Sweep) {
+        let comparison = sweep.comparison
+        self.init(
+            command: "sweep", norms: comparison.normalizations.map(\.rawValue), seeds: comparison.seeds, device: comparison.device,
+            settings: comparison.settings,
+            details: SweepDetails(data: data, training: ImageSummary(training), heldOut: heldOut, rates: sweep.rates))
     }
 }

@@ -24,7 +24,7 @@ struct ComparisonTests {
         try withFolder { path in
             let folder = try RunFolder.start(at: path, config: ["seed": 1])
             let comparison = Comparison(settings(epochs: epochs), normalizations: norms, seeds: seeds, thresholds: [0.5], device: .cpu)
-            let (runs, records) = try comparison.run(on: resident(training, test), into: folder) { _, _, _ in }
+            let (runs, records) = try comparison.run(on: resident(training, test), into: folder) { _ in }
             return (runs, records, try RunFolder.records(at: path), try RunFolder.records(in: "layers.jsonl", at: path))
         }
     }
@@ -80,7 +80,7 @@ struct ComparisonTests {
                 let comparison = Comparison(settings, normalizations: [.weight], seeds: [7], thresholds: [], device: .cpu)
                 _ = try comparison.run(
                     on: resident(training, rows(10, seed: 2)), into: RunFolder.start(at: path, config: ["a": 1])
-                ) { _, _, _ in }
+                ) { _ in }
                 let layers = try RunFolder.records(Comparison.LayerRecord.self, in: "layers.jsonl", at: path)
                 #expect(layers.count == 10 * (epochs + 1))
             }
@@ -90,7 +90,7 @@ struct ComparisonTests {
             let comparison = Comparison(settings(epochs: epochs), normalizations: norms, seeds: [7], thresholds: [], device: .cpu)
             let folder = try RunFolder.start(
                 at: path, config: Comparison.Configuration(data: "rows", training: training, comparison: comparison))
-            let (runs, _) = try comparison.run(on: resident(training, test), into: folder) { _, _, _ in }
+            let (runs, _) = try comparison.run(on: resident(training, test), into: folder) { _ in }
 
             let layers = try RunFolder.records(Comparison.LayerRecord.self, in: "layers.jsonl", at: path)
             #expect(layers.count == norms.count * 10 * 6, "10 weights, at the start and after each of the 5 steps")
@@ -161,7 +161,7 @@ struct ComparisonTests {
             let folder = try RunFolder.start(at: path, config: ["seed": 1])
             let comparison = Comparison(settings, normalizations: [.plain], seeds: [3], thresholds: [], device: .cpu)
             #expect {
-                try comparison.run(on: resident(rows(200, seed: 1), rows(20, seed: 2)), into: folder) { _, _, _ in }
+                try comparison.run(on: resident(rows(200, seed: 1), rows(20, seed: 2)), into: folder) { _ in }
             } throws: {
                 "\($0)".contains("norm normal, seed 3: the loss is") && "\($0)".contains("at step")
             }
@@ -178,7 +178,7 @@ struct ComparisonTests {
         let trainer = ClassificationTrainer(settings, normalization: normalization, seed: 0, channels: 1, stepsPerEpoch: 20, device: .cpu)
         func pass(_ epoch: Int) {
             let order = set.order(size: 20, seed: 0, epoch: epoch)
-            for index in 0..<20 { trainer.step(order.selected(index, along: 0), of: set) }
+            for index in 0..<20 { trainer.step((order.selected(index, along: 0), set)) }
             _ = trainer.readTraining()
         }
         (0..<3).forEach(pass)

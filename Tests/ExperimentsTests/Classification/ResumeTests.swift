@@ -52,23 +52,23 @@ struct ResumeTests {
     func stops() throws {
         try withFolder { path in
             let whole = try start(path + "/whole")
-            try whole.run { _, _, _ in }
+            try whole.run()
             // At the very start, within a pass, at its end, at the end of a seed, twice at one place, and just before the end.
             var holder: ComparisonTraining? = try start(path + "/stopped")
             for place in [0, 3, 5, 9, 10, 10, 11, 19] {
                 do {
                     let training = try #require(holder)
-                    try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= place }) { _, _, _ in }
+                    try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= place })
                     #expect(training.done == place && !training.isFinished)
                 }
                 let found = try resume(&holder, at: path + "/stopped")
                 #expect(found.done == place && found.total == total)
             }
             let training = try #require(holder)
-            try training.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
-            #expect(training.isFinished && withoutTimes(training.runs) == withoutTimes(whole.runs))
+            try training.run(checkpoints: CheckpointClock(every: 1e9))
+            #expect(training.isFinished && withoutTimes(training.results) == withoutTimes(whole.results))
             #expect(training.records == whole.records)
-            #expect(training.runs.allSatisfy { $0.millisecondsPerStep > 0 && ($0.costRelativeToNormal ?? 0) > 0 })
+            #expect(training.results.allSatisfy { $0.millisecondsPerStep > 0 && ($0.costRelativeToNormal ?? 0) > 0 })
             let (expected, found) = (try files(at: path + "/whole"), try files(at: path + "/stopped"))
             #expect(expected.count == 3 + 2 * 10 && found == expected)
 
@@ -76,11 +76,11 @@ struct ResumeTests {
         // A finished run that is gone on with is finished at once.
         try withFolder { path in
             var holder: ComparisonTraining? = try start(path + "/stopped")
-            try holder?.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
-            let (expected, runs) = (try files(at: path + "/stopped"), holder?.runs ?? [])
+            try holder?.run(checkpoints: CheckpointClock(every: 1e9))
+            let (expected, runs) = (try files(at: path + "/stopped"), holder?.results ?? [])
             let again = try resume(&holder, at: path + "/stopped")
-            #expect(again.isFinished && again.runs == runs && runs.count == 10)
-            try again.run(checkpoints: CheckpointClock(every: 0)) { _, _, _ in Issue.record("expected no step") }
+            #expect(again.isFinished && again.results == runs && runs.count == 10)
+            try again.run(checkpoints: CheckpointClock(every: 0), progress: { _ in Issue.record("expected no step") })
             #expect(try files(at: path + "/stopped") == expected)
         }
     }
@@ -89,16 +89,18 @@ struct ResumeTests {
     func killed(interval: Int) throws {
         try withFolder { path in
             let whole = try start(path + "/whole")
-            try whole.run { _, _, _ in }
+            try whole.run()
             var holder: ComparisonTraining? = try start(path + "/killed")
             for place in [2, 6, 10, 13, 17] {
                 var seconds = 0.0
                 let clock = CheckpointClock(every: Double(interval)) { seconds }
                 #expect(throws: Killed.self) {
-                    try holder?.run(checkpoints: clock) { done, _, _ in
-                        seconds += 1
-                        if done >= place { throw Killed() }
-                    }
+                    try holder?.run(
+                        checkpoints: clock,
+                        progress: {
+                            seconds += 1
+                            if $0.done >= place { throw Killed() }
+                        })
                 }
                 // What a kill can leave behind: half a line, and files not yet in their place.
                 let metrics = try #require(FileHandle(forWritingAtPath: path + "/killed/metrics.jsonl"))
@@ -109,7 +111,7 @@ struct ResumeTests {
                 let found = try resume(&holder, at: path + "/killed")
                 #expect(found.done <= place && place - found.done <= interval, "no more is lost than the interval")
             }
-            try holder?.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
+            try holder?.run(checkpoints: CheckpointClock(every: 1e9))
             #expect(try files(at: path + "/killed") == files(at: path + "/whole"))
         }
     }
@@ -136,7 +138,7 @@ struct ResumeTests {
             var holder: ComparisonTraining? = try start(path, comparison(rate: 1e25))
             func message(_ training: ComparisonTraining?) -> String {
                 do {
-                    try training?.run(checkpoints: CheckpointClock(every: 0)) { _, _, _ in }
+                    try training?.run(checkpoints: CheckpointClock(every: 0))
                     return "no error"
                 } catch {
                     return "\(error)"
@@ -158,11 +160,11 @@ struct ResumeTests {
         let trainer = ClassificationTrainer(
             comparison().settings, normalization: .weight, seed: 1, channels: 1, stepsPerEpoch: 5, device: .cpu)
         trainer.initialize(images.training.batch(0..<60).inputs)
-        trainer.step(.range(0..<20), of: images.training)
-        trainer.checkParameters()
+        trainer.step((.range(0..<20), images.training))
+        _ = trainer.isFinite()
         #expect(trainer.divergedAt == nil)
         trainer.network.output.bias?.assign(Tensor([Float](repeating: .nan, count: 10)))
-        trainer.checkParameters()
+        _ = trainer.isFinite()
         #expect(trainer.divergedAt == 1)
     }
 
@@ -171,7 +173,7 @@ struct ResumeTests {
         try withFolder { path in
             do {
                 let training = try start(path)
-                try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 7 }) { _, _, _ in }
+                try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 7 })
             }
             let before = try files(at: path)
             let file = path + "/checkpoint.safetensors"
@@ -207,14 +209,14 @@ struct ResumeTests {
     func noCheckpoint() throws {
         try withFolder { path in
             let whole = try start(path + "/whole")
-            try whole.run { _, _, _ in }
+            try whole.run()
             var holder: ComparisonTraining? = try start(path + "/killed")
             #expect(throws: Killed.self) {
-                try holder?.run(checkpoints: CheckpointClock(every: 1e9)) { done, _, _ in if done > 6 { throw Killed() } }
+                try holder?.run(checkpoints: CheckpointClock(every: 1e9), progress: { if $0.done > 6 { throw Killed() } })
             }
             let again = try resume(&holder, at: path + "/killed")
             #expect(again.done == 0)
-            try again.run { _, _, _ in }
+            try again.run()
             #expect(try files(at: path + "/killed") == files(at: path + "/whole"))
         }
     }

@@ -111,7 +111,7 @@ struct DQNTrainingTests {
             try FileManager.default.createDirectory(atPath: left, withIntermediateDirectories: false)
             let error = #expect(throws: FileError.self) { try training.run(checkpoints: CheckpointClock(every: 0)) }
             #expect(error.map { "\($0)" }?.hasPrefix("cannot remove \(left): ") == true)
-            #expect(training.isFinished && training.runs.count == 1)
+            #expect(training.isFinished && training.results.count == 1)
         }
     }
 
@@ -161,7 +161,7 @@ struct DQNTrainingTests {
                 run.actionsPerSecond = 0
                 return run
             }
-            #expect(holder?.runs.map(deterministic) == whole.runs.map(deterministic) && whole.runs.count == 4)
+            #expect(holder?.results.map(deterministic) == whole.results.map(deterministic) && whole.results.count == 4)
             let (expected, found) = (try files(at: path + "/whole"), try files(at: path + "/stopped"))
             #expect(expected.count == 2 + 4 && found == expected)
             #expect(!exists(path + "/stopped/replay-a.safetensors") && !exists(path + "/stopped/replay-b.safetensors"))
@@ -175,7 +175,7 @@ struct DQNTrainingTests {
             let training = try start(experiment, DQNResources(for: experiment, available: nil), at: path)
             try training.run()
             let scores = training.records.filter { $0.norm == "weight" }.map(\.score.mean)
-            let run = try #require(training.runs.first)
+            let run = try #require(training.results.first)
             #expect(scores.count == 3 && run.best.mean == scores.max() && scores[run.bestEpoch - 1] == run.best.mean)
             #expect(run.last == training.records.last?.score && run.updates == training.records.last?.updates)
             // One update for four actions, of those after the first 100.
@@ -207,7 +207,7 @@ struct DQNTrainingTests {
             #expect(memory.drawableCount == drawable + 4)
             try again.run(checkpoints: CheckpointClock(every: 1e9))
             #expect(again.isFinished && again.records.map(\.epoch) == [0, 1, 2, 3])
-            #expect(again.runs.first?.actions ?? 0 >= 600)
+            #expect(again.results.first?.actions ?? 0 >= 600)
         }
     }
 

@@ -57,30 +57,30 @@ struct GenerativeTrainingTests {
     ) throws {
         try withFolder { path in
             let whole = GenerativeTraining(experiment, images, try RunFolder.start(at: path + "/whole", config: ["a": 1]))
-            try whole.run { _, _, _ in }
+            try whole.run()
             var holder: GenerativeTraining<Settings>? = GenerativeTraining(
                 experiment, images, try RunFolder.start(at: path + "/stopped", config: ["a": 1]))
             for place in [0, 3, 10, 12] {
                 if place == 3 {
                     #expect(throws: Killed.self) {
-                        try holder?.run(checkpoints: CheckpointClock(every: 0)) { done, _, _ in if done > place { throw Killed() } }
+                        try holder?.run(checkpoints: CheckpointClock(every: 0), progress: { if $0.done > place { throw Killed() } })
                     }
                 } else {
-                    try holder?.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { holder?.done ?? 0 >= place }) { _, _, _ in }
+                    try holder?.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { holder?.done ?? 0 >= place })
                     #expect(holder?.done == place)
                 }
                 holder = nil
                 holder = try GenerativeTraining.resume(experiment, images, at: path + "/stopped")
             }
-            try holder?.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
+            try holder?.run(checkpoints: CheckpointClock(every: 1e9))
             #expect(holder?.records == whole.records && whole.records.count == 8)
-            for (one, other) in zip(holder?.runs ?? [], whole.runs) {
+            for (one, other) in zip(holder?.results ?? [], whole.results) {
                 #expect(one.testBound == other.testBound && one.logLikelihood == other.logLikelihood && one.norm == other.norm)
             }
             let (expected, found) = (try files(at: path + "/whole"), try files(at: path + "/stopped"))
             #expect(expected.count == count && found == expected)
             // What stands in the records is a bound: the estimate of more draws is above it, but for the noise of the draws where the two are close.
-            for run in whole.runs { #expect((run.logLikelihood ?? -.infinity) > run.testBound - noise && run.testBound.isFinite) }
+            for run in whole.results { #expect((run.logLikelihood ?? -.infinity) > run.testBound - noise && run.testBound.isFinite) }
         }
     }
 
@@ -127,7 +127,7 @@ struct GenerativeTrainingTests {
             let experiment = experiment(rate: 1e25)
             let training = VAETraining(experiment, images(experiment), try RunFolder.start(at: path, config: ["a": 1]))
             #expect {
-                try training.run(checkpoints: CheckpointClock(every: 0)) { _, _, _ in }
+                try training.run(checkpoints: CheckpointClock(every: 0))
             } throws: {
                 let message = "\($0)"
                 return message.contains(#/norm (normal|weight), seed 3: the loss or the bound is not finite at step \d/#)

@@ -76,14 +76,14 @@ struct CheckpointNumberTests {
             try withFolder { path in
                 do {
                     let training = ComparisonTraining(comparison, images, try RunFiles.start(at: path + "/run", config: ["a": 1]))
-                    try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 6 }) { _, _, _ in }
+                    try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 6 })
                 }
                 func goOn(_ path: String) throws {
                     let training = try ComparisonTraining.resume(comparison, images, at: path)
-                    try training.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
+                    try training.run(checkpoints: CheckpointClock(every: 1e9))
                     _ = ComparisonReport(
                         Comparison.Summary(
-                            data: "rows", device: .cpu, settings: settings, thresholds: [0.8], runs: training.runs,
+                            data: "rows", device: .cpu, settings: settings, thresholds: [0.8], runs: training.results,
                             seconds: training.seconds), records: training.records,
                         layers: try RunFiles.records(in: "layers.jsonl", at: path), filters: []
                     ).page.html()
@@ -105,13 +105,13 @@ struct CheckpointNumberTests {
             try withFolder { path in
                 do {
                     let training = GenerativeTraining(experiment, images, try RunFiles.start(at: path + "/run", config: ["a": 1]))
-                    try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 6 }) { _, _, _ in }
+                    try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= 6 })
                 }
                 func goOn(_ path: String) throws {
                     let training = try GenerativeTraining.resume(experiment, images, at: path)
-                    try training.run(checkpoints: CheckpointClock(every: 1e9)) { _, _, _ in }
+                    try training.run(checkpoints: CheckpointClock(every: 1e9))
                     _ = GenerativeReport(
-                        .init(data: "x", dimensions: 144, experiment: experiment, runs: training.runs, seconds: training.seconds),
+                        .init(data: "x", dimensions: 144, experiment: experiment, runs: training.results, seconds: training.seconds),
                         records: training.records, pictures: []
                     ).page.html()
                 }
@@ -143,7 +143,7 @@ struct CheckpointNumberTests {
                     try training.run(checkpoints: CheckpointClock(every: 1e9))
                     let configuration = DQNExperiment.Configuration(experiment, resources, preset: "quick", savesReplay: true)
                     let summary = DQNExperiment.Summary(
-                        configuration, experiment, random: training.randomScore, runs: training.runs, seconds: training.seconds,
+                        configuration, experiment, random: training.randomScore, runs: training.results, seconds: training.seconds,
                         checkpoint: training.checkpointCost)
                     _ = DQNReport(summary, records: training.records).page.html()
                 }

@@ -17,8 +17,9 @@ private let nasty: [String?] = [
 /// Reads a configuration with every such edit; what is not refused must do what `use` does with it. A trap would end the process.
 ///
 /// What `use` has done once, by the parts of the configuration that it looks at, it does not do again.
-private func fuzz<Configuration: RunConfiguration>(
-    _ configuration: Configuration, using parts: (Configuration) -> String, _ use: (Configuration) throws -> Void
+private func fuzz<Details: RunDetails>(
+    _ configuration: RunConfiguration<Details.Settings, Details>, using parts: (RunConfiguration<Details.Settings, Details>) -> String,
+    _ use: (RunConfiguration<Details.Settings, Details>) throws -> Void
 ) throws -> (refused: Int, used: Int) {
     var (refused, used) = (0, 0)
     var done: Set<String> = []
@@ -30,7 +31,7 @@ private func fuzz<Configuration: RunConfiguration>(
                 let text = mutations.document(replacing: place, by: json)
                 try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/config.json"))
                 do {
-                    let found = try Configuration.read(at: folder)
+                    let found = try RunConfiguration<Details.Settings, Details>.read(at: folder)
                     if done.insert(parts(found)).inserted { try use(found) }
                     used += 1
                 } catch let error where error is FileError || error is RunFailure {
@@ -80,7 +81,7 @@ struct ConfigurationTests {
                     )
                     let resident = ResidentImages(fitting)
                     trainer.initialize(resident.batch(0..<4).0)
-                    trainer.step(Tensor([0, 1, 2, 3] as [Int64]), of: resident)
+                    trainer.step((Tensor([0, 1, 2, 3] as [Int64]), resident))
                     _ = trainer.readWeights()
                 }
             }

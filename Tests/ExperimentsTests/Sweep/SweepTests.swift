@@ -50,14 +50,14 @@ struct SweepTests {
             let sweep = Sweep(comparison(1), rates: [1e25, 0.003])
             let folder = try RunFolder.start(at: path, config: Sweep.Configuration(data: "rows", training: training, sweep: sweep))
             var last = (0, 0)
-            let runs = try sweep.run(on: resident(training, test), into: folder) { done, total, _ in last = (done, total) }
+            let runs = try sweep.run(on: resident(training, test), into: folder) { last = ($0.done, $0.total) }
             #expect(last.1 == 20 && last.0 <= 20)
             #expect(
                 runs.map(\.learningRate) == [0.003, 0.003, 1e25, 1e25] && runs.map(\.norm) == ["normal", "weight", "normal", "weight"])
             #expect(runs[2].testError.isNaN)
             #expect((1...10).contains(runs[2].divergedAtStep ?? 0))
             let (alone, _) = try withFolder { path in
-                try comparison(0.003).run(on: resident(training, test), into: RunFolder.start(at: path, config: ["a": 1])) { _, _, _ in }
+                try comparison(0.003).run(on: resident(training, test), into: RunFolder.start(at: path, config: ["a": 1])) { _ in }
             }
             for (one, other) in zip(runs, alone) {
                 #expect(one.testError == other.testError && one.trainLoss == other.trainLoss && one.divergedAtStep == nil)

@@ -1,0 +1,75 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Torch
+import Training
+import WeightNorm
+
+/// What a classification is where its options don't say.
+protocol ClassificationDefaults: RunDefaults {
+    static var data: String { get }
+}
+
+/// The options of `compare`, `sweep` and `train classification` beside those of all runs.
+struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArguments {
+    @Option(help: ArgumentHelp("\(dataHelp) (default: \(Defaults.data))", valueName: "name-or-folder"))
+    var data: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Width of the network, as a fraction of the paper's 96 and 192 maps. (default: the preset's)", valueName: "factor"))
+    var width: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "Dropout probability after each pooling layer; the paper's wide network uses 0.5. (default: the preset's)",
+            valueName: "probability"))
+    var dropout: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "Training images to hold out and measure the error on, instead of the test images: for tuning. The paper held out 10000.",
+            valueName: "number"))
+    var heldOut: Int?
+
+    @Flag(inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to those trained on). (default: the preset's)")
+    var whiten: Bool?
+
+    /// Changes the settings by the options that were given.
+    func apply(_ run: RunOptions<Defaults>, learningRate: Double? = nil, to settings: inout ClassificationSettings) throws {
+        if let epochs = run.epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
+        if let batch = run.batch { try require(batch, in: ClassificationSettings.Limits.batch, option: "batch") }
+        if let width { try require(width, in: ClassificationSettings.Limits.width, option: "width") }
+        if let dropout { try require(dropout, in: .dropout, option: "dropout") }
+        if let learningRate { try require(learningRate, in: .rate, option: "learning-rate") }
+        if let width { settings.setWidth(width) }
+        settings.epochs = run.epochs ?? settings.epochs
+        settings.batch = run.batch ?? settings.batch
+        settings.dropout = dropout ?? settings.dropout
+        settings.whitens = whiten ?? settings.whitens
+        if let learningRate { settings.setLearningRate(learningRate) }
+    }
+
+    /// The images to train on and those to measure the error on, of the data set that is given or else of the run that is resumed.
+    func images(storedData: String?, storedHeldOut: Int?) throws -> (data: String, heldOut: Int?, training: ImageSet, test: ImageSet) {
+        let (data, heldOut) = (data ?? storedData ?? Defaults.data, heldOut ?? storedHeldOut)
+        let (training, test) = try classificationImages(data, heldOut: heldOut)
+        return (data, heldOut, training, test)
+    }
+}
+
+/// The test errors of `compare` and `train classification` whose first time is reported.
+struct ThresholdOption<Defaults: ThresholdDefaults>: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Test errors, separated by commas; the report says when the error first fell below each. (default: \(Defaults.thresholds.map { "\($0)" }.joined(separator: ",")))",
+            valueName: "list"))
+    var under: String?
+
+    func thresholds(stored: [Double]?) throws -> [Double] { try under.map(Command.thresholds) ?? stored ?? Defaults.thresholds }
+}
+
+/// What the thresholds are where the option doesn't say.
+protocol ThresholdDefaults {
+    static var thresholds: [Double] { get }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Torch
+import Training
+import WeightNorm
+
+/// What a command's runs are where their options don't say.
+protocol RunDefaults {
+    /// The norms that such a run can have.
+    static var allowedNorms: [Normalization] { get }
+    static var norms: [Normalization] { get }
+    /// What an epoch is, for help.
+    static var epoch: String { get }
+    /// Seconds between two checkpoints.
+    static var checkpointInterval: Double { get }
+    static var folder: String { get }
+}
+
+extension RunDefaults {
+    static var allowedNorms: [Normalization] { Normalization.allCases }
+    static var norms: [Normalization] { [.weight] }
+    static var epoch: String { "each over all training images" }
+    static var checkpointInterval: Double { 60 }
+}
+
+/// The options of everything that trains. What is not given is that of the run that is resumed, or else the preset's.
+struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Norms, separated by commas: \(words(Defaults.allowedNorms)). (default: \(words(Defaults.norms, by: ",")))", valueName: "list"))
+    var norm: String?
+
+    @Option(name: .customLong("norms"), help: .hidden)
+    var formerNorm: String?
+
+    @Option(help: ArgumentHelp("Seeds, separated by commas; the run is repeated with each. (default: 0)", valueName: "list"))
+    var seeds: String?
+
+    @Option(help: ArgumentHelp("Epochs, \(Defaults.epoch). (default: the preset's)", valueName: "number"))
+    var epochs: Int?
+
+    @Option(help: ArgumentHelp("Examples in a minibatch. (default: the preset's)", valueName: "number"))
+    var batch: Int?
+
+    @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
+    var device: String?
+
+    @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
+    var checkpointEvery = Defaults.checkpointInterval
+
+    @Flag(
+        help: """
+            Resume the run in the folder from its last checkpoint, or start it if there is none. Options may be left out; those given must match the run's, \
+            except where the images are, --device (of the same kind) and --threads.
+            """)
+    var resume = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
+    var out = Defaults.folder
+
+    /// The configuration of the run to resume; nil if there is none.
+    func stored<Details: RunDetails>(command: String) throws -> RunConfiguration<Details.Settings, Details>? {
+        try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
+        return try resume ? storedConfiguration(in: out, command: command) : nil
+    }
+
+    /// The norms that are given, or else those of the run that is resumed.
+    func norms(stored: [Normalization]?) throws -> [Normalization] {
+        let given =
+            try norm
+            ?? formerNorm.map { norm in
+                guard self.norm == nil else { throw ValidationError("--norms: expected --norm alone, found both") }
+                return norm
+            }
+        guard let given else { return stored ?? Defaults.norms }
+        let found = try Command.norms(given, outOf: Defaults.allowedNorms)
+        if formerNorm != nil { sayAside("--norms is now --norm; the old spelling works until version 0.3.0") }
+        return found
+    }
+
+    /// The seeds that are given, or else those of the run that is resumed.
+    func seeds(stored: [UInt64]?) throws -> [UInt64] { try seeds.map(Command.seeds) ?? stored ?? [0] }
+
+    /// Gets the processor and the device ready.
+    func device(stored: String?, threads storedThreads: Int?) throws -> Device {
+        try prepareProcessor(threads: threads ?? storedThreads)
+        return try Device(named: device ?? stored ?? "cpu")
+    }
+}
+
+/// The option of all runs but sweeps, which have several.
+struct LearningRateOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Learning rate, for every norm; a classification's falls to 0 in the second half of its run. (default: the preset's)",
+            valueName: "number"))
+    var learningRate: Double?
+}
+
+/// Norms in words.
+func words(_ norms: [Normalization], by separator: String = ", ") -> String { norms.map(\.rawValue).joined(separator: separator) }

@@ -1,0 +1,49 @@
+package import Training
+package import WeightNorm
+
+/// What only one kind of run has in its `config.json`: anyone can write there.
+package protocol RunDetails: Codable, Equatable, Sendable {
+    associatedtype Settings: Codable & Equatable & Sendable
+    /// Throws unless every number, list and name of the configuration is one that such a run can have.
+    static func check(_ configuration: RunConfiguration<Settings, Self>) throws(RunFailure)
+}
+
+extension RunConfiguration where Details: RunDetails, Details.Settings == Settings {
+    /// The configuration in a run's folder, checked.
+    ///
+    /// - Throws: `FileError` if the file cannot be read or has other fields; ``RunFailure`` if there can be no such run.
+    package static func read(at path: String) throws -> Self {
+        let found: Self = try RunFiles.read(named: "config.json", at: path)
+        do throws(RunFailure) { try found.check() } catch { throw RunFailure("\(RunFiles.join(path, "config.json")): \(error)") }
+        return found
+    }
+
+    package func check() throws(RunFailure) { try Details.check(self) }
+
+    /// The norms, as far as they are known.
+    package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
+
+    /// Checks what all configurations have.
+    func checkCommon(norms allowed: [Normalization], training: ImageSummary? = nil, test: ImageSummary? = nil) throws(RunFailure) {
+        guard (1...allowed.count).contains(norms.count), Set(norms).count == norms.count else {
+            throw RunFailure("norms: expected from 1 to \(allowed.count) different ones, found \(norms.count)")
+        }
+        for norm in norms where !allowed.contains(where: { $0.rawValue == norm }) {
+            let all = allowed.map(\.rawValue).joined(separator: ", ")
+            throw RunFailure("norm: expected norms out of \(all), found \(Safetensors.quoted(norm))")
+        }
+        guard (1...SettingsLimits.mostSeeds).contains(seeds.count), Set(seeds).count == seeds.count else {
+            throw RunFailure("seeds: expected from 1 to \(SettingsLimits.mostSeeds) different ones, found \(seeds.count)")
+        }
+        guard (1...100).contains(device.utf8.count) else {
+            throw RunFailure("device: expected a name, found one of \(device.utf8.count) bytes")
+        }
+        if let threads { try SettingsCheck.whole("threads", threads, in: SettingsLimits.threads) }
+        for (what, images) in [("training", training), ("test", test)] {
+            guard let images else { continue }
+            try SettingsCheck.whole("\(what) images", images.count, in: 1...1_000_000_000)
+            try SettingsCheck.whole("rows of \(what) images", images.rows, in: 1...1_000_000)
+            try SettingsCheck.whole("columns of \(what) images", images.columns, in: 1...1_000_000)
+        }
+    }
+}

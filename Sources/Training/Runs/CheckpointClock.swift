@@ -1,0 +1,20 @@
+/// Says after how many seconds of work the next checkpoint is to be written.
+public final class CheckpointClock {
+    private let interval: Double
+    private let now: () -> Double
+    private var last: Double
+
+    /// A clock that is due `interval` seconds after its start and after each ``restart()``; with 0 always. `now` gives seconds from any fixed point.
+    public init(every interval: Double, now: (() -> Double)? = nil) {
+        self.interval = interval
+        let origin = ContinuousClock.now
+        self.now = now ?? { (ContinuousClock.now - origin) / .seconds(1) }
+        last = self.now()
+    }
+
+    /// Whether a checkpoint is due.
+    public func isDue() -> Bool { now() - last >= interval }
+
+    /// Begins to count again: a checkpoint was written.
+    public func restart() { last = now() }
+}

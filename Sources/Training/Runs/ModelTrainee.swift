@@ -1,0 +1,58 @@
+public import Torch
+public import WeightNorm
+
+/// A model in training, for any module, loss and optimizer: the ``Trainee`` that most experiments need.
+public final class ModelTrainee<Model: Module, Input>: Trainee {
+    /// What is trained.
+    public let model: Model
+    public let optimizer: any Optimizer
+    /// The source of initial weights, noise and dropout.
+    public let random: Generator
+    /// The mean loss, and whether it is finite.
+    public let losses: LossMeter
+    /// What data-dependent initialization found.
+    public let initialization = InitializationReport()
+    private let learningRate: (Int) -> Double
+    private let loss: (Model, Input, Generator) -> Tensor
+
+    /// A model that is trained to lower a loss.
+    ///
+    /// - Parameters:
+    ///   - learningRate: of a step, from 0.
+    ///   - loss: a tensor of no dimensions, for an input and a source of noise.
+    public init(
+        _ model: Model, optimizer: any Optimizer, random: Generator, learningRate: @escaping (_ step: Int) -> Double,
+        loss: @escaping (Model, Input, Generator) -> Tensor
+    ) {
+        (self.model, self.optimizer, self.random, self.learningRate, self.loss) = (model, optimizer, random, learningRate, loss)
+        losses = LossMeter(on: random.device)
+    }
+
+    /// One step of the optimizer; on the CPU nothing is changed if the loss is not finite.
+    public func step(_ input: Input) -> Int {
+        let rate = learningRate(losses.stepCount)
+        let loss = loss(model, input, random)
+        if losses.add(loss) { optimizer.minimize(loss, learningRate: rate) }
+        return 1
+    }
+
+    public var divergedAt: Int? { losses.divergedAt }
+
+    public func isFinite() -> Bool { losses.isFinite(optimizer.parameters) }
+
+    public func add(to checkpoint: inout Checkpoint, as name: String) throws {
+        checkpoint.add(model, as: "\(name)/network")
+        checkpoint.add(optimizer, as: "\(name)/optimizer")
+        checkpoint.add(random, as: "\(name)/random")
+        try losses.add(to: &checkpoint, as: "\(name)/losses")
+        try initialization.add(to: &checkpoint, as: "\(name)/initialization")
+    }
+
+    public func restore(from checkpoint: Checkpoint, as name: String) throws {
+        try checkpoint.restore(model, from: "\(name)/network")
+        try checkpoint.restore(optimizer, from: "\(name)/optimizer")
+        try checkpoint.restore(random, from: "\(name)/random")
+        try losses.restore(from: checkpoint, as: "\(name)/losses")
+        try initialization.restore(from: checkpoint, as: "\(name)/initialization")
+    }
+}

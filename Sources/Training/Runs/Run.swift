@@ -1,0 +1,280 @@
+import AtomicFiles
+import Torch
+
+/// The course of an experiment: it can stop between two steps, and be resumed from a checkpoint as if it had not.
+///
+/// It owns the rounds, the turns of the trainees, stopping, checkpoints, records, times and endings; the ``Experiment`` says what is trained, on what, and what is
+/// recorded. After each step of one trainee, the others make theirs on the same input, and each in turn goes first, so that a slow spell of the machine falls on
+/// all of them.
+public final class Run<E: Experiment> {
+    /// What is trained.
+    public let experiment: E
+    /// Where its files are.
+    public let folder: RunFolder
+    /// The present round, from 0.
+    public private(set) var round = 0
+    /// Units done of the present round.
+    public private(set) var step = 0
+    /// The trainees of the present round; empty between two rounds.
+    public private(set) var trainees: [E.Learner] = []
+    /// The steps at which trainees of the present round ended early; nil for those that still take steps.
+    public private(set) var endedAt: [Int?] = []
+    /// Milliseconds of each trainee's steps in the present round.
+    public private(set) var times: [[Double]] = []
+    /// The results of all finished rounds.
+    public private(set) var results: [E.Result] = []
+    /// All records so far, as in `metrics.jsonl`.
+    public private(set) var records: [E.Record] = []
+    /// The units done, over all rounds, at which the last checkpoint was written or read; nil if there is none.
+    public private(set) var savedAt: Int?
+    /// Words for the progress display, such as the current loss.
+    public var note = ""
+
+    private var otherRecordCounts: [String: Int]
+    private let sinks: [any RecordSink]
+    private var earlierSeconds = 0.0
+    private let start = ContinuousClock.now
+    /// Steps since the device was last waited for, and when they began.
+    private var window = (steps: 0, start: ContinuousClock.now)
+    private var callbacks = Callbacks()
+
+    /// What is called while it runs.
+    private struct Callbacks {
+        var shouldStop: () -> Bool = { false }
+        var progress: (RunProgress) throws -> Void = { _ in }
+        var recorded: (E.Record) throws -> Void = { _ in }
+    }
+
+    /// A run from the beginning, in a folder that was started for it.
+    ///
+    /// - Parameter sinks: where records go beside the folder.
+    public init(_ experiment: E, in folder: RunFolder, sinks: [any RecordSink] = []) {
+        self.experiment = experiment
+        self.folder = folder
+        self.sinks = [folder] + sinks
+        otherRecordCounts = Dictionary(uniqueKeysWithValues: experiment.otherRecordFiles.map { ($0, 0) })
+    }
+
+    /// Units over all rounds.
+    public var total: Int { experiment.stepsPerRound * experiment.rounds }
+    /// Units done over all rounds.
+    public var done: Int { round * experiment.stepsPerRound + step }
+    /// Whether all rounds are finished.
+    public var isFinished: Bool { round == experiment.rounds }
+    /// Seconds of work, over all starts.
+    public var seconds: Double { earlierSeconds + (ContinuousClock.now - start) / .seconds(1) }
+    /// Whether the run was asked to stop; for evaluations, which can take long.
+    public var shouldStop: Bool { callbacks.shouldStop() }
+    /// Words for the checkpoint from which the run can be resumed.
+    public var lastGoodCheckpoint: String { RunCheckpoint.lastGood(in: folder.path, at: savedAt, unit: experiment.unit) }
+
+    /// Trains until all rounds are finished, or until `shouldStop` says so between two steps; then the run is saved, if it is at all.
+    ///
+    /// - Parameters:
+    ///   - checkpoints: says after each step whether to save; without, nothing is saved.
+    ///   - progress: reports after every step how far the run is.
+    ///   - recorded: gets every record of `metrics.jsonl`.
+    /// - Throws: ``RunFailure`` if the run cannot continue, as when a loss is not finite; ``FileError`` if the folder cannot be written; what the experiment throws.
+    public func run(
+        checkpoints: CheckpointClock? = nil, shouldStop: @escaping () -> Bool = { false },
+        progress: @escaping (RunProgress) throws -> Void = { _ in }, recorded: @escaping (E.Record) throws -> Void = { _ in }
+    ) throws {
+        callbacks = Callbacks(shouldStop: shouldStop, progress: progress, recorded: recorded)
+        defer { callbacks = Callbacks() }
+        while !isFinished {
+            guard try runRound(checkpoints) else { break }
+            // A finite loss can have a gradient that is not: parameters are looked at before anything is made of them.
+            if !isFinite() { try endDiverged() }
+            let found = try experiment.finishRound(of: self)
+            trap(
+                unless: found.count <= experiment.resultsPerRound,
+                "finish a round: expected at most \(experiment.resultsPerRound) results, found \(found.count)")
+            results += found
+            take([])
+            (round, step) = (round + 1, 0)
+        }
+        if checkpoints != nil, isFinite() { try save() }
+    }
+
+    /// Whether the present round is done; false if the run is to stop.
+    private func runRound(_ checkpoints: CheckpointClock?) throws -> Bool {
+        guard try experiment.prepareRound(of: self) else { return false }
+        if trainees.isEmpty {
+            take(try experiment.makeTrainees(round: round))
+            try experiment.initialize(self)
+        }
+        while true {
+            guard try experiment.prepareStep(of: self) else { return false }
+            guard step < experiment.stepsPerRound, endedAt.contains(nil) else { return true }
+            if shouldStop { return false }
+            try makeStep()
+            try experiment.didStep(self)
+            try endDiverged()
+            if let checkpoints, checkpoints.isDue(), isFinite() {
+                try save()
+                checkpoints.restart()
+            }
+            try reportProgress()
+        }
+    }
+
+    private func endDiverged() throws {
+        for (index, trainee) in trainees.enumerated() where endedAt[index] == nil {
+            guard let step = trainee.divergedAt else { continue }
+            try experiment.didDiverge(trainee: index, at: step, of: self)
+            endedAt[index] = endedAt[index] ?? step
+        }
+    }
+
+    private func take(_ trainees: [E.Learner]) {
+        self.trainees = trainees
+        endedAt = trainees.map { _ in nil }
+        times = trainees.map { _ in [] }
+        window.steps = 0
+    }
+
+    private func makeStep() throws {
+        let input = try experiment.input(for: self)
+        if window.steps == 0 { window.start = .now }
+        window.steps += 1
+        var units = 0
+        for turn in trainees.indices {
+            // Each in turn goes first: the first has to bring the input into the cache.
+            let index = (turn + step) % trainees.count
+            guard endedAt[index] == nil else { continue }
+            let begin = ContinuousClock.now
+            units = max(units, try trainees[index].step(input))
+            guard timesEachStep else { continue }
+            experiment.device.synchronize()
+            times[index].append((ContinuousClock.now - begin) / .milliseconds(1))
+        }
+        step = min(step + units, experiment.stepsPerRound)
+    }
+
+    /// One trainee's steps may follow each other on a GPU without the host's waiting for them: then the time is taken over several steps. Several
+    /// trainees are waited for, so that each gets its own time.
+    private var timesEachStep: Bool { experiment.timesSteps && (experiment.device.isCPU || trainees.count > 1) }
+
+    /// For experiments that have just waited for the device, as for the mean loss: the time of the steps since it was last waited for.
+    public func noteTime() {
+        if !timesEachStep, experiment.timesSteps, !times.isEmpty {
+            times[0].append((ContinuousClock.now - window.start) / .milliseconds(1) / Double(max(1, window.steps)))
+        }
+        window.steps = 0
+    }
+
+    /// Reports how far the run is; the run does so after every step.
+    public func reportProgress() throws { try callbacks.progress(RunProgress(done: done, total: total, note: note)) }
+
+    /// A trainee takes no more steps in this round: its loss is not finite, say.
+    public func end(trainee index: Int, at step: Int) { endedAt[index] = step }
+
+    /// The trainees that still take steps.
+    public var activeTrainees: [E.Learner] { zip(trainees, endedAt).compactMap { $1 == nil ? $0 : nil } }
+
+    /// Whether all trainees that still take steps are finite; may wait for the device.
+    public func isFinite() -> Bool { activeTrainees.allSatisfy { $0.isFinite() } }
+
+    // MARK: - Records
+
+    /// Adds a record to `metrics.jsonl` and to the other sinks.
+    public func record(_ record: E.Record) throws {
+        for sink in sinks { try sink.receive(record, in: RunFolder.metricsName) }
+        records.append(record)
+        try callbacks.recorded(record)
+    }
+
+    /// Adds a record to another file of records, one of ``Experiment/otherRecordFiles``.
+    public func record(_ record: some Encodable, in file: String) throws {
+        guard let count = otherRecordCounts[file] else {
+            throw RunFailure(
+                "record: expected one of the files \(otherRecordCounts.keys.sorted().joined(separator: ", ")), found '\(file)'")
+        }
+        for sink in sinks { try sink.receive(record, in: file) }
+        otherRecordCounts[file] = count + 1
+    }
+
+    // MARK: - Checkpoints
+
+    /// Writes where the run is, in the place of the last checkpoint, which stays if that fails.
+    ///
+    /// - Throws: ``RunFailure`` with the last good checkpoint.
+    public func save() throws {
+        let bytes: Int
+        do {
+            var checkpoint = Checkpoint(kind: experiment.kind)
+            let place = RunPlace(
+                round: round, step: step, records: records.count, otherRecords: otherRecordCounts, runs: results, seconds: seconds,
+                norms: experiment.names, seeds: experiment.seeds, hasNetworks: !trainees.isEmpty, endedAt: endedAt.contains { $0 != nil } ? endedAt : nil)
+            try checkpoint.add(value: place, as: "place")
+            try checkpoint.add(value: experiment.settings, as: "settings")
+            for (index, trainee) in trainees.enumerated() {
+                let name = experiment.checkpointName(ofTrainee: index)
+                try trainee.add(to: &checkpoint, as: name)
+                if experiment.timesSteps { checkpoint.add(Tensor(times[index], shape: [times[index].count]), as: "\(name)/times") }
+            }
+            try experiment.add(to: &checkpoint, of: self)
+            for sink in sinks { try sink.synchronize(Array(otherRecordCounts.keys)) }
+            let path = try folder.path(for: RunCheckpoint.name)
+            try checkpoint.write(to: path)
+            bytes = RunCheckpoint.size(of: path)
+        } catch {
+            throw RunFailure("\(error); \(lastGoodCheckpoint)")
+        }
+        savedAt = done
+        try experiment.didSave(self, bytes: bytes)
+    }
+
+    /// The run in a folder, from its last checkpoint; from the beginning if there is none yet. Records made after the checkpoint are cut off.
+    ///
+    /// - Throws: ``CheckpointError``, ``SafetensorsError`` or ``FileError`` if the checkpoint is damaged, of another run, or does not fit, or if another run is going on
+    ///   in the folder; then nothing was changed.
+    public static func resume(_ experiment: E, at path: String, sinks: [any RecordSink] = []) throws -> Run {
+        let file = RunCheckpoint.path(in: path)
+        guard let checkpoint = try RunCheckpoint.read(in: path, kind: experiment.kind) else {
+            let others = Dictionary(uniqueKeysWithValues: experiment.otherRecordFiles.map { ($0, 0) })
+            let run = Run(experiment, in: try RunFolder.reopen(at: path, keepingRecords: 0, inOthers: others), sinks: sinks)
+            try experiment.didResume(run)
+            return run
+        }
+        try checkpoint.requireSettings(experiment.settings, in: file)
+        let place: RunPlace<E.Result> = try checkpoint.value("place")
+        try place.check(
+            norms: experiment.names, seeds: experiment.seeds, rounds: experiment.rounds, resultsPerRound: experiment.resultsPerRound,
+            stepsPerRound: experiment.stepsPerRound, in: file)
+        // Before the folder is touched: a checkpoint that does not fit must not cost a record.
+        let trainees =
+            try place.hasNetworks ? experiment.restoreTrainees(from: checkpoint, round: place.round, step: place.step) : []
+        let times =
+            try !experiment.timesSteps
+            ? []
+            : trainees.indices.map {
+                try checkpoint.times("\(experiment.checkpointName(ofTrainee: $0))/times", ofSteps: place.step)
+            }
+        try experiment.restore(from: checkpoint, round: place.round, step: place.step, trainees: trainees)
+        let others = Dictionary(uniqueKeysWithValues: experiment.otherRecordFiles.map { ($0, place.otherRecords[$0] ?? 0) })
+        let folder = try RunFolder.reopen(at: path, keepingRecords: place.records, inOthers: others)
+        let run = Run(experiment, in: folder, sinks: sinks)
+        run.take(trainees)
+        if let ended = place.endedAt, ended.count == trainees.count { run.endedAt = ended }
+        if experiment.timesSteps { run.times = times }
+        run.records = try WholeNumbers.checked(RunFolder.records(at: path), of: AtomicFile.join(path, RunFolder.metricsName))
+        (run.round, run.step, run.results) = (place.round, place.step, place.runs)
+        (run.otherRecordCounts, run.earlierSeconds, run.savedAt) = (others, place.seconds, run.done)
+        try experiment.didResume(run)
+        return run
+    }
+}
+
+/// How far a run is.
+public struct RunProgress: Sendable {
+    /// Units done, over all rounds.
+    public let done: Int
+    /// Units to be done, over all rounds.
+    public let total: Int
+    /// Such as the current loss.
+    public let note: String
+
+    /// A run that has done so much.
+    public init(done: Int, total: Int, note: String) { (self.done, self.total, self.note) = (done, total, note) }
+}

@@ -1,0 +1,81 @@
+import Foundation
+public import Torch
+public import WeightNorm
+
+/// The checkpoint of a run's folder.
+package enum RunCheckpoint {
+    /// Under what name a run's folder has the checkpoint.
+    package static let name = "checkpoint.safetensors"
+
+    /// The file in a folder.
+    package static func path(in folder: String) -> String { folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)" }
+
+    /// The checkpoint in a folder, of a kind of run; nil if there is none.
+    ///
+    /// A file that is larger than the memory that is left is refused before it is read: no run could have written it from here.
+    static func read(in folder: String, kind: String) throws -> Checkpoint? {
+        guard RunFolder.has(name, at: folder) else { return nil }
+        return try Checkpoint(RunFolder.tensors(named: name, at: folder, atMost: SystemMemory.available ?? .max), kind: kind)
+    }
+
+    /// The bytes of a file; 0 if there is none.
+    package static func size(of path: String) -> Int {
+        (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+    }
+
+    /// Words for the checkpoint from which a run can be resumed, written or read at a step, or what the run counts, if there is one.
+    package static func lastGood(in folder: String, at step: Int?, unit: String = "step") -> String {
+        step.map { "the last good checkpoint is of \(unit) \($0): \(path(in: folder))" } ?? "there is no checkpoint yet"
+    }
+}
+
+extension Checkpoint {
+    /// The milliseconds of so many steps, or of as many as were measured.
+    ///
+    /// - Throws: `CheckpointError` if they are none, or more than there were steps.
+    func times(_ name: String, ofSteps steps: Int) throws -> [Double] {
+        let found = try tensor(name)
+        guard found.type == .float64, found.shape.count == 1, found.count <= steps else {
+            throw CheckpointError(
+                path: name, problem: "expected at most \(steps) numbers of float64, found \(found.type)\(found.shape)")
+        }
+        return found.elements(as: Double.self)
+    }
+
+    /// Throws unless the settings that the checkpoint holds are the run's.
+    func requireSettings<Settings: Codable & Equatable>(_ settings: Settings, in file: String) throws {
+        let found: Settings = try value("settings")
+        guard found == settings else {
+            throw CheckpointError(path: file, problem: "expected the settings of config.json beside it, found others")
+        }
+    }
+
+    /// A tensor that was added, on the device of another one of the same type and shape.
+    ///
+    /// - Throws: `CheckpointError` if there is none, or it is of another type or shape.
+    public func tensor(_ name: String, like own: Tensor) throws(CheckpointError) -> Tensor {
+        let found = try tensor(name)
+        guard found.shape == own.shape, found.type == own.type else {
+            throw CheckpointError(path: name, problem: "expected \(own.type)\(own.shape), found \(found.type)\(found.shape)")
+        }
+        return found.moved(to: own.device)
+    }
+}
+
+extension InitializationReport {
+    /// Adds what was counted.
+    public func add(to checkpoint: inout Checkpoint, as name: String) throws {
+        try checkpoint.add(value: ["units": unitCount, "constant": constantUnitCount], as: name)
+    }
+
+    /// Restores what was counted.
+    ///
+    /// - Throws: ``CheckpointError`` if it does not fit.
+    public func restore(from checkpoint: Checkpoint, as name: String) throws(CheckpointError) {
+        let counts: [String: Int] = try checkpoint.value(name)
+        guard let units = counts["units"], let constant = counts["constant"], constant >= 0, constant <= units else {
+            throw CheckpointError(path: name, problem: "expected a number of units and of constant ones, found others")
+        }
+        restore(unitCount: units, constantUnitCount: constant)
+    }
+}

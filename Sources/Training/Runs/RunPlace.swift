@@ -1,0 +1,42 @@
+/// A place in the course of a ``Run``, as its checkpoint holds it; the names are those of version 0.1.0.
+struct RunPlace<Run: Codable>: Codable {
+    /// The present round.
+    var round: Int
+    /// Steps done in the present round.
+    var step: Int
+    /// Lines in `metrics.jsonl`.
+    var records: Int
+    /// Lines in other files of records.
+    var otherRecords: [String: Int] = [:]
+    /// What is finished.
+    var runs: [Run]
+    /// Seconds of work so far.
+    var seconds: Double
+    var norms: [String]
+    var seeds: [UInt64]
+    /// Whether the trainees of the present round are there: between two rounds there are none.
+    var hasNetworks: Bool
+    /// The steps at which trainees of the present round ended early; nil if none did.
+    var endedAt: [Int?]?
+
+    /// Throws unless the place is one of a run with these norms, seeds, rounds and steps a round.
+    func check(norms: [String], seeds: [UInt64], rounds: Int, resultsPerRound: Int, stepsPerRound: Int, in file: String) throws(CheckpointError) {
+        let isPlace =
+            hasNetworks ? (0..<rounds).contains(round) && (0...stepsPerRound).contains(step) : (0...rounds).contains(round) && step == 0
+        guard self.norms == norms, self.seeds == seeds, isPlace else {
+            throw CheckpointError(path: file, problem: "expected the norms and seeds of config.json beside it, found others")
+        }
+        func check(_ name: String, _ isRight: Bool, _ expected: String, _ found: Any) throws(CheckpointError) {
+            guard isRight else { throw CheckpointError(path: file, problem: "\(name): expected \(expected), found \(found)") }
+        }
+        try check("records", records >= 0, "a number from 0 up", records)
+        for (name, count) in otherRecords { try check("records in \(Safetensors.quoted(name))", count >= 0, "a number from 0 up", count) }
+        try check(
+            "seconds", (0...Self.mostSeconds).contains(seconds), "a number from 0 to 10¹¹", seconds)
+        let most = round * resultsPerRound
+        try check("runs", runs.count <= most, "at most \(most) that are finished", runs.count)
+    }
+
+    /// Some three thousand years.
+    private static var mostSeconds: Double { 1e11 }
+}
