@@ -38,3 +38,21 @@ if ! "$work/Spirals/.build/release/OwnForm"; then
     echo "not ok - the example with a form of weights of its own" >&2
     exit 1
 fi
+# The run of its own: stopped by a signal, resumed, with a page at the end.
+cd "$work"
+program=$work/Spirals/.build/release/OwnRun
+"$program" >own.log 2>&1 &
+child=$!
+for _ in {1..600}; do if [[ $(grep -c step runs/spirals/metrics.jsonl 2>/dev/null) -ge 4 ]]; then break; fi; sleep 0.02; done
+kill -TERM "$child" 2>/dev/null || true
+status=0
+wait "$child" || status=$?
+"$program" --resume >resumed.log 2>&1 || { cat own.log resumed.log; echo "not ok - the example's run is resumed" >&2; exit 1; }
+cat resumed.log
+"$program" >/dev/null 2>&1 &
+wait $! || { echo "not ok - the example's run" >&2; exit 1; }
+if [[ ($status != 143 && $status != 0) || $(wc -l <runs/spirals/metrics.jsonl) != 40 || ! -s runs/spirals/report.html ]]; then
+    echo "not ok - the example's run: expected exit 143 after SIGTERM, 40 records and a page, found exit $status, $(wc -l <runs/spirals/metrics.jsonl) records" >&2
+    exit 1
+fi
+echo "ok - a run of one's own stops, is resumed and writes its page"

@@ -11,6 +11,7 @@ let package = Package(
     dependencies: [.package(url: url, from: "0.1.0")],
     targets: [
         .executableTarget(name: "Spirals", dependencies: [.product(name: "WeightNormalization", package: "swift-weightnorm")]),
+        .executableTarget(name: "OwnRun", dependencies: [.product(name: "WeightNormalization", package: "swift-weightnorm")]),
         .executableTarget(name: "OwnForm", dependencies: [.product(name: "WeightNormalization", package: "swift-weightnorm")]),
     ]
 )

@@ -45,13 +45,13 @@ extension Tensor {
     /// 1/√x.
     public func reciprocalSquareRoot() -> Tensor { operators.reciprocalSquareRoot(.tensor(self)) }
     /// exp x.
-    public func exponential() -> Tensor { operators.exponential(.tensor(self)) }
+    public func exp() -> Tensor { operators.exponential(.tensor(self)) }
     /// eˣ − 1, exact for small x.
-    public func exponentialMinusOne() -> Tensor { operators.exponentialMinusOne(.tensor(self)) }
+    public func expMinusOne() -> Tensor { operators.exponentialMinusOne(.tensor(self)) }
     /// The natural logarithm.
-    public func logarithm() -> Tensor { operators.logarithm(.tensor(self)) }
+    public func log() -> Tensor { operators.logarithm(.tensor(self)) }
     /// log(1 + x), exact near zero.
-    public func logarithmOnePlus() -> Tensor { operators.logarithmOnePlus(.tensor(self)) }
+    public func logOnePlus() -> Tensor { operators.logarithmOnePlus(.tensor(self)) }
     /// |x|.
     public func magnitude() -> Tensor { operators.absolute(.tensor(self)) }
     /// −1, 0 or 1.
@@ -61,13 +61,13 @@ extension Tensor {
     /// log of ``sigmoid()``, without overflow.
     public func logSigmoid() -> Tensor { operators.logSigmoid(.tensor(self)) }
     /// tanh x.
-    public func hyperbolicTangent() -> Tensor { operators.hyperbolicTangent(.tensor(self)) }
+    public func tanh() -> Tensor { operators.hyperbolicTangent(.tensor(self)) }
     /// cos x, in radians.
-    public func cosine() -> Tensor { operators.cosine(.tensor(self)) }
+    public func cos() -> Tensor { operators.cosine(.tensor(self)) }
     /// sin x, in radians.
-    public func sine() -> Tensor { operators.sine(.tensor(self)) }
+    public func sin() -> Tensor { operators.sine(.tensor(self)) }
     /// arccos x, in radians.
-    public func arcCosine() -> Tensor { operators.arcCosine(.tensor(self)) }
+    public func acos() -> Tensor { operators.arcCosine(.tensor(self)) }
     /// The largest whole number not above x.
     public func floor() -> Tensor { operators.floor(.tensor(self)) }
     /// x, moved into the given bounds where it lies outside.

@@ -46,7 +46,7 @@ extension Tensor {
     }
 
     /// eˣ, but at most that of ``ElementType/largestExponent``: a factor that never makes 0·∞.
-    package func boundedExponential() -> Tensor { clamped(to: type.largestExponent).exponential() }
+    package func boundedExponential() -> Tensor { clamped(to: type.largestExponent).exp() }
 }
 
 extension ElementType {

@@ -58,7 +58,7 @@ extension NormalizedWeight: PyTorchForm {
 extension LogNormalizedWeight: PyTorchForm {
     /// g = exp(c·s) and v.
     public var pyTorchTensors: [Tensor] {
-        units.pyTorchTensors(direction.value.detached(), (logGain.value.detached() * factor).exponential())
+        units.pyTorchTensors(direction.value.detached(), (logGain.value.detached() * factor).exp())
     }
 }
 

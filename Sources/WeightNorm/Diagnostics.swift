@@ -5,7 +5,7 @@ package import Torch
 ///
 ///     let observer = WeightObserver(network)  // after data-dependent initialization; its first reading is the start
 ///     …
-///     for reading in observer.read(rate: 0.003) { print(reading.path, reading.directionNorm.mean, reading.angle?.mean ?? 0) }
+///     for reading in observer.read(learningRate: 0.003) { print(reading.path, reading.directionNorm.mean, reading.angle?.mean ?? 0) }
 ///
 /// A reading takes a few operators a weight and one transfer from the device for all of them; between readings it costs nothing but the
 /// memory of one copy of the weights. It holds the weights that the module had when it was made: after ``Module/foldWeights()`` or another change
@@ -65,8 +65,8 @@ public final class WeightObserver {
 
     /// One reading of every weight, in the order of ``Module/namedWeights``.
     ///
-    /// - Parameter rate: the learning rate of the last step (or of the next), for ``WeightReading/effectiveStep``.
-    public func read(rate: Double) -> [WeightReading] {
+    /// - Parameter learningRate: that of the last step (or of the next), for ``WeightReading/effectiveStep``.
+    public func read(learningRate: Double) -> [WeightReading] {
         withoutGradients {
             let first = entries.map { $0.previous == nil }
             var columns: [Tensor] = []
@@ -80,7 +80,7 @@ public final class WeightObserver {
                 defer { start += count }
                 let rows = (0..<4).map { Array(numbers[$0 * total + start..<$0 * total + start + count]) }
                 return WeightReading(
-                    path: entries[index].path, rate: rate, norms: rows[0], gains: rows[1],
+                    path: entries[index].path, rate: learningRate, norms: rows[0], gains: rows[1],
                     angles: first[index] ? nil : zip(rows[2], rows[3]).map { 2 * atan2($0, $1) })
             }
         }

@@ -150,7 +150,7 @@ public struct BoundGRU: Sendable {
         let new = seen.split([2 * hidden, hidden], along: 1)
         let old = state.linear(weight: stateWeight, bias: stateBias).split([2 * hidden, hidden], along: 1)
         let gates = (new[0] + old[0]).sigmoid().split([hidden, hidden], along: 1)
-        let candidate = (new[1] + gates[0] * old[1]).hyperbolicTangent()
+        let candidate = (new[1] + gates[0] * old[1]).tanh()
         return candidate + gates[1] * (state - candidate)
     }
 }

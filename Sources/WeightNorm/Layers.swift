@@ -36,7 +36,7 @@ public struct Activation: Layer, Sendable {
     /// x above zero, exp x − 1 below.
     public static let elu = Activation { $0.elu() }
     /// tanh x.
-    public static let hyperbolicTangent = Activation { $0.hyperbolicTangent() }
+    public static let tanh = Activation { $0.tanh() }
     /// 1/(1 + exp −x).
     public static let sigmoid = Activation { $0.sigmoid() }
 

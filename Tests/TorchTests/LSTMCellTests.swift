@@ -9,8 +9,8 @@ struct LSTMCellTests {
         func seeing(_ gate: Int, _ row: Int, _ cell: Tensor) -> Tensor {
             (peepholes.map { parts[gate] + $0.selected(row, along: 0) * cell } ?? parts[gate]).sigmoid()
         }
-        let next = seeing(1, 1, cell) * cell + seeing(0, 0, cell) * parts[2].hyperbolicTangent()
-        return (seeing(3, 2, next) * next.hyperbolicTangent(), next)
+        let next = seeing(1, 1, cell) * cell + seeing(0, 0, cell) * parts[2].tanh()
+        return (seeing(3, 2, next) * next.tanh(), next)
     }
 
     @Test(

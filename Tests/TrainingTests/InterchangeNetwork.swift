@@ -41,14 +41,14 @@ final class InterchangeNetwork: Layer {
 
     /// `[2, 4, 2]` of `[4, 4, 8]`.
     func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
-        var x = conv1(input, pass).hyperbolicTangent()
-        x = up1(x, pass).hyperbolicTangent().reshaped([-1, 4, 4, 4])
-        x = conv2(x, pass).hyperbolicTangent()
-        x = up2(x, pass).hyperbolicTangent().reshaped([-1, 2, 2, 4, 4])
-        x = conv3(x, pass).hyperbolicTangent().reshaped([-1, 3, 3, 3])
-        x = up3(x, pass).hyperbolicTangent().flattened(from: 1)
-        x = hidden1(x, pass).hyperbolicTangent()
-        x = hidden2(x, pass).hyperbolicTangent().reshaped([-1, 2, 3]).transposed(0, 1)
+        var x = conv1(input, pass).tanh()
+        x = up1(x, pass).tanh().reshaped([-1, 4, 4, 4])
+        x = conv2(x, pass).tanh()
+        x = up2(x, pass).tanh().reshaped([-1, 2, 2, 4, 4])
+        x = conv3(x, pass).tanh().reshaped([-1, 3, 3, 3])
+        x = up3(x, pass).tanh().flattened(from: 1)
+        x = hidden1(x, pass).tanh()
+        x = hidden2(x, pass).tanh().reshaped([-1, 2, 3]).transposed(0, 1)
         x = lstm(x, pass).outputs
         x = gru(x, pass).outputs
         return outputLayer(x, pass)

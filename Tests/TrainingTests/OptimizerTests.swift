@@ -42,7 +42,7 @@ struct OptimizerTests {
             change(optimizer, step)
             let value = parameter.value
             // sin through cosine keeps to the public operators: −cos(3θ + π/2) = sin 3θ.
-            optimizer.minimize((value.squared() - (value * 3 + Double.pi / 2).cosine()).sum(), learningRate: rate)
+            optimizer.minimize((value.squared() - (value * 3 + Double.pi / 2).cos()).sum(), learningRate: rate)
         }
         return parameter.snapshot().elements()
     }

@@ -98,9 +98,9 @@ struct OutsideFormTests {
     func measured(normalization: Normalization) throws {
         let layer = Dense(4, to: 3, normalization: normalization, type: .float64, random: Generator(seed: 3))
         let observer = WeightObserver(layer)
-        _ = observer.read(rate: 0.1)
+        _ = observer.read(learningRate: 0.1)
         for parameter in layer.parameters { parameter.assign(parameter.snapshot() + 0.5) }
-        let reading = try #require(observer.read(rate: 0.1).first)
+        let reading = try #require(observer.read(learningRate: 0.1).first)
         let w = withoutGradients { layer.weight.value }
         #expect(abs(reading.gain.largest - w.norm(over: [1]).maximum().item()) < 1e-12)
         #expect(abs(reading.directionNorm.largest - layer.weight.vector.norm(over: [1]).maximum().item()) < 1e-12)

@@ -29,7 +29,7 @@ struct AdaptedWeight: WeightForm {
     static func parts(of weight: Tensor, units: OutputUnits, settings: [String: Double]) -> [Tensor] {
         let (rows, columns) = (weight.shape[0], weight.shape.dropFirst().reduce(1, *))
         let count = rank(settings) * columns
-        let right = (Tensor.range(0..<count).converted(to: .float64) + 1).logarithm().reshaped([rank(settings), columns])
+        let right = (Tensor.range(0..<count).converted(to: .float64) + 1).log().reshaped([rank(settings), columns])
         return [weight, .zeros([rows, rank(settings)]), right, units.norms(of: weight), .zeros([])]
     }
 
@@ -73,7 +73,7 @@ struct BoundedWeight: PyTorchForm {
 
     static func parts(of weight: Tensor, units: OutputUnits, settings: [String: Double]) -> [Tensor] {
         let bounded = weight.converted(to: .float64).clamped(from: -0.999, to: 0.999)
-        return [((1 + bounded) / (1 - bounded)).logarithm() / 2]
+        return [((1 + bounded) / (1 - bounded)).log() / 2]
     }
 
     init(parts: [Tensor], units: OutputUnits, settings: [String: Double]) { raw = Parameter(parts[0]) }
@@ -81,7 +81,7 @@ struct BoundedWeight: PyTorchForm {
     var parts: [WeightPart] { [.parameter(raw)] }
     var ownUnits: OutputUnits? { nil }
     var vector: Tensor { value }
-    var value: Tensor { raw.value.hyperbolicTangent() }
+    var value: Tensor { raw.value.tanh() }
 
     static func pyTorchNames(of weight: String, in layout: StateLayout) -> [(name: String, part: String)] { [("\(weight)_raw", "raw")] }
     static func pyTorchShapes(ofWeight shape: [Int], units: OutputUnits) -> [[Int]] { [shape] }

@@ -27,7 +27,7 @@ struct RecordedStepTests {
 
     /// ∇ of Σ (θ² + sin 3θ).
     private func slopes(_ parameters: [Parameter]) -> [Tensor] {
-        withoutGradients { parameters.map { $0.snapshot() * 2 + ($0.snapshot() * 3).cosine() * 3 } }
+        withoutGradients { parameters.map { $0.snapshot() * 2 + ($0.snapshot() * 3).cos() * 3 } }
     }
 
     private func rate(_ step: Int) -> Double { step == 299 ? 0 : 0.01 / (1 + Double(step) / 50) }

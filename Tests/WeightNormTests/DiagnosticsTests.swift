@@ -41,18 +41,18 @@ struct DiagnosticsTests {
             expected = ([50, 6], [5, 1.5])
         }
         let observer = WeightObserver(Holder(weight: weight))
-        let first = try #require(observer.read(rate: 0.5).first)
+        let first = try #require(observer.read(learningRate: 0.5).first)
         #expect(first.path == "weight" && first.units == 2)
         #expect(close(first.directionNorm, [5, 2]) && close(first.gain, expected.gain) && close(first.effectiveStep, expected.step))
         #expect(first.angle == nil)
         // The first unit turns by a right angle and grows, the second by a tiny angle, of which the cosine is 1 in double.
         weight.form.parts[0].assign(Tensor([-8.0, 6, 2e-9, 2], shape: [2, 2]))
-        let second = try #require(observer.read(rate: 0.5).first)
+        let second = try #require(observer.read(learningRate: 0.5).first)
         #expect(close(second.directionNorm, [10, 2]))
         #expect(abs((second.angle?.largest ?? 0) - .pi / 2) < 1e-15)
         #expect(abs((second.angle?.smallest ?? 0) - 1e-9) < 1e-17)
         // Nothing moves.
-        #expect(observer.read(rate: 0.5).first?.angle == .some(close0))
+        #expect(observer.read(learningRate: 0.5).first?.angle == .some(close0))
     }
 
     private var close0: WeightReading.Statistics { .init(mean: 0, smallest: 0, largest: 0) }
@@ -62,23 +62,23 @@ struct DiagnosticsTests {
         let gain = Parameter(Tensor([2.0], shape: [1, 1]))
         let weight = Weight.normalized(direction: Parameter(Tensor([1.0, 2, 2], shape: [1, 3])), gain: gain, units: .axis(0))
         let observer = WeightObserver(Holder(weight: weight))
-        _ = observer.read(rate: 1)
+        _ = observer.read(learningRate: 1)
         weight.form.parts[0].assign(weight.vector.detached() * 4)
-        #expect(try #require(observer.read(rate: 1).first?.angle).largest == 0)
+        #expect(try #require(observer.read(learningRate: 1).first?.angle).largest == 0)
         gain.assign(Tensor([-0.1], shape: [1, 1]))
-        #expect(abs(try #require(observer.read(rate: 1).first?.angle).mean - .pi) < 1e-15)
+        #expect(abs(try #require(observer.read(learningRate: 1).first?.angle).mean - .pi) < 1e-15)
     }
 
     @Test("a unit with ‖v‖ = 0 has a finite effective step and no angle; the others are read as ever", arguments: Normalization.forms)
     func zeroUnit(form: Normalization) throws {
         let weight = form.makeWeight(Tensor([0.0, 0, 3, 4], shape: [2, 2]), units: .axis(0))
         let observer = WeightObserver(Holder(weight: weight))
-        let first = try #require(observer.read(rate: 0.1).first)
+        let first = try #require(observer.read(learningRate: 0.1).first)
         #expect(first.directionNorm.smallest == 0 && first.effectiveStep.mean.isFinite)
         weight.form.parts[0].assign(Tensor([1.0, 0, 4, -3], shape: [2, 2]))
-        #expect(close(observer.read(rate: 0.1).first?.angle, [0, .pi / 2]))
+        #expect(close(observer.read(learningRate: 0.1).first?.angle, [0, .pi / 2]))
         weight.form.parts[0].assign(Tensor([0.0, 0, 4, -3], shape: [2, 2]))
-        #expect(close(observer.read(rate: 0.1).first?.angle, [0, 0]))
+        #expect(close(observer.read(learningRate: 0.1).first?.angle, [0, 0]))
     }
 
     @Test(
@@ -103,13 +103,13 @@ struct DiagnosticsTests {
         for normalization in [Normalization.plain, .fixedGain, .weight, .logWeight] {
             let layer = TransposedConvolution(
                 4, to: 6, kernel: [3], groups: 2, normalization: normalization, type: .float64, random: random)
-            let reading = try #require(WeightObserver(layer).read(rate: 1).first)
+            let reading = try #require(WeightObserver(layer).read(learningRate: 1).first)
             #expect(reading.units == 6)
             let norms = OutputUnits.axis(1, blocks: 2).norms(of: layer.weight.vector).elements(as: Double.self)
             #expect(close(reading.directionNorm, norms))
         }
         let whole = Weight.normalized(draw([3, 4]), units: .whole)
-        let reading = try #require(WeightObserver(Holder(weight: whole)).read(rate: 1).first)
+        let reading = try #require(WeightObserver(Holder(weight: whole)).read(learningRate: 1).first)
         #expect(reading.units == 1 && abs(reading.directionNorm.mean - whole.vector.norm().item()) < 1e-14)
     }
 
@@ -118,13 +118,13 @@ struct DiagnosticsTests {
         let shared = Dense(3, to: 3, random: random)
         let network = Sequential(Dense(2, to: 3, random: random), shared, shared, Dense(3, to: 1, normalization: .batch, random: random))
         let observer = WeightObserver(network)
-        #expect(observer.read(rate: 1).map(\.path) == network.namedWeights.map(\.path))
+        #expect(observer.read(learningRate: 1).map(\.path) == network.namedWeights.map(\.path))
         let v = Tensor([3.0, 4, 0, 4, -3, 0, 0, 0, 5], shape: [3, 3])
         shared.weight.form.parts[0].assign(v)
-        _ = observer.read(rate: 1)
+        _ = observer.read(learningRate: 1)
         let turned = v + Tensor([0, 0, 5, 0, 0, 5, 5, 0, 0], shape: [3, 3]) * tan(1e-4)
         shared.weight.form.parts[0].assign(turned)
-        let angle = try #require(observer.read(rate: 1)[1].angle)
+        let angle = try #require(observer.read(learningRate: 1)[1].angle)
         #expect(abs(angle.mean - 1e-4) < 1e-7 && abs(angle.largest - angle.smallest) < 2e-7)
     }
 }
@@ -144,7 +144,7 @@ struct NormGrowthTests {
         gain.assign(units.norms(of: wanted))  // so that what is to be learned is the direction
         let observer = WeightObserver(layer)
         let parameters = layer.parameters
-        var effective = [try #require(observer.read(rate: rate).first).effectiveStep.mean]
+        var effective = [try #require(observer.read(learningRate: rate).first).effectiveStep.mean]
         var norms = [units.norms(of: direction.value).elements(as: Double.self)]
         var predicted: [[Double]] = []
         for _ in 0..<steps {
@@ -159,7 +159,7 @@ struct NormGrowthTests {
                 withoutGradients { parameter.assign(parameter.value + step) }
             }
             norms.append(units.norms(of: direction.value).elements(as: Double.self))
-            effective.append(try #require(observer.read(rate: rate).first).effectiveStep.mean)
+            effective.append(try #require(observer.read(learningRate: rate).first).effectiveStep.mean)
         }
         return (norms, predicted, (effective[0], effective[steps]))
     }

@@ -11,7 +11,7 @@ private struct WeightCase: CustomTestStringConvertible, Sendable {
 
     /// Σ seed·tanh(0.3·output).
     private static func loss(_ output: Tensor) -> Tensor {
-        ((output * 0.3).hyperbolicTangent() * Tensor.normal(output.shape, type: .float64, from: Generator(seed: 21))).sum()
+        ((output * 0.3).tanh() * Tensor.normal(output.shape, type: .float64, from: Generator(seed: 21))).sum()
     }
 
     private static func affine<Map: LinearMap & Sendable>(_ name: String, _ map: Map, input: [Int]) -> WeightCase {
@@ -92,7 +92,7 @@ struct EquationTests {
                 switch form {
                 case .logWeight:
                     .logNormalized(
-                        direction: Parameter(v), logGain: Parameter(magnitude.logarithm() / factor), factor: factor, units: units)
+                        direction: Parameter(v), logGain: Parameter(magnitude.log() / factor), factor: factor, units: units)
                 case .fixedGain: .scaled(Parameter(v), by: Buffer(g), units: units)
                 default: .normalized(direction: Parameter(v), gain: Parameter(g), units: units)
                 }

@@ -289,9 +289,9 @@ struct RangeTests {
         let layer = Dense(2, to: 1, type: .float64, random: Generator(seed: 1))
         layer.weight.assign(Tensor([3e200, 4e200], shape: [1, 2]))
         let observer = WeightObserver(layer)
-        let first = observer.read(rate: 0.1)[0]
+        let first = observer.read(learningRate: 0.1)[0]
         #expect(abs(first.directionNorm.mean / 5e200 - 1) < 1e-14 && abs(first.effectiveStep.mean - 0.1) < 1e-14)
         layer.weight.assign(Tensor([-4e-200, 3e-200], shape: [1, 2]))
-        #expect(abs((observer.read(rate: 0.1)[0].angle?.mean ?? 0) - Double.pi / 2) < 1e-12)
+        #expect(abs((observer.read(learningRate: 0.1)[0].angle?.mean ?? 0) - Double.pi / 2) < 1e-12)
     }
 }

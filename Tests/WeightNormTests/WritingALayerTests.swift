@@ -70,7 +70,7 @@ final class TiedAutoencoder: Layer, HoldsWeights {
     func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         let weight = weight.value  // derived once, used twice
         let hidden = input.linear(weight: weight, bias: hiddenBias.value)
-        return hidden.hyperbolicTangent()
+        return hidden.tanh()
             .linear(weight: weight.transposed(), bias: outputBias.value)
     }
 

@@ -72,14 +72,14 @@ public final class DRAW: Workload {
             let posterior = encoded.output.linear(weight: latent.weight, bias: latent.bias)
             posteriors.append(posterior)
             let parts = posterior.split([Self.latents, Self.latents], along: 1)
-            decoded = decoder.step(parts[0] + parts[1].exponential() * draws.removingDimension(0), from: decoded)
+            decoded = decoder.step(parts[0] + parts[1].exp() * draws.removingDimension(0), from: decoded)
             focus = attention(decoded.output.linear(weight: outputs.weight, bias: outputs.bias))
             canvas = canvas + focus.written()
         }
         // The divergences of all glimpses together: ½ Σ (μ² + σ² − 2 log σ − 1).
         let parts = Tensor.stacked(posteriors).split([Self.latents, Self.latents], along: 2)
         let twoLogs = parts[1] * 2
-        let divergence = (parts[0].squared() + twoLogs.exponential() - twoLogs - 1).sum() * 0.5
+        let divergence = (parts[0].squared() + twoLogs.exp() - twoLogs - 1).sum() * 0.5
         return (canvas.sigmoidCrossEntropy(targets: images, reduction: .sum) + divergence) * (1 / Double(batch))
     }
 
@@ -159,12 +159,12 @@ private struct Attention {
         let batch = outputs.shape[0]
         let parts = outputs.split(lengths, along: 1)
         // 1/σ² and strides, of writing and reading; the reciprocal intensity of writing, the intensity of reading.
-        let scales = parts[1].exponential().split([4, 1, 1], along: 1)
+        let scales = parts[1].exp().split([4, 1, 1], along: 1)
         let spread = scales[0].linear(weight: spread).split([pixelFilters, pixelFilters], along: 1)
         let means = parts[0].linear(weight: centres.weight, bias: centres.bias) + spread[0]
         // Most pixels lie far away. Below about −87 libtorch's exponential takes seven times as long for numbers that are as good as 0.
         let exponents = ((pixels - means.expandingDimension(2)).squared() * spread[1].expandingDimension(2)).clamped(from: -80)
-        let filters = exponents.exponential()
+        let filters = exponents.exp()
         let normalized = filters / (filters.sum(over: [2], keeping: true) + 1e-4)
         return Focus(
             filters: normalized.split(counts, along: 1), patch: (parts[2] * scales[1]).reshaped([batch, write, write]),

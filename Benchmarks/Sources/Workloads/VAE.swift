@@ -54,7 +54,7 @@ public final class VAE: Workload {
         let batch = images.shape[0]
         let parts = encoder(images, pass).split([Self.latents, Self.latents], along: 1)
         let (mean, logDeviation) = (parts[0], parts[1])
-        let deviation = logDeviation.exponential()
+        let deviation = logDeviation.exp()
         let latent = mean + deviation * (noise ?? .normal(mean.shape, type: mean.type, from: random))
         let divergence = (mean.squared() + deviation.squared() - logDeviation * 2 - 1).sum(over: [1]).mean() * 0.5
         return decoder(latent, pass).sigmoidCrossEntropy(targets: images, reduction: .sum) * (1 / Double(batch)) + divergence

@@ -123,7 +123,7 @@ package final class ClassificationTrainer: Trainee {
 
     /// What the weights look like now; the effective step is that of the last step's learning rate, before the first step the first's.
     package func readWeights() -> [WeightReading] {
-        observer.read(rate: rate(Double(max(0, stepCount - 1)) / Double(stepsPerEpoch)))
+        observer.read(learningRate: rate(Double(max(0, stepCount - 1)) / Double(stepsPerEpoch)))
     }
 
     /// The share of wrong answers on a set of images, without noise and dropout.

@@ -89,9 +89,6 @@ package struct Comparison {
         try training.run(progress: progress)
         return (training.results, training.records)
     }
-
-    /// `Statistics.median`, under the name by which the trainings call it.
-    static func median(_ numbers: [Double]) -> Double { Statistics.median(numbers) }
 }
 
 /// The images of a training on its device.

@@ -57,7 +57,8 @@ package final class ComparisonExperiment: Experiment {
         if let rate = rate(ofRound: round) { settings.setLearningRate(rate) }
         return comparison.normalizations.map {
             ClassificationTrainer(
-                settings, normalization: $0, seed: seed(ofRound: round), channels: images.channels, stepsPerEpoch: stepsPerEpoch, device: device)
+                settings, normalization: $0, seed: seed(ofRound: round), channels: images.channels, stepsPerEpoch: stepsPerEpoch,
+                device: device)
         }
     }
 
@@ -172,7 +173,7 @@ package final class ComparisonExperiment: Experiment {
             norm: trainer.normalization.rawValue, seed: trainer.seed, epochs: settings.epochs, steps: stepsPerRound,
             parameters: trainer.parameterCount, learningRate: trainer.learningRate, trainError: lastTraining?.trainError ?? .nan,
             trainLoss: lastTraining?.trainLoss ?? .nan, testError: tests.last?.1 ?? .nan,
-            millisecondsPerStep: StepTimes.median(times), costRelativeToNormal: ratios.map { Comparison.median($0) },
+            millisecondsPerStep: StepTimes.median(times), costRelativeToNormal: ratios.map { Statistics.median($0) },
             firstEpochUnder: under, constantUnits: trainer.initialization.constantUnitCount)
     }
 }

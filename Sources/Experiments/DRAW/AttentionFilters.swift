@@ -26,7 +26,7 @@ package struct AttentionFilters {
         let parts = numbers.split([2, 1, 1, 1], along: 1)
         // Bounded both ways, so that a distance of 0 and one far outside the image stay what they are whatever the filter's width is.
         let bound = numbers.type.largestExponent
-        func exponential(_ logarithm: Tensor) -> Tensor { logarithm.clamped(from: -bound, to: bound).exponential() }
+        func exponential(_ logarithm: Tensor) -> Tensor { logarithm.clamped(from: -bound, to: bound).exp() }
         self.count = count
         let halves = Tensor([Double(rows) / 2, Double(columns) / 2]).converted(to: numbers.type).moved(to: numbers.device)
         centre = (parts[0] + 1) * halves
@@ -45,7 +45,7 @@ package struct AttentionFilters {
             let grid = Tensor.range(0..<size, type: numbers.type, on: numbers.device)
             let distances = grid - middles.expandingDimension(3)
             // exp is many times slower where its result is below the normal numbers, as it is for most pixels; e⁻⁸⁰ is nothing beside 1e-4.
-            let heights = (distances.squared() * sharpness.reshaped([batch, 1, 1, 1])).clamped(from: -80).exponential()
+            let heights = (distances.squared() * sharpness.reshaped([batch, 1, 1, 1])).clamped(from: -80).exp()
             return heights / (heights.sum(over: [3], keeping: true) + 1e-4)
         }
         if rows == columns {

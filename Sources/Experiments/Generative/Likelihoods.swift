@@ -31,7 +31,7 @@ package struct DiagonalNormal {
 
     /// KL(N(μ, σ²) ‖ N(0, 1)), element by element.
     package var divergenceFromStandard: Tensor {
-        (mean.squared() + (logDeviation * 2).exponential() - 1) * 0.5 - logDeviation
+        (mean.squared() + (logDeviation * 2).exp() - 1) * 0.5 - logDeviation
     }
 
     /// log N(z; 0, 1), element by element.
@@ -81,9 +81,9 @@ package enum DiscretizedLogistic {
     private static func logOfOneMinusExponential(logWidth: Tensor) -> Tensor {
         let switchover = log(1e-3)
         let narrow = logWidth.clamped(to: switchover)
-        let width = narrow.exponential()
+        let width = narrow.exp()
         let series = narrow - width * 0.5 + width.squared() * (1 / 24.0)
-        let exact = (-(-logWidth.clamped(from: switchover).boundedExponential()).exponentialMinusOne()).logarithm()
+        let exact = (-(-logWidth.clamped(from: switchover).boundedExponential()).expMinusOne()).log()
         return exact.replacing(where: logWidth .< switchover, with: series)
     }
 }

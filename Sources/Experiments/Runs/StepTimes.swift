@@ -1,4 +1,5 @@
 import Datasets
+import Report
 import Torch
 
 /// The times of a run's steps.
@@ -7,7 +8,7 @@ enum StepTimes {
     static func warmUp(of times: [Double]) -> Int { min(10, max(0, times.count - 1)) }
 
     /// The median over all steps but the first ten.
-    static func median(_ times: [Double]) -> Double { Comparison.median(Array(times.dropFirst(warmUp(of: times)))) }
+    static func median(_ times: [Double]) -> Double { Statistics.median(Array(times.dropFirst(warmUp(of: times)))) }
 }
 
 /// The minibatches of a run's steps: the images in another order each epoch, which depends on the seed alone.

@@ -113,34 +113,53 @@ public protocol Experiment {
 }
 
 extension Experiment {
+    /// The kind alone.
     public var names: [String] { [kind] }
+    /// 0 alone.
     public var seeds: [UInt64] { [0] }
+    /// One for each seed.
     public var rounds: Int { seeds.count }
+    /// One for each name, or one where each has rounds of its own.
     public var resultsPerRound: Int { names.count * seeds.count / max(1, rounds) }
+    /// "step".
     public var unit: String { "step" }
+    /// The CPU.
     public var device: Device { .cpu }
+    /// Yes.
     public var timesSteps: Bool { true }
+    /// None.
     public var otherRecordFiles: [String] { [] }
 
+    /// Goes on at once.
     public func prepareRound(of run: Run<Self>) throws -> Bool { true }
+    /// Leaves the trainees as they were made.
     public func initialize(_ run: Run<Self>) throws {}
+    /// Goes on at once.
     public func prepareStep(of run: Run<Self>) throws -> Bool { true }
+    /// Does nothing.
     public func didStep(_ run: Run<Self>) throws {}
+    /// Ends the run with a ``RunFailure`` that names the trainee and the last good checkpoint.
     public func didDiverge(trainee index: Int, at step: Int, of run: Run<Self>) throws {
         let name = names.indices.contains(index) ? names[index] : "trainee \(index)"
         throw RunFailure("\(name): the loss or a parameter is not finite at step \(step); \(run.lastGoodCheckpoint)")
     }
 
+    /// The index.
     public func checkpointName(ofTrainee index: Int) -> String { "\(index)" }
 
+    /// Makes new trainees and restores what each has added.
     public func restoreTrainees(from checkpoint: Checkpoint, round: Int, step: Int) throws -> [Learner] {
         let trainees = try makeTrainees(round: round)
         for (index, trainee) in trainees.enumerated() { try trainee.restore(from: checkpoint, as: checkpointName(ofTrainee: index)) }
         return trainees
     }
 
+    /// Adds nothing.
     public func add(to checkpoint: inout Checkpoint, of run: Run<Self>) throws {}
+    /// Restores nothing.
     public func restore(from checkpoint: Checkpoint, round: Int, step: Int, trainees: [Learner]) throws {}
+    /// Does nothing.
     public func didSave(_ run: Run<Self>, bytes: Int) throws {}
+    /// Does nothing.
     public func didResume(_ run: Run<Self>) throws {}
 }

@@ -5,6 +5,7 @@ public import WeightNorm
 public final class ModelTrainee<Model: Module, Input>: Trainee {
     /// What is trained.
     public let model: Model
+    /// What takes its steps.
     public let optimizer: any Optimizer
     /// The source of initial weights, noise and dropout.
     public let random: Generator
@@ -36,10 +37,13 @@ public final class ModelTrainee<Model: Module, Input>: Trainee {
         return 1
     }
 
+    /// The step at which the loss or a parameter was found not to be finite.
     public var divergedAt: Int? { losses.divergedAt }
 
+    /// Whether the loss and all parameters are finite; waits for the device.
     public func isFinite() -> Bool { losses.isFinite(optimizer.parameters) }
 
+    /// Adds the model, the optimizer, the random numbers and the losses.
     public func add(to checkpoint: inout Checkpoint, as name: String) throws {
         checkpoint.add(model, as: "\(name)/network")
         checkpoint.add(optimizer, as: "\(name)/optimizer")
@@ -48,6 +52,7 @@ public final class ModelTrainee<Model: Module, Input>: Trainee {
         try initialization.add(to: &checkpoint, as: "\(name)/initialization")
     }
 
+    /// Restores what an equal trainee added.
     public func restore(from checkpoint: Checkpoint, as name: String) throws {
         try checkpoint.restore(model, from: "\(name)/network")
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")

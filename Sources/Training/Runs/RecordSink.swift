@@ -13,5 +13,6 @@ extension RunFolder: RecordSink {
         if file == Self.metricsName { try self.record(record) } else { try self.record(record, in: file) }
     }
 
+    /// Flushes the files to the disk.
     public func synchronize(_ files: [String]) throws { try synchronizeRecords(inOthers: files.filter { $0 != Self.metricsName }) }
 }

@@ -205,7 +205,8 @@ public final class Run<E: Experiment> {
             var checkpoint = Checkpoint(kind: experiment.kind)
             let place = RunPlace(
                 round: round, step: step, records: records.count, otherRecords: otherRecordCounts, runs: results, seconds: seconds,
-                norms: experiment.names, seeds: experiment.seeds, hasNetworks: !trainees.isEmpty, endedAt: endedAt.contains { $0 != nil } ? endedAt : nil)
+                norms: experiment.names, seeds: experiment.seeds, hasNetworks: !trainees.isEmpty,
+                endedAt: endedAt.contains { $0 != nil } ? endedAt : nil)
             try checkpoint.add(value: place, as: "place")
             try checkpoint.add(value: experiment.settings, as: "settings")
             for (index, trainee) in trainees.enumerated() {

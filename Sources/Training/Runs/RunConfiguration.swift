@@ -4,7 +4,9 @@ public import Torch
 ///
 /// The details' properties are also the configuration's.
 @dynamicMemberLookup
-public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details: Codable & Equatable & Sendable>: Codable, Equatable, Sendable {
+public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details: Codable & Equatable & Sendable>:
+    Codable, Equatable, Sendable
+{
     /// The words that start such a run.
     public var command: String
     /// The format of the folder; nil in 0.1.0's.
@@ -46,6 +48,7 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
         case command, format, version, norms, seeds, device, threads, preset, settings
     }
 
+    /// Reads both parts from one object.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         command = try container.decode(String.self, forKey: .command)
@@ -60,6 +63,7 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
         details = try Details(from: decoder)
     }
 
+    /// Writes both parts into one object.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(command, forKey: .command)
@@ -116,6 +120,7 @@ public struct RunSummary<
         case device, threads, libtorch, processor, settings, runs, seconds
     }
 
+    /// Reads both parts from one object.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         device = try container.decode(String.self, forKey: .device)
@@ -128,6 +133,7 @@ public struct RunSummary<
         details = try Details(from: decoder)
     }
 
+    /// Writes both parts into one object.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(device, forKey: .device)

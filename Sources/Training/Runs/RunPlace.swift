@@ -20,7 +20,9 @@ struct RunPlace<Run: Codable>: Codable {
     var endedAt: [Int?]?
 
     /// Throws unless the place is one of a run with these norms, seeds, rounds and steps a round.
-    func check(norms: [String], seeds: [UInt64], rounds: Int, resultsPerRound: Int, stepsPerRound: Int, in file: String) throws(CheckpointError) {
+    func check(norms: [String], seeds: [UInt64], rounds: Int, resultsPerRound: Int, stepsPerRound: Int, in file: String)
+        throws(CheckpointError)
+    {
         let isPlace =
             hasNetworks ? (0..<rounds).contains(round) && (0...stepsPerRound).contains(step) : (0...rounds).contains(round) && step == 0
         guard self.norms == norms, self.seeds == seeds, isPlace else {

@@ -36,7 +36,7 @@ public struct LogNormalizedWeight: WeightForm {
     /// v = w, s = log ‖w‖ / c. Where ‖w‖ = 0 the gain is the smallest normal number: w is 0 there whatever it is.
     public static func parts(of weight: Tensor, units: OutputUnits, settings: [String: Double]) -> [Tensor] {
         let smallest = weight.type.accumulator.leastNormalMagnitude
-        let logs = units.wideNorms(of: weight).clamped(from: smallest).logarithm() / (settings["factor"] ?? 1)
+        let logs = units.wideNorms(of: weight).clamped(from: smallest).log() / (settings["factor"] ?? 1)
         return [weight, logs.converted(to: weight.type)]
     }
 
@@ -56,9 +56,9 @@ public struct LogNormalizedWeight: WeightForm {
     /// v.
     public var vector: Tensor { direction.value }
     /// In float64: a gain may need a wider type than its logarithm.
-    public var multiplier: Tensor? { (logGain.value.detached().converted(to: .float64) * factor).exponential() }
+    public var multiplier: Tensor? { (logGain.value.detached().converted(to: .float64) * factor).exp() }
     /// exp(c·s)·v/‖v‖.
-    public var value: Tensor { units.normalize(direction.value, gain: (logGain.value * factor).exponential()) }
+    public var value: Tensor { units.normalize(direction.value, gain: (logGain.value * factor).exp()) }
 
     /// v/‖v‖.
     public func unscaled(in units: OutputUnits) -> Tensor { units.unit(direction.value) }
@@ -66,7 +66,7 @@ public struct LogNormalizedWeight: WeightForm {
     /// s becomes the logarithm of the scale, divided by c.
     public func setScale(_ scale: Tensor, where condition: Tensor, in units: OutputUnits) -> Tensor {
         let before = logGain.value.detached()
-        logGain.assign(units.replacing(before, with: scale.logarithm() / factor, where: condition))
+        logGain.assign(units.replacing(before, with: scale.log() / factor, where: condition))
         return scale
     }
 
@@ -77,6 +77,6 @@ public struct LogNormalizedWeight: WeightForm {
             return [other.vector, other.logGain.value.detached().converted(to: .float64) * (other.factor / factor)]
         }
         guard type(of: other).normalizesDirection, let gain = other.multiplier, (gain .> 0).allTrue() else { return nil }
-        return [other.vector, gain.converted(to: .float64).logarithm() / factor]
+        return [other.vector, gain.converted(to: .float64).log() / factor]
     }
 }

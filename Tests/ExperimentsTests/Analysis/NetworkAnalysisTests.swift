@@ -35,7 +35,7 @@ struct NetworkAnalysisTests {
     /// A loss of one example that is smooth and not linear in the output.
     private func loss(_ layer: any Layer, _ input: Tensor) -> Tensor {
         let output = layer(input.expandingDimension(0), .inference)
-        return ((output * 0.5).hyperbolicTangent() * (Tensor.range(0..<output.count, type: .float64) + 1).reshaped(output.shape)).sum()
+        return ((output * 0.5).tanh() * (Tensor.range(0..<output.count, type: .float64) + 1).reshaped(output.shape)).sum()
     }
 
     @Test(
@@ -153,7 +153,7 @@ struct NetworkAnalysisTests {
         _ normalization: Normalization, examples: Int, layers: [String]? = nil, units: Int = 100
     ) throws -> [NetworkAnalysis.Layer] {
         let network = Sequential(
-            Dense(6, to: 5, normalization: normalization, type: .float64, random: Generator(seed: 3)), Activation.hyperbolicTangent,
+            Dense(6, to: 5, normalization: normalization, type: .float64, random: Generator(seed: 3)), Activation.tanh,
             Dense(5, to: 3, normalization: normalization, type: .float64, random: Generator(seed: 4)))
         let inputs = (0..<examples).map { _ in draw([1, 6]) }
         return try NetworkAnalysis.analyse(

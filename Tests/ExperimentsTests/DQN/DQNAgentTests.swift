@@ -35,7 +35,7 @@ struct DQNAgentTests {
         let memory = try ReplayMemory(
             capacity: 20_000, games: 8, rows: game.rows, columns: game.columns, depth: settings.depth, lostLifeEndsEpisode: true,
             available: nil)
-        let practice = try DQNPractice(agent, game, memory: memory, seed: 5)
+        let practice = try DQNLearner(agent, game, memory: memory, seed: 5)
         while practice.actionsTaken < 40_000 { try practice.step() }
         #expect(agent.initialization.unitCount == 64 + 3 && agent.updates > 3000)
 
@@ -64,7 +64,7 @@ struct DQNAgentTests {
         let memory = try ReplayMemory(
             capacity: 400, games: 4, rows: game.rows, columns: game.columns, depth: 1, lostLifeEndsEpisode: true,
             available: nil)
-        let practice = try DQNPractice(agent, game, memory: memory, seed: 1)
+        let practice = try DQNLearner(agent, game, memory: memory, seed: 1)
         for _ in 0..<60 { try practice.step() }
         // The target differs from the network, so that the two cannot be confused.
         for parameter in agent.network.parameters { parameter.assign(parameter.snapshot() * 1.5) }
@@ -114,7 +114,7 @@ struct DQNAgentTests {
         let memory = try ReplayMemory(
             capacity: 400, games: 4, rows: game.rows, columns: game.columns, depth: 1, lostLifeEndsEpisode: true,
             available: nil)
-        let practice = try DQNPractice(agent, game, memory: memory, seed: 1)
+        let practice = try DQNLearner(agent, game, memory: memory, seed: 1)
         func differ() -> Bool {
             zip(agent.network.parameters, agent.target.parameters).contains { ($0.value - $1.value).norm().item() > 0 }
         }
@@ -151,7 +151,7 @@ struct DQNAgentTests {
             capacity: 400, games: 4, rows: game.rows, columns: game.columns, depth: 1, lostLifeEndsEpisode: true,
             available: nil)
         let first = agent(settings, .weight, game)
-        let practice = try DQNPractice(first, game, memory: memory, seed: 1)
+        let practice = try DQNLearner(first, game, memory: memory, seed: 1)
         for _ in 0..<60 { try practice.step() }
         var checkpoint = Checkpoint(kind: "dqn")
         try first.add(to: &checkpoint, as: "agent")

@@ -281,9 +281,9 @@ private struct PlainDRAW {
         func peephole(_ index: Int, _ cell: Tensor) -> Tensor { peepholes.selected(index, along: 0) * cell }
         let input = (gate(0) + peephole(0, state.cell)).sigmoid()
         let forget = (gate(1) + peephole(1, state.cell)).sigmoid()
-        let cell = forget * state.cell + input * gate(2).hyperbolicTangent()
+        let cell = forget * state.cell + input * gate(2).tanh()
         let output = (gate(3) + peephole(2, cell)).sigmoid()
-        return (output * cell.hyperbolicTangent(), cell)
+        return (output * cell.tanh(), cell)
     }
 
     func bound(
@@ -323,12 +323,12 @@ private struct PlainDRAW {
             }
             reader = memory("encoder", Tensor.concatenated([read, writer.output], along: 1), reader)
             let (mean, logDeviation) = (dense("mean", reader.output), dense("logDeviation", reader.output))
-            let latent = mean + logDeviation.exponential() * noise.selected(glimpse, along: 0)
-            divergence = divergence + ((mean.squared() + (logDeviation * 2).exponential() - 1) * 0.5 - logDeviation).sum(over: [1])
+            let latent = mean + logDeviation.exp() * noise.selected(glimpse, along: 0)
+            divergence = divergence + ((mean.squared() + (logDeviation * 2).exp() - 1) * 0.5 - logDeviation).sum(over: [1])
             // log N(z; μ, σ²) − log N(z; 0, 1), in which log 2π falls out.
             sampled =
                 sampled
-                + ((latent.squared() - ((latent - mean) / logDeviation.exponential()).squared()) * 0.5 - logDeviation).sum(over: [1])
+                + ((latent.squared() - ((latent - mean) / logDeviation.exp()).squared()) * 0.5 - logDeviation).sum(over: [1])
             writer = memory("decoder", latent, writer)
             var content = dense("content", writer.output)
             if let attention = settings.attention {

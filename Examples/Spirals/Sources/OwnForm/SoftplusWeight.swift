@@ -24,7 +24,7 @@ struct SoftplusWeight: WeightForm {
 
     /// s with softplus(s) = g, which is log(1 + exp(c·s))/c for a sharpness of c.
     private static func inverse(_ gain: Tensor, _ sharpness: Double) -> Tensor {
-        (gain.clamped(from: 1e-30) * sharpness).exponentialMinusOne().logarithm() / sharpness
+        (gain.clamped(from: 1e-30) * sharpness).expMinusOne().log() / sharpness
     }
 
     init(parts: [Tensor], units: OutputUnits, settings: [String: Double]) {

@@ -45,7 +45,7 @@ check(
     mean.magnitude().maximum().item() < 1e-5 && (variance - 1).magnitude().maximum().item() < 1e-3)
 
 let observer = WeightObserver(model)
-_ = observer.read(rate: 0.01)
+_ = observer.read(learningRate: 0.01)
 let adam = Adam(model.parameters)
 @MainActor func step(_ model: Sequential, _ adam: Adam) {
     adam.minimize(model(images, .training(random)).softmaxCrossEntropy(labels: labels), rate: 0.01)
@@ -53,7 +53,7 @@ let adam = Adam(model.parameters)
 for _ in 1...100 { step(model, adam) }
 let wrong = withoutGradients { (model(images, .inference).indexOfMaximum(along: 1) .!= labels).sum().item() }
 check("it learns: \(Int(wrong)) of 200 wrong", wrong <= 10)
-let readings = observer.read(rate: 0.01)
+let readings = observer.read(learningRate: 0.01)
 check("its paths are \(readings.map(\.path))", readings.map(\.path) == ["0.weight", "3.weight"])
 check("‖v‖, g, the step and the angle are measured", readings.allSatisfy { $0.gain.smallest > 0 && ($0.angle?.mean ?? 0) > 0 })
 

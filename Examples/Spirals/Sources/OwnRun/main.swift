@@ -7,15 +7,16 @@ import WeightNorm
 // A training of one's own as a run: two networks take turns, with checkpoints, resuming, Ctrl-C, progress, a report and a chart.
 //     swift run -c release OwnRun [--resume]
 
-struct Settings: Codable, Equatable { var (steps, width, learningRate) = (400, 64, 0.003) }
-struct Reading: Codable { var norm: String, seed: UInt64, step: Int, loss: Double }
-struct Outcome: Codable { var norm: String, seed: UInt64, wrong: Int }
+struct Hyperparameters: Codable, Equatable { var (steps, width, learningRate) = (400, 64, 0.003) }
+struct Reading: Codable { var norm: String, step: Int, loss: Double }
+struct Outcome: Codable { var norm: String, wrong: Int }
 
 struct Spirals: Experiment {
     typealias Record = Reading  // a line of metrics.jsonl
-    let (kind, settings, seeds) = ("spirals", Settings(), [1, 2] as [UInt64])
+    let kind = "spirals"
+    let settings = Hyperparameters()
     let normalizations: [Normalization] = [.plain, .weight]
-    let (x, y): (Tensor, Tensor)
+    let x: Tensor, y: Tensor
 
     init() {
         let turns = (0..<400).map { Float($0 / 2) / 200 * 9 + 1 }
@@ -49,14 +50,14 @@ struct Spirals: Experiment {
     func didStep(_ run: Run<Spirals>) throws {
         guard run.step % 20 == 0 else { return }
         for (name, trainee) in zip(names, run.trainees) {
-            try run.record(Reading(norm: name, seed: seeds[run.round], step: run.step, loss: trainee.losses.read() ?? .nan))
+            try run.record(Reading(norm: name, step: run.step, loss: trainee.losses.read() ?? .nan))
         }
     }
 
     func finishRound(of run: Run<Spirals>) -> [Outcome] {
         zip(names, run.trainees).map { name, trainee in
             let wrong = withoutGradients { (trainee.model(x, .inference).indexOfMaximum(along: 1) .!= y).sum().item() }
-            return Outcome(norm: name, seed: seeds[run.round], wrong: Int(wrong))
+            return Outcome(norm: name, wrong: Int(wrong))
         }
     }
 }
@@ -67,19 +68,12 @@ let run =
     ? Run.resume(experiment, at: path) : Run(experiment, in: .start(at: path, config: experiment.settings))
 if let code = try run.runInTerminal(label: "spirals", savingEvery: 5) { exit(code) }
 let curves = experiment.names.map { name in
-    Series(
-        name,
-        meanOf: experiment.seeds.map { seed in
-            run.records.filter { $0.norm == name && $0.seed == seed }.map { Series.Point(Double($0.step), $0.loss) }
-        })
+    Series(name, points: run.records.filter { $0.norm == name }.map { .init(Double($0.step), $0.loss) })
 }
 let chart = Chart("Loss", x: Axis("step"), y: Axis("loss", scale: .logarithmic), series: curves)
-let table = Table(
-    "Points on the wrong side", of: run.results,
-    columns: [
-        .init("Norm", isNumeric: false) { .text($0.norm) }, .init("Seed") { .text("\($0.seed)") },
-        .init("Wrong of 400", best: .lowest) { .number(Double($0.wrong), decimals: 0) },
-    ])
-let page = Page("Two spirals", lead: "Two networks, trained in turn.", sections: [.init("Results", [.chart(chart), .table(table)])], footer: "")
+let columns: [Table.Column<Outcome>] = [.init("Norm", isNumeric: false) { .text($0.norm) }, .init("Wrong") { .text("\($0.wrong)") }]
+let table = Table("Points on the wrong side, of 400", of: run.results, columns: columns)
+let page = Page(
+    "Two spirals", lead: "Two networks, trained in turn.", sections: [.init("Results", [.chart(chart), .table(table)])], footer: "")
 try run.folder.write(Array(page.html().utf8), named: "report.html")
 print(table.lines.joined(separator: "\n"))

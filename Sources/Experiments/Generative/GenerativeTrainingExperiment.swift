@@ -4,10 +4,10 @@ package import Training
 import WeightNorm
 
 /// Generative models in the course of their training.
-package typealias GenerativeTraining<Settings: GenerativeSettings> = Run<GenerativeCourse<Settings>>
+package typealias GenerativeTraining<Settings: GenerativeSettings> = Run<GenerativeTrainingExperiment<Settings>>
 
 /// An experiment with generative models on its images: each round is a seed, in which one model for each norm is trained.
-package final class GenerativeCourse<Settings: GenerativeSettings>: Experiment {
+package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: Experiment {
     package typealias Record = GenerativeRecord
 
     package let experiment: GenerativeExperiment<Settings>
@@ -38,7 +38,7 @@ package final class GenerativeCourse<Settings: GenerativeSettings>: Experiment {
         }
     }
 
-    package func initialize(_ run: Run<GenerativeCourse>) {
+    package func initialize(_ run: Run<GenerativeTrainingExperiment>) {
         guard let initialization = settings.dataDependentInitialization else { return }
         let count = min(initialization.images, images.training.count)
         let first = images.training.order(size: count, seed: seeds[run.round], epoch: 0).selected(0, along: 0)
@@ -47,11 +47,11 @@ package final class GenerativeCourse<Settings: GenerativeSettings>: Experiment {
         }
     }
 
-    package func input(for run: Run<GenerativeCourse>) -> Tensor {
+    package func input(for run: Run<GenerativeTrainingExperiment>) -> Tensor {
         images.training.pixels(order.minibatch(run.step, seed: seeds[run.round]))
     }
 
-    package func didStep(_ run: Run<GenerativeCourse>) throws {
+    package func didStep(_ run: Run<GenerativeTrainingExperiment>) throws {
         let place = (run.step - 1) % stepsPerEpoch + 1
         if notes.contains(place) {
             run.note = "bound " + run.trainees.map { NumberText.fixed(-$0.currentLoss, decimals: 2) }.joined(separator: " ")
@@ -60,7 +60,7 @@ package final class GenerativeCourse<Settings: GenerativeSettings>: Experiment {
         if place == stepsPerEpoch { try record(run) }
     }
 
-    private func record(_ run: Run<GenerativeCourse>) throws {
+    private func record(_ run: Run<GenerativeTrainingExperiment>) throws {
         for trainer in run.trainees {
             let record = GenerativeRecord(
                 norm: trainer.normalization.rawValue, seed: trainer.seed, step: run.step, epoch: Double(run.step) / Double(stepsPerEpoch),
@@ -71,18 +71,18 @@ package final class GenerativeCourse<Settings: GenerativeSettings>: Experiment {
         }
     }
 
-    package func didDiverge(trainee index: Int, at step: Int, of run: Run<GenerativeCourse>) throws {
+    package func didDiverge(trainee index: Int, at step: Int, of run: Run<GenerativeTrainingExperiment>) throws {
         throw divergence(of: run.trainees[index], in: run)
     }
 
-    private func divergence(of trainer: GenerativeTrainer<Settings>, in run: Run<GenerativeCourse>) -> RunFailure {
+    private func divergence(of trainer: GenerativeTrainer<Settings>, in run: Run<GenerativeTrainingExperiment>) -> RunFailure {
         RunFailure.divergence(
             norm: trainer.normalization, seed: trainer.seed,
             "the loss or the bound is not finite at step \(trainer.divergedAt ?? run.step)",
-            weights: WeightObserver(trainer.model).read(rate: 1), lastGood: run.lastGoodCheckpoint)
+            weights: WeightObserver(trainer.model).read(learningRate: 1), lastGood: run.lastGoodCheckpoint)
     }
 
-    package func finishRound(of run: Run<GenerativeCourse>) throws -> [GenerativeRun] {
+    package func finishRound(of run: Run<GenerativeTrainingExperiment>) throws -> [GenerativeRun] {
         return try run.trainees.enumerated().map { index, trainer in
             let (norm, seed) = (trainer.normalization.rawValue, trainer.seed)
             let last = run.records.last { $0.norm == norm && $0.seed == seed }
@@ -104,14 +104,14 @@ package final class GenerativeCourse<Settings: GenerativeSettings>: Experiment {
 extension Run {
     /// A training from the beginning, whose experiment must have been checked against the images.
     package convenience init<Settings>(_ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages, _ folder: RunFolder)
-    where E == GenerativeCourse<Settings> {
-        self.init(GenerativeCourse(experiment, images), in: folder)
+    where E == GenerativeTrainingExperiment<Settings> {
+        self.init(GenerativeTrainingExperiment(experiment, images), in: folder)
     }
 
     /// The training in a folder, from its last checkpoint.
     package static func resume<Settings>(_ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages, at path: String) throws
-        -> Run where E == GenerativeCourse<Settings>
+        -> Run where E == GenerativeTrainingExperiment<Settings>
     {
-        try resume(GenerativeCourse(experiment, images), at: path)
+        try resume(GenerativeTrainingExperiment(experiment, images), at: path)
     }
 }

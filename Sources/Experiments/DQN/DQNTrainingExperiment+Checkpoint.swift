@@ -4,7 +4,7 @@ package import Training
 
 // What a checkpoint of deep Q-learning holds beside the agent and the games; the replay memory is a file of its own.
 
-extension DQNCourse {
+extension DQNTrainingExperiment {
     /// The names of replay memories: a new one is written beside the old, which the last checkpoint needs until the next is there.
     private static let replayNames = ["replay-a.safetensors", "replay-b.safetensors"]
 
@@ -26,7 +26,7 @@ extension DQNCourse {
 
     package func checkpointName(ofTrainee index: Int) -> String { "practice" }
 
-    package func add(to checkpoint: inout Checkpoint, of run: Run<DQNCourse>) throws {
+    package func add(to checkpoint: inout Checkpoint, of run: Run<DQNTrainingExperiment>) throws {
         let start = ContinuousClock.now
         var replay = Replay(name: nil, appended: 0, cost: checkpointCost)
         var bytes = 0
@@ -48,7 +48,7 @@ extension DQNCourse {
             value: RoundState(epoch: epoch, stepSeconds: stepSeconds, bestEpoch: best?.epoch, bestScore: best?.score), as: "round")
     }
 
-    package func didSave(_ run: Run<DQNCourse>, bytes: Int) throws {
+    package func didSave(_ run: Run<DQNTrainingExperiment>, bytes: Int) throws {
         guard let saved = replayBeingSaved else { return }
         replayName = saved.name
         do { try removeReplays(in: run.folder) } catch {
@@ -66,7 +66,7 @@ extension DQNCourse {
 
     // MARK: - Resuming
 
-    package func restoreTrainees(from checkpoint: Checkpoint, round: Int, step: Int) throws -> [DQNPractice] {
+    package func restoreTrainees(from checkpoint: Checkpoint, round: Int, step: Int) throws -> [DQNLearner] {
         let replay: Replay = try checkpoint.value("replay")
         var seeds = SplitMix64(seed: subject(ofRound: round).seed &+ UInt64(step))
         let practice = try practice(round: round, gamesSeed: seeds.next())
@@ -95,7 +95,7 @@ extension DQNCourse {
         return replay
     }
 
-    package func restore(from checkpoint: Checkpoint, round: Int, step: Int, trainees: [DQNPractice]) throws {
+    package func restore(from checkpoint: Checkpoint, round: Int, step: Int, trainees: [DQNLearner]) throws {
         let replay = try checked(try checkpoint.value("replay"))
         (replayName, checkpointCost) = (replay.name, replay.cost)
         guard let practice = trainees.first else { return }
@@ -120,7 +120,7 @@ extension DQNCourse {
         (epoch, stepSeconds, self.best) = (state.epoch, state.stepSeconds, best)
     }
 
-    package func didResume(_ run: Run<DQNCourse>) throws {
+    package func didResume(_ run: Run<DQNTrainingExperiment>) throws {
         // An evaluation after the checkpoint may have written another, which is of no record any longer.
         if let practice = run.practice { try writeBest(practice.agent, into: run.folder) }
         try removeReplays(in: run.folder)

@@ -6,10 +6,10 @@ package import Training
 import WeightNorm
 
 /// Deep Q-learning in the course of a run.
-package typealias DQNTraining = Run<DQNCourse>
+package typealias DQNTraining = Run<DQNTrainingExperiment>
 
 /// Deep Q-learning with its games and its memory: each round is one norm of one seed, with the whole replay memory; the unit is an action.
-package final class DQNCourse: Experiment {
+package final class DQNTrainingExperiment: Experiment {
     /// The best network of the present round.
     struct Best {
         let epoch: Int
@@ -72,7 +72,7 @@ package final class DQNCourse: Experiment {
     }
 
     /// The score of play at random comes first; no network is asked for it.
-    package func prepareRound(of run: Run<DQNCourse>) throws -> Bool {
+    package func prepareRound(of run: Run<DQNTrainingExperiment>) throws -> Bool {
         guard run.randomScore == nil else { return true }
         let seed = experiment.seeds[0]
         var draws = Xoshiro256(seed: seed)
@@ -89,24 +89,24 @@ package final class DQNCourse: Experiment {
         return true
     }
 
-    package func makeTrainees(round: Int) throws -> [DQNPractice] {
+    package func makeTrainees(round: Int) throws -> [DQNLearner] {
         (epoch, best, stepSeconds) = (0, nil, 0)
         return [try practice(round: round)]
     }
 
     /// A practice at the beginning of a round.
-    func practice(round: Int, gamesSeed: UInt64? = nil) throws -> DQNPractice {
+    func practice(round: Int, gamesSeed: UInt64? = nil) throws -> DQNLearner {
         let (norm, seed) = subject(ofRound: round)
         let games = resources.training
         let agent = DQNAgent(
             settings, normalization: norm, seed: seed, rows: games.rows, columns: games.columns, actions: games.actions.count,
             device: device)
         resources.memory.removeAll()
-        return try DQNPractice(agent, games, memory: resources.memory, seed: gamesSeed ?? seed)
+        return try DQNLearner(agent, games, memory: resources.memory, seed: gamesSeed ?? seed)
     }
 
     /// After an epoch comes an evaluation; one that was stopped is done anew.
-    package func prepareStep(of run: Run<DQNCourse>) throws -> Bool {
+    package func prepareStep(of run: Run<DQNTrainingExperiment>) throws -> Bool {
         guard let practice = run.practice else { return true }
         while epoch < settings.epochs, practice.actionsTaken >= (epoch + 1) * settings.actionsPerEpoch {
             let note = run.note
@@ -119,9 +119,9 @@ package final class DQNCourse: Experiment {
         return true
     }
 
-    package func input(for run: Run<DQNCourse>) {}
+    package func input(for run: Run<DQNTrainingExperiment>) {}
 
-    package func didStep(_ run: Run<DQNCourse>) throws {
+    package func didStep(_ run: Run<DQNTrainingExperiment>) throws {
         guard let practice = run.practice else { return }
         stepSeconds += practice.readSeconds()
         let place = practice.actionsTaken - epoch * settings.actionsPerEpoch
@@ -129,7 +129,7 @@ package final class DQNCourse: Experiment {
         noted = place
     }
 
-    private func note(_ practice: DQNPractice) -> String {
+    private func note(_ practice: DQNLearner) -> String {
         var parts = ["\(practice.agent.normalization.rawValue)", "ε \(NumberText.fixed(practice.exploration, decimals: 2))"]
         if let loss = practice.agent.losses.mean { parts.append("loss \(NumberText.fixed(loss, decimals: 2))") }
         return parts.joined(separator: ", ")
@@ -145,7 +145,7 @@ package final class DQNCourse: Experiment {
     }
 
     /// False if it was stopped.
-    private func evaluate(_ practice: DQNPractice, _ run: Run<DQNCourse>) throws -> Bool {
+    private func evaluate(_ practice: DQNLearner, _ run: Run<DQNTrainingExperiment>) throws -> Bool {
         let agent = practice.agent
         guard agent.isFinite() else { throw divergence(practice, run) }
         let evaluation = try DQNEvaluation(
@@ -192,19 +192,19 @@ package final class DQNCourse: Experiment {
 
     // MARK: - Ends
 
-    package func didDiverge(trainee index: Int, at step: Int, of run: Run<DQNCourse>) throws {
+    package func didDiverge(trainee index: Int, at step: Int, of run: Run<DQNTrainingExperiment>) throws {
         throw divergence(run.trainees[index], run)
     }
 
-    private func divergence(_ practice: DQNPractice, _ run: Run<DQNCourse>) -> RunFailure {
+    private func divergence(_ practice: DQNLearner, _ run: Run<DQNTrainingExperiment>) -> RunFailure {
         let agent = practice.agent
         return RunFailure.divergence(
             norm: agent.normalization, seed: agent.seed,
             "the loss, a parameter or a value is not finite at update \(agent.losses.divergedAt ?? agent.updates)",
-            weights: WeightObserver(agent.network).read(rate: 1), lastGood: run.lastGoodCheckpoint)
+            weights: WeightObserver(agent.network).read(learningRate: 1), lastGood: run.lastGoodCheckpoint)
     }
 
-    package func finishRound(of run: Run<DQNCourse>) -> [DQNRun] {
+    package func finishRound(of run: Run<DQNTrainingExperiment>) -> [DQNRun] {
         guard let practice = run.practice, let best else { return [] }
         let agent = practice.agent
         let (norm, seed) = (agent.normalization.rawValue, agent.seed)
@@ -218,10 +218,10 @@ package final class DQNCourse: Experiment {
     }
 }
 
-extension Run where E == DQNCourse {
+extension Run where E == DQNTrainingExperiment {
     /// A run from the beginning, whose experiment must have been checked.
     package convenience init(_ experiment: DQNExperiment, _ resources: DQNResources, _ folder: RunFolder, savesReplay: Bool) {
-        self.init(DQNCourse(experiment, resources, savesReplay: savesReplay), in: folder)
+        self.init(DQNTrainingExperiment(experiment, resources, savesReplay: savesReplay), in: folder)
     }
 
     /// The run in a folder, from its last checkpoint.
@@ -232,11 +232,11 @@ extension Run where E == DQNCourse {
         _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool, forgetsReplay: Bool = false
     ) throws -> DQNTraining {
         try resume(
-            DQNCourse(experiment, resources, savesReplay: savesReplay, resuming: path, forgetsReplay: forgetsReplay), at: path)
+            DQNTrainingExperiment(experiment, resources, savesReplay: savesReplay, resuming: path, forgetsReplay: forgetsReplay), at: path)
     }
 
     /// What plays and learns; nil between two rounds.
-    package var practice: DQNPractice? { trainees.first }
+    package var practice: DQNLearner? { trainees.first }
     /// The score of play at random; nil before it was measured.
     package var randomScore: DQNScore? { records.first { $0.norm == DQNRecord.random }?.score }
     /// What the last checkpoint with a replay memory took.

@@ -5,7 +5,7 @@ import Torch
 package import Training
 
 /// Games that an agent plays and learns from: acting and learning overlap.
-package final class DQNPractice: Trainee {
+package final class DQNLearner: Trainee {
     package let agent: DQNAgent
     package let memory: ReplayMemory
     /// Scores of the games that ended since ``readScores()``, in the games' own points.
@@ -103,7 +103,7 @@ package final class DQNPractice: Trainee {
 
 // MARK: - Checkpoints
 
-extension DQNPractice {
+extension DQNLearner {
     private struct State: Codable {
         var actionsTaken: Int
         var owedUpdates: Double
