@@ -39,12 +39,12 @@ def arguments(kind, data):
 
 def start(kind, data, out="run", every=None):
     words = [*arguments(kind, data), "--out", out, "--threads", "1"]
-    return words if kind == "sweep" or every is None else [*words, "--checkpoint-every", str(every)]
+    return words if every is None else [*words, "--checkpoint-every", str(every)]
 
 
 def again(kind, data, out="run", every=None):
-    """The command that goes on with a run, or begins it; a sweep begins anew."""
-    return start(kind, data, out, every) + ([] if kind == "sweep" else ["--resume"])
+    """The command that resumes a run, or begins it."""
+    return [*start(kind, data, out, every), "--resume"]
 
 
 class Runs:

@@ -82,6 +82,14 @@ public struct Checkpoint {
         setValue(String(decoding: try encoder.encode([value]), as: UTF8.self), name)
     }
 
+    /// The same for a value whose numbers need not be finite: the error of a run that diverged is none.
+    mutating func add(valueNotFinite value: some Encodable, as name: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        setValue(String(decoding: try encoder.encode([value]), as: UTF8.self), name)
+    }
+
     private mutating func setValue(_ text: String, _ name: String) {
         trap(unless: values[name] == nil, "checkpoint: expected each name once, found '\(name)' twice")
         values[name] = text
@@ -238,6 +246,9 @@ extension Checkpoint {
         }
     }
 
+    /// Whether a tensor of that name was added.
+    package func hasTensor(_ name: String) -> Bool { tensors[name] != nil }
+
     /// A tensor that was added.
     ///
     /// - Throws: ``CheckpointError`` if there is none of that name.
@@ -252,10 +263,21 @@ extension Checkpoint {
     ///
     /// - Throws: ``CheckpointError`` if there is none of that name, or it is of another type.
     public func value<Value: Decodable>(_ name: String, as type: Value.Type = Value.self) throws(CheckpointError) -> Value {
+        try value(name, as: type, by: JSONDecoder())
+    }
+
+    /// The same for a value whose numbers need not be finite.
+    func valueNotFinite<Value: Decodable>(_ name: String) throws(CheckpointError) -> Value {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        return try value(name, as: Value.self, by: decoder)
+    }
+
+    private func value<Value: Decodable>(_ name: String, as type: Value.Type, by decoder: JSONDecoder) throws(CheckpointError) -> Value {
         guard let text = values[name] else {
             throw CheckpointError(path: path, problem: "expected a value '\(name)', found none of that name")
         }
-        guard let value = try? JSONDecoder().decode([Value].self, from: Data(text.utf8)).first else {
+        guard let value = try? decoder.decode([Value].self, from: Data(text.utf8)).first else {
             throw CheckpointError(path: path, problem: "value '\(name)': expected a \(type), found \(Safetensors.quoted(text))")
         }
         if limitsWholeNumbers, let value = value as? any Encodable, let problem = WholeNumbers.problem(in: value) {

@@ -187,20 +187,22 @@ extension ClassificationTrainer {
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")
         try checkpoint.restore(random, from: "\(name)/random")
         let errors = try checkpoint.tensor("\(name)/errors", like: errorSum.value)
-        var directions: [(path: String, directions: WeightObserver.Directions)] = []
-        for path in network.namedWeights.map(\.path) {
-            directions.append(
+        // A run that reads no weights has none.
+        let paths = network.namedWeights.map(\.path)
+        if paths.contains(where: { checkpoint.hasTensor("\(name)/directions/\($0)") }) {
+            let directions = try paths.map { path in
                 (
-                    path,
-                    .init(
+                    path: path,
+                    directions: WeightObserver.Directions(
                         vectors: try checkpoint.tensor("\(name)/directions/\(path)").moved(to: device),
                         exist: try checkpoint.tensor("\(name)/directions/\(path)/exist").moved(to: device))
-                ))
+                )
+            }
+            guard observer.takes(directions) else {
+                throw CheckpointError(path: name, problem: "'directions': expected tensors of the weights' shapes, found others")
+            }
+            observer.restore(directions)
         }
-        guard observer.takes(directions) else {
-            throw CheckpointError(path: name, problem: "'directions': expected tensors of the weights' shapes, found others")
-        }
-        observer.restore(directions)
         let counts: Counts = try checkpoint.value("\(name)/counts")
         let mostSteps = settings.epochs * stepsPerEpoch
         guard (0...mostSteps).contains(counts.steps), (0...counts.steps).contains(counts.batches),

@@ -207,7 +207,7 @@ public final class Run<E: Experiment> {
                 round: round, step: step, records: records.count, otherRecords: otherRecordCounts, runs: results, seconds: seconds,
                 norms: experiment.names, seeds: experiment.seeds, hasNetworks: !trainees.isEmpty,
                 endedAt: endedAt.contains { $0 != nil } ? endedAt : nil)
-            try checkpoint.add(value: place, as: "place")
+            try checkpoint.add(valueNotFinite: place, as: "place")
             try checkpoint.add(value: experiment.settings, as: "settings")
             for (index, trainee) in trainees.enumerated() {
                 let name = experiment.checkpointName(ofTrainee: index)
@@ -239,7 +239,7 @@ public final class Run<E: Experiment> {
             return run
         }
         try checkpoint.requireSettings(experiment.settings, in: file)
-        let place: RunPlace<E.Result> = try checkpoint.value("place")
+        let place: RunPlace<E.Result> = try checkpoint.valueNotFinite("place")
         try place.check(
             norms: experiment.names, seeds: experiment.seeds, rounds: experiment.rounds, resultsPerRound: experiment.resultsPerRound,
             stepsPerRound: experiment.stepsPerRound, in: file)

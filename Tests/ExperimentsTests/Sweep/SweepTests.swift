@@ -32,6 +32,39 @@ struct SweepTests {
         #expect(lost.bestRate == nil && lost.goodFrom == nil && lost.errors == [nil])
     }
 
+    @Test("a sweep that is stopped again and again ends as one that is not, runs that diverge included")
+    func resumes() throws {
+        let (training, test) = (rows(100, seed: 1), rows(20, seed: 2))
+        var settings = ClassificationSettings.onePass
+        settings.setWidth(0.05)
+        (settings.batch, settings.initializationImages) = (20, 100)
+        let comparison = Comparison(settings, normalizations: [.plain, .weight], seeds: [7], thresholds: [], device: .cpu)
+        func experiment() -> ComparisonExperiment {
+            Sweep(comparison, rates: [1e25, 0.003]).experiment(on: resident(training, test))
+        }
+        func words(_ run: Run<ComparisonExperiment>) -> [String] {
+            run.results.map { "\($0.norm) \($0.learningRate) \($0.steps) \($0.divergedAtStep ?? 0) \($0.testError) \($0.trainLoss)" }
+        }
+        try withFolder { path in
+            let whole = Run(experiment(), in: try RunFolder.start(at: path + "/whole", config: ["a": 1]))
+            try whole.run()
+            #expect(whole.results.count == 4 && whole.results.contains { $0.divergedAtStep != nil })
+            var holder: Run<ComparisonExperiment>? = Run(experiment(), in: try RunFolder.start(at: path + "/stopped", config: ["a": 1]))
+            for place in 0..<whole.total {
+                try holder?.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { holder?.done ?? 0 >= place })
+                holder = nil
+                holder = try Run.resume(experiment(), at: path + "/stopped")
+            }
+            try holder?.run(checkpoints: CheckpointClock(every: 1e9))
+            #expect(holder.map(words) == words(whole))
+            let (expected, found) = try (
+                String(contentsOfFile: path + "/whole/metrics.jsonl", encoding: .utf8),
+                String(contentsOfFile: path + "/stopped/metrics.jsonl", encoding: .utf8)
+            )
+            #expect(found == expected)
+        }
+    }
+
     @Test("a sweep's runs are those of comparisons at each rate; one that diverges is recorded, and the others go on")
     func agrees() throws {
         let (training, test) = (rows(200, seed: 1), rows(100, seed: 2))
