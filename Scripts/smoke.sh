@@ -266,12 +266,24 @@ check "three kills leave a checkpoint" test -s dqn-killed/checkpoint.safetensors
 check "train dqn after three kills" "$command" "${dqn[@]}" --norm normal,weight --seeds 1,2 --resume --out dqn-killed
 check "…has the records of a run that was left alone" cmp dqn/metrics.jsonl dqn-killed/metrics.jsonl
 check "…and its networks" cmp dqn/network-normal-seed2.safetensors dqn-killed/network-normal-seed2.safetensors
-status=0
-env --default-signal=INT,TERM timeout --signal=TERM 1.5 "$command" "${dqn[@]}" --epochs 500 --out dqn-signalled >/dev/null 2>signal.log || status=$?
+# SIGTERM as soon as a file has a line, not after a time: a machine may be busy.
+terminate_at() { # FILE PATTERN COMMAND…
+    local file=$1 pattern=$2 child
+    shift 2
+    env --default-signal=INT,TERM "$@" >terminated.log 2>signal.log &
+    child=$!
+    for _ in {1..1200}; do
+        if grep -qsE -- "$pattern" "$file" || ! kill -0 "$child" 2>/dev/null; then break; fi
+        sleep 0.05
+    done
+    kill -TERM "$child" 2>/dev/null || true
+    wait "$child" || true
+}
+terminate_at dqn-signalled/metrics.jsonl '"epoch":1' "$command" "${dqn[@]}" --epochs 500 --out dqn-signalled
 check "a signal stops train dqn and saves" grep -q "SIGTERM: stopped and saved at action [0-9]* of 1000000; go on with: weightnorm train dqn --resume --out dqn-signalled" signal.log
 check "…with its replay memory" sh -c 'ls dqn-signalled/replay-*.safetensors'
-env --default-signal=INT,TERM timeout --signal=TERM 2 "$command" train dqn --resume --out dqn-signalled >resumed.log 2>/dev/null || true
-check "…and goes on where it was" grep -qE "Going on from action [1-9][0-9]* of 1000000" resumed.log
+terminate_at terminated.log 'Going on from action' "$command" train dqn --resume --out dqn-signalled
+check "…and goes on where it was" grep -qE "Going on from action [1-9][0-9]* of 1000000" terminated.log
 
 # -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
 refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
