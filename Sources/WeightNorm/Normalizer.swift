@@ -16,7 +16,7 @@ extension Normalizer {
     ///
     /// A normalizer takes them in the place of its input's own, which it takes on their nil. Call it once in a forward pass.
     ///
-    /// - Parameter feature: the axis of the features.
+    /// `feature` is the axis of the features.
     public func statisticsInParts(of input: Tensor, _ feature: Int, _ pass: Pass) -> UnitStatistics? {
         guard let rounds = pass.rounds else { return nil }
         rounds.collect({ UnitMoments(of: input.detached(), featureAxis: feature) }, of: self) { _ in }

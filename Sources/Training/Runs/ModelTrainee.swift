@@ -19,6 +19,9 @@ public final class ModelTrainee<Model: Module, Input>: Trainee {
     /// A model that is trained to lower a loss.
     ///
     /// - Parameters:
+    ///   - model: what is trained.
+    ///   - optimizer: of the model's parameters.
+    ///   - random: the source of noise and dropout.
     ///   - learningRate: of a step, from 0.
     ///   - loss: a tensor of no dimensions, for an input and a source of noise.
     public init(

@@ -47,7 +47,7 @@ public final class Run<E: Experiment> {
 
     /// A run from the beginning, in a folder that was started for it.
     ///
-    /// - Parameter sinks: where records go beside the folder.
+    /// Records go to the sinks, too.
     public init(_ experiment: E, in folder: RunFolder, sinks: [any RecordSink] = []) {
         self.experiment = experiment
         self.folder = folder
@@ -72,6 +72,7 @@ public final class Run<E: Experiment> {
     ///
     /// - Parameters:
     ///   - checkpoints: says after each step whether to save; without, nothing is saved.
+    ///   - shouldStop: says before each step whether to stop.
     ///   - progress: reports after every step how far the run is.
     ///   - recorded: gets every record of `metrics.jsonl`.
     /// - Throws: ``RunFailure`` if the run cannot continue, as when a loss is not finite; ``FileError`` if the folder cannot be written; what the experiment throws.

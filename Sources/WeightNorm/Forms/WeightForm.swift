@@ -185,7 +185,7 @@ extension WeightForm {
 extension WeightForm {
     /// A weight of this form that equals the given one to rounding, with parts in its type.
     ///
-    /// - Parameter settings: those that are not to have their standard value. Traps if the form does not take one.
+    /// The settings are those that are not to have their standard value. Traps if the form does not take one.
     public static func makeWeight(_ initial: Tensor, units: OutputUnits, settings: [String: Double] = [:]) -> Weight {
         let all = Self.completed(settings)
         let parts = withoutGradients {
