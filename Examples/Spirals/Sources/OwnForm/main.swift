@@ -48,7 +48,7 @@ let observer = WeightObserver(model)
 _ = observer.read(learningRate: 0.01)
 let adam = Adam(model.parameters)
 @MainActor func step(_ model: Sequential, _ adam: Adam) {
-    adam.minimize(model(images, .training(random)).softmaxCrossEntropy(labels: labels), rate: 0.01)
+    adam.minimize(model(images, .training(random)).softmaxCrossEntropy(labels: labels), learningRate: 0.01)
 }
 for _ in 1...100 { step(model, adam) }
 let wrong = withoutGradients { (model(images, .inference).indexOfMaximum(along: 1) .!= labels).sum().item() }
