@@ -18,7 +18,7 @@ public protocol PyTorchForm: WeightForm {
     var pyTorchTensors: [Tensor] { get }
 
     /// Whether these tensors are the form's own parts, so that a file of PyTorch's with their names holds a weight of this form. They are not without an
-    /// implementation: what is found under the names of weight normalization is a ``NormalizedWeight``.
+    /// implementation: what is found under the names of weight normalization is a `NormalizedWeight`.
     static var isReadFromPyTorch: Bool { get }
 }
 

@@ -75,7 +75,7 @@ public final class Run<E: Experiment> {
     ///   - shouldStop: says before each step whether to stop.
     ///   - progress: reports after every step how far the run is.
     ///   - recorded: gets every record of `metrics.jsonl`.
-    /// - Throws: ``RunFailure`` if the run cannot continue, as when a loss is not finite; ``FileError`` if the folder cannot be written; what the experiment throws.
+    /// - Throws: ``RunFailure`` if the run cannot continue, as when a loss is not finite; `FileError` if the folder cannot be written; what the experiment throws.
     public func run(
         checkpoints: CheckpointClock? = nil, shouldStop: @escaping () -> Bool = { false },
         progress: @escaping (RunProgress) throws -> Void = { _ in }, recorded: @escaping (E.Record) throws -> Void = { _ in }
@@ -229,7 +229,7 @@ public final class Run<E: Experiment> {
 
     /// The run in a folder, from its last checkpoint; from the beginning if there is none yet. Records made after the checkpoint are cut off.
     ///
-    /// - Throws: ``CheckpointError``, ``SafetensorsError`` or ``FileError`` if the checkpoint is damaged, of another run, or does not fit, or if another run is going on
+    /// - Throws: ``CheckpointError``, ``SafetensorsError`` or `FileError` if the checkpoint is damaged, of another run, or does not fit, or if another run is going on
     ///   in the folder; then nothing was changed.
     public static func resume(_ experiment: E, at path: String, sinks: [any RecordSink] = []) throws -> Run {
         let file = RunCheckpoint.path(in: path)
