@@ -337,6 +337,7 @@ wrong "no run" "expected the folder of a run of weightnorm compare" nowhere
 wrong "a folder that is no run's" "expected the folder of a run of weightnorm compare" good
 wrong "a run of another kind" "expected a run of weightnorm compare or train classification, found one of weightnorm sweep" sweep
 wrong "a norm that the run lacks" "norm: expected one of the run's, weight, normal, found 'batch'" seeds --norm batch
+wrong "both spellings of --norm" "norms: expected --norm alone, .* found both" first --norm weight --norms weight
 wrong "an unknown norm" "norm: expected .* found 'layer'" first --norm layer
 wrong "a seed that the run lacks" "seed: expected one of the run's, 0, found 5" first --seed 5
 wrong "an unknown layer" "layer: expected one of features.1, .* found 'features.2'" first --layers features.1,features.2 --examples 20

@@ -58,8 +58,7 @@ struct Analyze: ParsableCommand {
         try require(examples, in: 2...10_000_000, option: "examples")
         try require(units, in: 1...1_000_000, option: "units")
         try prepareProcessor(threads: threads)
-        let wanted = try (norm ?? formerNorm).map { try Command.norms($0) }
-        if formerNorm != nil { sayAside("--norms is now --norm; the old spelling works until version 0.3.0") }
+        let wanted = try Command.norms(norm, former: formerNorm)
         let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
         // By what the names stand for: through a link, the run would be taken for an earlier one's results, and removed.
         if let out, RunFolder.isSame(out, source) {

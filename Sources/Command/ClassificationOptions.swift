@@ -17,12 +17,12 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
 
     @Option(
         help: ArgumentHelp(
-            "Width of the network, as a fraction of the paper's 96 and 192 maps. (default: the preset's)", valueName: "factor"))
+            "Width of the network, as a fraction of the paper's 96 and 192 maps. (default: \(Defaults.origin.width))", valueName: "factor"))
     var width: Double?
 
     @Option(
         help: ArgumentHelp(
-            "Dropout probability after each pooling layer; the paper's wide network uses 0.5. (default: the preset's)",
+            "Dropout probability after each pooling layer; the paper's wide network uses 0.5. (default: \(Defaults.origin.dropout))",
             valueName: "probability"))
     var dropout: Double?
 
@@ -32,7 +32,9 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
             valueName: "number"))
     var heldOut: Int?
 
-    @Flag(inversion: .prefixedNo, help: "Whiten the images (ZCA, fitted to those trained on). (default: the preset's)")
+    @Flag(
+        inversion: .prefixedNo,
+        help: ArgumentHelp("Whiten the images (ZCA, fitted to those trained on). (default: \(Defaults.origin.whitening))"))
     var whiten: Bool?
 
     /// Changes the settings by the options that were given.

@@ -19,9 +19,9 @@ struct Compare: ParsableCommand {
             """)
 
     @OptionGroup var classification: ClassificationOptions<Compare>
-    @OptionGroup var rate: LearningRateOption
+    @OptionGroup var rate: LearningRateOption<Compare>
     @OptionGroup var thresholds: ThresholdOption<Compare>
-    @OptionGroup(title: "Run") var options: RunOptions<Compare>
+    @OptionGroup(title: "Run options") var options: RunOptions<Compare>
 
     func run() throws {
         let stored: Comparison.Configuration? = try options.stored(command: "compare")
@@ -48,6 +48,7 @@ struct Compare: ParsableCommand {
 
 extension Compare: ClassificationDefaults, ThresholdDefaults {
     static let norms: [Normalization] = [.plain, .weight, .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch]
+    static let origin = RunOrigin.onePass
     static let folder = "runs/compare"
     static let data = "fashion-mnist"
     static let thresholds = [0.25, 0.2, 0.15]

@@ -39,7 +39,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
     typealias Experiment = GenerativeExperiment<Settings>
 
     let model: GenerativeOptions
-    let rate: LearningRateOption
+    let rate: LearningRateOption<Defaults>
     let options: RunOptions<Defaults>
     let preset: String?
 

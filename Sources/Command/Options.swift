@@ -53,6 +53,17 @@ func norms(
     try list(text, option: "norm", expected: "norms out of \(words(allowed))") { word in allowed.first { $0.rawValue == word } }
 }
 
+/// The norms that `--norm` names, or `--norms`, its former spelling; nil if neither is given.
+func norms(
+    _ text: String?, former: String?, outOf allowed: [Normalization] = Normalization.allCases
+) throws -> [Normalization]? {
+    guard let former else { return try text.map { try norms($0, outOf: allowed) } }
+    guard text == nil else { throw ValidationError("--norms: expected --norm alone, of which it is the former spelling, found both") }
+    let found = try norms(former, outOf: allowed)
+    sayAside("--norms is now --norm; the old spelling works until version 0.3.0")
+    return found
+}
+
 /// The norm that `--norm` names where there can be one.
 func norm(_ name: String) throws -> Normalization {
     guard let norm = Normalization(rawValue: name) else {
@@ -68,7 +79,7 @@ func alternatives(_ words: [String]) -> String {
 }
 
 /// All norms, for messages and help.
-let allNorms = Normalization.allCases.map(\.rawValue).joined(separator: ", ")
+let allNorms = words(Normalization.allCases)
 
 /// The seeds that `--seeds` names.
 func seeds(_ text: String) throws -> [UInt64] {

@@ -12,6 +12,8 @@ protocol RunDefaults {
     static var norms: [Normalization] { get }
     /// What an epoch is, for help.
     static var epoch: String { get }
+    /// Where numbers come from that are not given, for help.
+    static var origin: RunOrigin { get }
     /// Seconds between two checkpoints.
     static var checkpointInterval: Double { get }
     static var folder: String { get }
@@ -21,7 +23,29 @@ extension RunDefaults {
     static var allowedNorms: [Normalization] { Normalization.allCases }
     static var norms: [Normalization] { [.weight] }
     static var epoch: String { "each over all training images" }
+    static var origin: RunOrigin { RunOrigin() }
     static var checkpointInterval: Double { 60 }
+}
+
+/// Words for the numbers that a run has without options: its preset's, unless its command has none.
+struct RunOrigin {
+    var epochs = "the preset's"
+    var batch = "the preset's"
+    var learningRate = "the preset's"
+    var width = "the preset's"
+    var dropout = "the preset's"
+    var whitening = "the preset's"
+}
+
+extension RunOrigin {
+    /// Of `compare` and `sweep`, which have one set of numbers.
+    static let onePass: RunOrigin = {
+        let settings = ClassificationSettings.onePass
+        return RunOrigin(
+            epochs: "\(settings.epochs)", batch: "\(settings.batch)", learningRate: "\(settings.learningRate(.weight)) for every norm",
+            width: "0.1667, which is \(settings.firstMaps) and \(settings.secondMaps) maps", dropout: "\(settings.dropout)",
+            whitening: "only with --data cifar10")
+    }()
 }
 
 /// The options of everything that trains. What is not given is that of the run that is resumed, or else the preset's.
@@ -37,10 +61,10 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
     @Option(help: ArgumentHelp("Seeds, separated by commas; the run is repeated with each. (default: 0)", valueName: "list"))
     var seeds: String?
 
-    @Option(help: ArgumentHelp("Epochs, \(Defaults.epoch). (default: the preset's)", valueName: "number"))
+    @Option(help: ArgumentHelp("Epochs, \(Defaults.epoch). (default: \(Defaults.origin.epochs))", valueName: "number"))
     var epochs: Int?
 
-    @Option(help: ArgumentHelp("Examples in a minibatch. (default: the preset's)", valueName: "number"))
+    @Option(help: ArgumentHelp("Examples in a minibatch. (default: \(Defaults.origin.batch))", valueName: "number"))
     var batch: Int?
 
     @Option(help: ArgumentHelp("cpu, cuda or cuda:INDEX. (default: cpu)", valueName: "name"))
@@ -72,16 +96,7 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
 
     /// The norms that are given, or else those of the run that is resumed.
     func norms(stored: [Normalization]?) throws -> [Normalization] {
-        let given =
-            try norm
-            ?? formerNorm.map { norm in
-                guard self.norm == nil else { throw ValidationError("--norms: expected --norm alone, found both") }
-                return norm
-            }
-        guard let given else { return stored ?? Defaults.norms }
-        let found = try Command.norms(given, outOf: Defaults.allowedNorms)
-        if formerNorm != nil { sayAside("--norms is now --norm; the old spelling works until version 0.3.0") }
-        return found
+        try Command.norms(norm, former: formerNorm, outOf: Defaults.allowedNorms) ?? stored ?? Defaults.norms
     }
 
     /// The seeds that are given, or else those of the run that is resumed.
@@ -95,10 +110,10 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
 }
 
 /// The option of all runs but sweeps, which have several.
-struct LearningRateOption: ParsableArguments {
+struct LearningRateOption<Defaults: RunDefaults>: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Learning rate, for every norm; a classification's falls to 0 in the second half of its run. (default: the preset's)",
+            "Learning rate, for every norm; a classification's falls to 0 in the second half of its run. (default: \(Defaults.origin.learningRate))",
             valueName: "number"))
     var learningRate: Double?
 }

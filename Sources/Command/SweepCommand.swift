@@ -33,7 +33,7 @@ struct SweepCommand: ParsableCommand {
             "How far above a norm's best test error a rate still counts as good, as a fraction: 0.02 is 2 points.", valueName: "number"))
     var within = 0.02
 
-    @OptionGroup(title: "Run") var options: RunOptions<SweepCommand>
+    @OptionGroup(title: "Run options") var options: RunOptions<SweepCommand>
 
     private static let defaultRates = "0.0003,0.001,0.003,0.01,0.03,0.1"
 
@@ -99,6 +99,7 @@ struct SweepCommand: ParsableCommand {
 extension SweepCommand: ClassificationDefaults {
     static let norms: [Normalization] = [.plain, .weight, .batch, .weightAndMeanOnlyBatch]
     static let epoch = "each over those images"
+    static let origin = RunOrigin.onePass
     static let folder = "runs/sweep"
     static let data = "fashion-mnist"
 }

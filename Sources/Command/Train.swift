@@ -33,7 +33,7 @@ struct TrainClassification: ParsableCommand {
     var preset: String?
 
     @OptionGroup var classification: ClassificationOptions<TrainClassification>
-    @OptionGroup var rate: LearningRateOption
+    @OptionGroup var rate: LearningRateOption<TrainClassification>
 
     @Option(
         help: ArgumentHelp(
@@ -48,7 +48,7 @@ struct TrainClassification: ParsableCommand {
     @Flag(help: "Compute products and convolutions in bfloat16; parameters, sums and the loss stay in float32.")
     var bfloat16 = false
 
-    @OptionGroup(title: "Run") var options: RunOptions<TrainClassification>
+    @OptionGroup(title: "Run options") var options: RunOptions<TrainClassification>
 
     func run() throws {
         let command = "train classification"

@@ -67,8 +67,8 @@ struct TrainDQN: ParsableCommand {
     @Flag(help: "With --resume: continue without the replay memory that the checkpoint names, for instance because it is damaged or lost.")
     var forgetReplay = false
 
-    @OptionGroup var rate: LearningRateOption
-    @OptionGroup(title: "Run") var options: RunOptions<TrainDQN>
+    @OptionGroup var rate: LearningRateOption<TrainDQN>
+    @OptionGroup(title: "Run options") var options: RunOptions<TrainDQN>
 
     func run() throws {
         guard options.resume || !forgetReplay else { throw ValidationError("--forget-replay: expected it with --resume, found it without") }

@@ -39,8 +39,8 @@ struct TrainDRAW: ParsableCommand {
     var deviation: Double?
 
     @OptionGroup var common: GenerativeOptions
-    @OptionGroup var rate: LearningRateOption
-    @OptionGroup(title: "Run") var options: RunOptions<TrainDRAW>
+    @OptionGroup var rate: LearningRateOption<TrainDRAW>
+    @OptionGroup(title: "Run options") var options: RunOptions<TrainDRAW>
 
     func run() throws {
         try GenerativeRunner<DRAWSettings, TrainDRAW>(model: common, rate: rate, options: options, preset: preset).run(apply: apply)

@@ -36,8 +36,8 @@ struct TrainVAE: ParsableCommand {
     var freeNats: Double?
 
     @OptionGroup var common: GenerativeOptions
-    @OptionGroup var rate: LearningRateOption
-    @OptionGroup(title: "Run") var options: RunOptions<TrainVAE>
+    @OptionGroup var rate: LearningRateOption<TrainVAE>
+    @OptionGroup(title: "Run options") var options: RunOptions<TrainVAE>
 
     func run() throws {
         try GenerativeRunner<VAESettings, TrainVAE>(model: common, rate: rate, options: options, preset: preset).run(apply: apply)
