@@ -57,7 +57,8 @@ package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: 
             run.note = "bound " + run.trainees.map { NumberText.fixed(-$0.currentLoss, decimals: 2) }.joined(separator: " ")
             run.noteTime()
         }
-        if place == stepsPerEpoch { try record(run) }
+        // A model that is lost ends the run, before anything is made of the others.
+        if place == stepsPerEpoch, run.trainees.allSatisfy({ $0.divergedAt == nil }) { try record(run) }
     }
 
     private func record(_ run: Run<GenerativeTrainingExperiment>) throws {
@@ -83,7 +84,7 @@ package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: 
     }
 
     package func finishRound(of run: Run<GenerativeTrainingExperiment>) throws -> [GenerativeRun] {
-        return try run.trainees.enumerated().map { index, trainer in
+        try run.trainees.enumerated().map { index, trainer in
             let (norm, seed) = (trainer.normalization.rawValue, trainer.seed)
             let last = run.records.last { $0.norm == norm && $0.seed == seed }
             let draws = experiment.importanceDraws

@@ -253,12 +253,17 @@ public final class Run<E: Experiment> {
             : trainees.indices.map {
                 try checkpoint.times("\(experiment.checkpointName(ofTrainee: $0))/times", ofSteps: place.step)
             }
+        let endedAt = place.endedAt ?? trainees.map { _ in nil }
+        guard endedAt.count == trainees.count else {
+            throw CheckpointError(
+                path: file, problem: "endedAt: expected as many as the \(trainees.count) trainees, found \(endedAt.count)")
+        }
         try experiment.restore(from: checkpoint, round: place.round, step: place.step, trainees: trainees)
         let others = Dictionary(uniqueKeysWithValues: experiment.otherRecordFiles.map { ($0, place.otherRecords[$0] ?? 0) })
         let folder = try RunFolder.reopen(at: path, keepingRecords: place.records, inOthers: others)
         let run = Run(experiment, in: folder, sinks: sinks)
         run.take(trainees)
-        if let ended = place.endedAt, ended.count == trainees.count { run.endedAt = ended }
+        run.endedAt = endedAt
         if experiment.timesSteps { run.times = times }
         run.records = try WholeNumbers.checked(RunFolder.records(at: path), of: AtomicFile.join(path, RunFolder.metricsName))
         (run.round, run.step, run.results) = (place.round, place.step, place.runs)

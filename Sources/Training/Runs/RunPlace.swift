@@ -35,6 +35,12 @@ struct RunPlace<Run: Codable>: Codable {
         for (name, count) in otherRecords { try check("records in \(Safetensors.quoted(name))", count >= 0, "a number from 0 up", count) }
         try check(
             "seconds", (0...Self.mostSeconds).contains(seconds), "a number from 0 to 10¹¹", seconds)
+        if let endedAt {
+            let steps = 0...stepsPerRound
+            try check(
+                "endedAt", hasNetworks && endedAt.allSatisfy { $0.map(steps.contains) ?? true }, "steps from 0 to \(stepsPerRound)", endedAt
+            )
+        }
         let most = round * resultsPerRound
         try check("runs", runs.count <= most, "at most \(most) that are finished", runs.count)
     }

@@ -94,6 +94,33 @@ struct CheckpointNumberTests {
         }
     }
 
+    @Test("of a sweep in which a run has diverged")
+    func sweep() async throws {
+        await #expect(processExitsWith: .success) {
+            var settings = ClassificationSettings.onePass
+            (settings.firstMaps, settings.secondMaps, settings.batch) = (1, 1, 20)
+            settings.initializationImages = 40
+            let images = resident(rows(100, seed: 1), rows(10, seed: 2))
+            let comparison = Comparison(settings, normalizations: [.plain, .batch], seeds: [3], thresholds: [], device: .cpu)
+            func experiment() -> ComparisonExperiment { Sweep(comparison, rates: [0.001, 1e10]).experiment(on: images) }
+            try withFolder { path in
+                do {
+                    let run = Run(experiment(), in: try RunFiles.start(at: path + "/run", config: ["a": 1]))
+                    // Within the round in which one network has ended and the other has not.
+                    try run.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { run.endedAt.contains { $0 != nil } })
+                    #expect(run.round == 1 && run.endedAt.count { $0 != nil } == 1)
+                }
+                let (refused, _) = try fuzz(path + "/run") { path in
+                    let run = try Run.resume(experiment(), at: path)
+                    try run.run(checkpoints: CheckpointClock(every: 1e9))
+                    // Those of the round before are the checkpoint's.
+                    #expect(run.results.suffix(2).allSatisfy { (0...5).contains($0.divergedAtStep ?? 0) })
+                }
+                #expect(refused > 30)
+            }
+        }
+    }
+
     @Test("of an autoencoder")
     func autoencoder() async throws {
         await #expect(processExitsWith: .success) {
