@@ -27,7 +27,7 @@ struct InspectWeights: ParsableCommand {
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+            encoder.nonConformingFloatEncodingStrategy = .words
             let listing = Listing(
                 file: file, metadata: weights.file.metadata, weights: rows, others: others, ties: ties,
                 defects: weights.defects.map(\.description))

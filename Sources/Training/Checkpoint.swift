@@ -86,7 +86,7 @@ public struct Checkpoint {
     mutating func add(valueNotFinite value: some Encodable, as name: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        encoder.nonConformingFloatEncodingStrategy = .words
         setValue(String(decoding: try encoder.encode([value]), as: UTF8.self), name)
     }
 
@@ -269,7 +269,7 @@ extension Checkpoint {
     /// The same for a value whose numbers need not be finite.
     func valueNotFinite<Value: Decodable>(_ name: String) throws(CheckpointError) -> Value {
         let decoder = JSONDecoder()
-        decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        decoder.nonConformingFloatDecodingStrategy = .words
         return try value(name, as: Value.self, by: decoder)
     }
 

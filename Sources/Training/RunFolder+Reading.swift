@@ -40,13 +40,14 @@ extension RunFolder {
 
     private static func decode<Value: Decodable>(_ type: Value.Type, from data: Data, at file: String, place: String) throws -> Value {
         let decoder = JSONDecoder()
-        decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        decoder.nonConformingFloatDecodingStrategy = .words
         do {
             return try decoder.decode(type, from: data)
         } catch let error as DecodingError {
             // A name or a string of the file's may be of any length.
+            let name = (type as? any NamedDocument.Type)?.documentName ?? "\(type)"
             let words = Safetensors.quoted(problem(error), atMost: 300).dropFirst().dropLast()
-            throw FileError(path: file, operation: "read", reason: "\(place) is not a JSON \(type): \(words)")
+            throw FileError(path: file, operation: "read", reason: "\(place) is not a JSON \(name): \(words)")
         }
     }
 
@@ -63,4 +64,18 @@ extension RunFolder {
         @unknown default: return "\(error)"
         }
     }
+}
+
+/// A document whose type's name would say nothing to a user.
+protocol NamedDocument {
+    /// In messages.
+    static var documentName: String { get }
+}
+
+extension RunConfiguration: NamedDocument {
+    static var documentName: String { "Configuration" }
+}
+
+extension RunSummary: NamedDocument {
+    static var documentName: String { "Summary" }
 }

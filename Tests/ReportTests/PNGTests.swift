@@ -6,18 +6,6 @@ import Report
 import Testing
 
 struct PNGTests {
-    /// The chunks of a file: name and content.
-    private func chunks(_ png: Data) -> [(name: String, content: [UInt8])] {
-        var bytes = [UInt8](png.dropFirst(8))
-        var found: [(String, [UInt8])] = []
-        while bytes.count >= 12 {
-            let length = bytes[0..<4].reduce(0) { $0 << 8 | Int($1) }
-            found.append((String(decoding: bytes[4..<8], as: UTF8.self), Array(bytes[8..<8 + length])))
-            bytes.removeFirst(12 + length)
-        }
-        return found
-    }
-
     @Test("a picture of one grey pixel is, byte by byte, the file that the standards describe")
     func smallest() {
         // The checksums were computed by Python's zlib.
@@ -34,7 +22,7 @@ struct PNGTests {
     func blocks() {
         let (width, height) = (200, 150)
         let pixels = (0..<width * height * 3).map { UInt8(truncatingIfNeeded: $0 * 7) }
-        let parts = chunks(PNG.file(pixels, width: width, height: height, channels: 3))
+        let parts = pngChunks(PNG.file(pixels, width: width, height: height, channels: 3))
         #expect(parts.map(\.name) == ["IHDR", "IDAT", "IEND"])
         #expect(parts[0].content == [0, 0, 0, 200, 0, 0, 0, 150, 8, 2, 0, 0, 0])
         var stream = Array(parts[1].content.dropFirst(2).dropLast(4))
@@ -59,7 +47,7 @@ struct PNGTests {
             PNG.Frame([0, 0, 0, 0, 0, 0], milliseconds: 500), PNG.Frame([0, 1, 0, 0, 0, 1], milliseconds: 70),
             PNG.Frame([0, 1, 0, 0, 0, 1], milliseconds: 80),
         ]
-        let parts = chunks(PNG.animation(frames, width: 3, height: 2, palette: colours))
+        let parts = pngChunks(PNG.animation(frames, width: 3, height: 2, palette: colours))
         #expect(parts.map(\.name) == ["IHDR", "acTL", "PLTE", "fcTL", "IDAT", "fcTL", "fdAT", "fcTL", "fdAT", "IEND"])
         #expect(parts[0].content == [0, 0, 0, 3, 0, 0, 0, 2, 8, 3, 0, 0, 0] && parts[1].content == [0, 0, 0, 3, 0, 0, 0, 0])
         #expect(parts[2].content == [1, 2, 3, 255, 0, 9])
@@ -76,7 +64,7 @@ struct PNGTests {
     func longAnimation() {
         let colours = (0..<200).map { PNG.Colour(red: UInt8($0), green: 0, blue: 0) }
         let file = PNG.animation(150, width: 2, height: 1, palette: colours) { PNG.Frame([UInt8($0), 7], milliseconds: 10) }
-        let parts = chunks(file)
+        let parts = pngChunks(file)
         #expect(parts.map(\.name).filter { $0 == "fcTL" }.count == 150 && parts.map(\.name).filter { $0 == "fdAT" }.count == 149)
         let numbers = parts.filter { ["fcTL", "fdAT"].contains($0.name) }.map { $0.content[..<4].reduce(0) { $0 << 8 | Int($1) } }
         #expect(numbers == Array(0..<299))
@@ -90,7 +78,7 @@ struct PNGTests {
         let pixels = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 7 * $0) }
         func animation() -> Data { PNG.animation([PNG.Frame(pixels, milliseconds: 40)], width: 1000, height: 100, palette: grey) }
         let data = animation()
-        let packed = try #require(chunks(data).first { $0.name == "IDAT" }).content
+        let packed = try #require(pngChunks(data).first { $0.name == "IDAT" }).content
         #expect(packed.count < 90_000 && packed[0] == 0x78, "zlib is needed")
         func number(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
         // Each line after a byte for its filter. The deflated part is what a gzip file has inside.

@@ -124,9 +124,9 @@ extension DQNLearner {
         try checkpoint.add(value: state, as: "\(name)/state")
     }
 
-    /// Goes on from a practice of the same settings, norm and seed that was added, whose memory has been restored or is empty.
+    /// Goes on from a learner of the same settings, norm and seed that was added, whose memory has been restored or is empty.
     ///
-    /// Games that cannot be saved stay those with which this practice began; what followed the newest transitions in the memory will never be known.
+    /// Games that cannot be saved stay those with which this learner began; what followed the newest transitions in the memory will never be known.
     ///
     /// - Throws: `CheckpointError` if it does not fit.
     package func restore(from checkpoint: Checkpoint, as name: String) throws {

@@ -32,17 +32,17 @@ extension DQNTrainingExperiment {
         var bytes = 0
         // What cannot be removed is tried again after the checkpoint.
         try? removeReplays(in: run.folder)
-        if let practice = run.practice, savesReplay {
+        if let learner = run.learner, savesReplay {
             let name = Self.replayNames.first { $0 != replayName } ?? Self.replayNames[0]
-            replay = Replay(name: name, appended: practice.memory.appended, cost: checkpointCost)
+            replay = Replay(name: name, appended: learner.memory.appended, cost: checkpointCost)
             let path = try run.folder.path(for: name)
             // If the checkpoint then fails, the new memory stays: the checkpoint may be there that names it. What is of no checkpoint goes with the next save.
-            try practice.memory.write(to: path)
+            try learner.memory.write(to: path)
             bytes = RunCheckpoint.size(of: path)
         }
         replayBeingSaved = (replay.name, bytes, start)
         try checkpoint.add(value: replay, as: "replay")
-        guard run.practice != nil else { return }
+        guard run.learner != nil else { return }
         if let best { checkpoint.add(best.network, as: "best") }
         try checkpoint.add(
             value: RoundState(epoch: epoch, stepSeconds: stepSeconds, bestEpoch: best?.epoch, bestScore: best?.score), as: "round")
@@ -69,18 +69,18 @@ extension DQNTrainingExperiment {
     package func restoreTrainees(from checkpoint: Checkpoint, round: Int, step: Int) throws -> [DQNLearner] {
         let replay: Replay = try checkpoint.value("replay")
         var seeds = SplitMix64(seed: subject(ofRound: round).seed &+ UInt64(step))
-        let practice = try practice(round: round, gamesSeed: seeds.next())
+        let learner = try learner(round: round, gamesSeed: seeds.next())
         if !forgetsReplay, let name = try checked(replay).name {
             do {
-                try practice.memory.restore(
+                try learner.memory.restore(
                     from: "\(path)/\(name)", appended: replay.appended, actions: resources.training.actions.count)
-                if replay.appended >= settings.actionsBeforeLearning, practice.memory.drawableCount == 0 {
+                if replay.appended >= settings.actionsBeforeLearning, learner.memory.drawableCount == 0 {
                     throw RunFailure("\(path)/\(name): expected transitions to learn from, found none that is whole")
                 }
             } catch { throw RunFailure("\(error); --forget-replay goes on without it") }
         }
-        try practice.restore(from: checkpoint, as: "practice")
-        return [practice]
+        try learner.restore(from: checkpoint, as: "practice")
+        return [learner]
     }
 
     private func checked(_ replay: Replay) throws(CheckpointError) -> Replay {
@@ -98,15 +98,15 @@ extension DQNTrainingExperiment {
     package func restore(from checkpoint: Checkpoint, round: Int, step: Int, trainees: [DQNLearner]) throws {
         let replay = try checked(try checkpoint.value("replay"))
         (replayName, checkpointCost) = (replay.name, replay.cost)
-        guard let practice = trainees.first else { return }
+        guard let learner = trainees.first else { return }
         let state: RoundState = try checkpoint.value("round")
         var best: Best?
         if let epoch = state.bestEpoch, let score = state.bestScore {
-            let network = network(practice.agent.normalization)
+            let network = network(learner.agent.normalization)
             try checkpoint.restore(network, from: "best")
             best = Best(epoch: epoch, score: score, network: network)
         }
-        let actions = practice.actionsTaken
+        let actions = learner.actionsTaken
         // An evaluation that is due may still be to be done.
         guard (0...settings.epochs).contains(state.epoch), (0...1e11).contains(state.stepSeconds),
             (0...state.epoch).contains(best?.epoch ?? 0), (best == nil) == (state.epoch == 0), min(actions, stepsPerRound) == step,
@@ -122,7 +122,7 @@ extension DQNTrainingExperiment {
 
     package func didResume(_ run: Run<DQNTrainingExperiment>) throws {
         // An evaluation after the checkpoint may have written another, which is of no record any longer.
-        if let practice = run.practice { try writeBest(practice.agent, into: run.folder) }
+        if let learner = run.learner { try writeBest(learner.agent, into: run.folder) }
         try removeReplays(in: run.folder)
         for round in run.round..<rounds where round > run.round || best == nil {
             let (norm, seed) = subject(ofRound: round)

@@ -91,11 +91,11 @@ package final class DQNTrainingExperiment: Experiment {
 
     package func makeTrainees(round: Int) throws -> [DQNLearner] {
         (epoch, best, stepSeconds) = (0, nil, 0)
-        return [try practice(round: round)]
+        return [try learner(round: round)]
     }
 
-    /// A practice at the beginning of a round.
-    func practice(round: Int, gamesSeed: UInt64? = nil) throws -> DQNLearner {
+    /// A learner at the beginning of a round.
+    func learner(round: Int, gamesSeed: UInt64? = nil) throws -> DQNLearner {
         let (norm, seed) = subject(ofRound: round)
         let games = resources.training
         let agent = DQNAgent(
@@ -107,13 +107,13 @@ package final class DQNTrainingExperiment: Experiment {
 
     /// After an epoch comes an evaluation; one that was stopped is done anew.
     package func prepareStep(of run: Run<DQNTrainingExperiment>) throws -> Bool {
-        guard let practice = run.practice else { return true }
-        while epoch < settings.epochs, practice.actionsTaken >= (epoch + 1) * settings.actionsPerEpoch {
+        guard let learner = run.learner else { return true }
+        while epoch < settings.epochs, learner.actionsTaken >= (epoch + 1) * settings.actionsPerEpoch {
             let note = run.note
             run.note = "evaluation"
             try run.reportProgress()
             run.note = note
-            guard try evaluate(practice, run) else { return false }
+            guard try evaluate(learner, run) else { return false }
             noted = 0
         }
         return true
@@ -122,16 +122,16 @@ package final class DQNTrainingExperiment: Experiment {
     package func input(for run: Run<DQNTrainingExperiment>) {}
 
     package func didStep(_ run: Run<DQNTrainingExperiment>) throws {
-        guard let practice = run.practice else { return }
-        stepSeconds += practice.readSeconds()
-        let place = practice.actionsTaken - epoch * settings.actionsPerEpoch
-        if (noted..<max(noted, place)).contains(where: { notes.contains($0 + 1) }) { run.note = note(practice) }
+        guard let learner = run.learner else { return }
+        stepSeconds += learner.readSeconds()
+        let place = learner.actionsTaken - epoch * settings.actionsPerEpoch
+        if (noted..<max(noted, place)).contains(where: { notes.contains($0 + 1) }) { run.note = note(learner) }
         noted = place
     }
 
-    private func note(_ practice: DQNLearner) -> String {
-        var parts = ["\(practice.agent.normalization.rawValue)", "ε \(NumberText.fixed(practice.exploration, decimals: 2))"]
-        if let loss = practice.agent.losses.mean { parts.append("loss \(NumberText.fixed(loss, decimals: 2))") }
+    private func note(_ learner: DQNLearner) -> String {
+        var parts = ["\(learner.agent.normalization.rawValue)", "ε \(NumberText.fixed(learner.exploration, decimals: 2))"]
+        if let loss = learner.agent.losses.mean { parts.append("loss \(NumberText.fixed(loss, decimals: 2))") }
         return parts.joined(separator: ", ")
     }
 
@@ -145,21 +145,21 @@ package final class DQNTrainingExperiment: Experiment {
     }
 
     /// False if it was stopped.
-    private func evaluate(_ practice: DQNLearner, _ run: Run<DQNTrainingExperiment>) throws -> Bool {
-        let agent = practice.agent
-        guard agent.isFinite() else { throw divergence(practice, run) }
+    private func evaluate(_ learner: DQNLearner, _ run: Run<DQNTrainingExperiment>) throws -> Bool {
+        let agent = learner.agent
+        guard agent.isFinite() else { throw divergence(learner, run) }
         let evaluation = try DQNEvaluation(
             of: agent, in: resources.evaluation, actions: settings.evaluationActions, exploration: settings.evaluationExploration,
             seed: evaluationSeed(agent.seed, epoch: epoch + 1), shouldStop: { run.shouldStop })
         if run.shouldStop { return false }
         let score = DQNScore(evaluation)
-        guard score.meanValue?.isFinite != false else { throw divergence(practice, run) }
+        guard score.meanValue?.isFinite != false else { throw divergence(learner, run) }
         epoch += 1
-        let scores = practice.readScores()
+        let scores = learner.readScores()
         try run.record(
             DQNRecord(
-                norm: agent.normalization.rawValue, seed: agent.seed, epoch: epoch, actions: practice.actionsTaken, updates: agent.updates,
-                exploration: practice.exploration, score: score,
+                norm: agent.normalization.rawValue, seed: agent.seed, epoch: epoch, actions: learner.actionsTaken, updates: agent.updates,
+                exploration: learner.exploration, score: score,
                 trainingScore: scores.isEmpty ? nil : scores.reduce(0, +) / Double(scores.count), trainingGames: scores.count,
                 loss: agent.losses.read()))
         if score.mean > best?.score.mean ?? -.infinity {
@@ -196,8 +196,8 @@ package final class DQNTrainingExperiment: Experiment {
         throw divergence(run.trainees[index], run)
     }
 
-    private func divergence(_ practice: DQNLearner, _ run: Run<DQNTrainingExperiment>) -> RunFailure {
-        let agent = practice.agent
+    private func divergence(_ learner: DQNLearner, _ run: Run<DQNTrainingExperiment>) -> RunFailure {
+        let agent = learner.agent
         return RunFailure.divergence(
             norm: agent.normalization, seed: agent.seed,
             "the loss, a parameter or a value is not finite at update \(agent.losses.divergedAt ?? agent.updates)",
@@ -205,15 +205,15 @@ package final class DQNTrainingExperiment: Experiment {
     }
 
     package func finishRound(of run: Run<DQNTrainingExperiment>) -> [DQNRun] {
-        guard let practice = run.practice, let best else { return [] }
-        let agent = practice.agent
+        guard let learner = run.learner, let best else { return [] }
+        let agent = learner.agent
         let (norm, seed) = (agent.normalization.rawValue, agent.seed)
         guard let last = run.records.last(where: { $0.norm == norm && $0.seed == seed }) else { return [] }
         return [
             DQNRun(
-                norm: norm, seed: seed, actions: practice.actionsTaken, updates: agent.updates, parameters: agent.parameterCount,
+                norm: norm, seed: seed, actions: learner.actionsTaken, updates: agent.updates, parameters: agent.parameterCount,
                 constantUnits: agent.initialization.constantUnitCount, best: best.score, bestEpoch: best.epoch, last: last.score,
-                actionsPerSecond: Double(practice.actionsTaken) / max(stepSeconds, 1e-9))
+                actionsPerSecond: Double(learner.actionsTaken) / max(stepSeconds, 1e-9))
         ]
     }
 }
@@ -236,7 +236,7 @@ extension Run where E == DQNTrainingExperiment {
     }
 
     /// What plays and learns; nil between two rounds.
-    package var practice: DQNLearner? { trainees.first }
+    package var learner: DQNLearner? { trainees.first }
     /// The score of play at random; nil before it was measured.
     package var randomScore: DQNScore? { records.first { $0.norm == DQNRecord.random }?.score }
     /// What the last checkpoint with a replay memory took.

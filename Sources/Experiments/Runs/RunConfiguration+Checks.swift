@@ -1,3 +1,4 @@
+import AtomicFiles
 package import Training
 package import WeightNorm
 
@@ -14,7 +15,7 @@ extension RunConfiguration where Details: RunDetails, Details.Settings == Settin
     /// - Throws: `FileError` if the file cannot be read or has other fields; ``RunFailure`` if there can be no such run.
     package static func read(at path: String) throws -> Self {
         let found: Self = try RunFiles.read(named: "config.json", at: path)
-        do throws(RunFailure) { try found.check() } catch { throw RunFailure("\(RunFiles.join(path, "config.json")): \(error)") }
+        do throws(RunFailure) { try found.check() } catch { throw RunFailure("\(AtomicFile.join(path, "config.json")): \(error)") }
         return found
     }
 

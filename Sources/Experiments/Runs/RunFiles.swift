@@ -1,3 +1,4 @@
+import AtomicFiles
 package import Training
 import WeightNorm
 
@@ -35,13 +36,11 @@ package enum RunFiles {
     package static func records<Record: Codable>(
         _ type: Record.Type = Record.self, in name: String = "metrics.jsonl", at path: String
     ) throws -> [Record] {
-        try WholeNumbers.checked(RunFolder.records(in: name, at: path), of: join(path, name))
+        try WholeNumbers.checked(RunFolder.records(in: name, at: path), of: AtomicFile.join(path, name))
     }
 
     /// A JSON file in a run's folder, the same.
     package static func read<Value: Codable>(_ type: Value.Type = Value.self, named name: String, at path: String) throws -> Value {
-        try WholeNumbers.checked(RunFolder.read(named: name, at: path), of: join(path, name))
+        try WholeNumbers.checked(RunFolder.read(named: name, at: path), of: AtomicFile.join(path, name))
     }
-
-    package static func join(_ folder: String, _ name: String) -> String { folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)" }
 }

@@ -87,10 +87,10 @@ package struct Sweep {
     /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if another version reads it, or one of its rates is none.
     package static func bestRates(at path: String) throws -> [String: Double] {
         // Without it there is no summary either, which is told below.
-        if OwnFile.exists(RunFiles.join(path, "config.json")) { _ = try RunHeader(at: path) }
+        if OwnFile.exists(AtomicFile.join(path, "config.json")) { _ = try RunHeader(at: path) }
         let results = try RunFiles.read(Summary.self, named: "summary.json", at: path).results
         for rate in results.compactMap(\.bestRate) where !NumberRange.rate.contains(rate) {
-            throw RunFailure("\(RunFiles.join(path, "summary.json")): bestRate: expected \(NumberRange.rate.description), found \(rate)")
+            throw RunFailure("\(AtomicFile.join(path, "summary.json")): bestRate: expected \(NumberRange.rate.description), found \(rate)")
         }
         return Dictionary(
             results.compactMap { result in result.bestRate.map { (result.norm, $0) } }, uniquingKeysWith: { first, _ in first })

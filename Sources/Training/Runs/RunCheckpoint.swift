@@ -1,3 +1,4 @@
+import AtomicFiles
 import Foundation
 public import Torch
 public import WeightNorm
@@ -8,7 +9,7 @@ package enum RunCheckpoint {
     package static let name = "checkpoint.safetensors"
 
     /// The file in a folder.
-    package static func path(in folder: String) -> String { folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)" }
+    package static func path(in folder: String) -> String { AtomicFile.join(folder, name) }
 
     /// The checkpoint in a folder, of a kind of run; nil if there is none.
     ///

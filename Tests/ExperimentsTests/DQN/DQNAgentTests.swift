@@ -35,8 +35,8 @@ struct DQNAgentTests {
         let memory = try ReplayMemory(
             capacity: 20_000, games: 8, rows: game.rows, columns: game.columns, depth: settings.depth, lostLifeEndsEpisode: true,
             available: nil)
-        let practice = try DQNLearner(agent, game, memory: memory, seed: 5)
-        while practice.actionsTaken < 40_000 { try practice.step() }
+        let learner = try DQNLearner(agent, game, memory: memory, seed: 5)
+        while learner.actionsTaken < 40_000 { try learner.step() }
         #expect(agent.initialization.unitCount == 64 + 3 && agent.updates > 3000)
 
         let exact = CatchSolution(game, discount: settings.discount)
@@ -64,8 +64,8 @@ struct DQNAgentTests {
         let memory = try ReplayMemory(
             capacity: 400, games: 4, rows: game.rows, columns: game.columns, depth: 1, lostLifeEndsEpisode: true,
             available: nil)
-        let practice = try DQNLearner(agent, game, memory: memory, seed: 1)
-        for _ in 0..<60 { try practice.step() }
+        let learner = try DQNLearner(agent, game, memory: memory, seed: 1)
+        for _ in 0..<60 { try learner.step() }
         // The target differs from the network, so that the two cannot be confused.
         for parameter in agent.network.parameters { parameter.assign(parameter.snapshot() * 1.5) }
         var draws = Xoshiro256(seed: 2)
@@ -114,13 +114,13 @@ struct DQNAgentTests {
         let memory = try ReplayMemory(
             capacity: 400, games: 4, rows: game.rows, columns: game.columns, depth: 1, lostLifeEndsEpisode: true,
             available: nil)
-        let practice = try DQNLearner(agent, game, memory: memory, seed: 1)
+        let learner = try DQNLearner(agent, game, memory: memory, seed: 1)
         func differ() -> Bool {
             zip(agent.network.parameters, agent.target.parameters).contains { ($0.value - $1.value).norm().item() > 0 }
         }
-        while agent.updates < 4 { try practice.step() }
+        while agent.updates < 4 { try learner.step() }
         #expect(differ())
-        while agent.updates < 5 { try practice.step() }
+        while agent.updates < 5 { try learner.step() }
         #expect(!differ())
         let names = agent.target.namedParameters.map(\.path)
         #expect(names.contains { $0.hasSuffix("direction") } && names.contains { $0.hasSuffix("gain") })
@@ -151,8 +151,8 @@ struct DQNAgentTests {
             capacity: 400, games: 4, rows: game.rows, columns: game.columns, depth: 1, lostLifeEndsEpisode: true,
             available: nil)
         let first = agent(settings, .weight, game)
-        let practice = try DQNLearner(first, game, memory: memory, seed: 1)
-        for _ in 0..<60 { try practice.step() }
+        let learner = try DQNLearner(first, game, memory: memory, seed: 1)
+        for _ in 0..<60 { try learner.step() }
         var checkpoint = Checkpoint(kind: "dqn")
         try first.add(to: &checkpoint, as: "agent")
         try withFolder { folder in

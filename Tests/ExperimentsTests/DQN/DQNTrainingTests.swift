@@ -96,7 +96,7 @@ private func stopped(
 ) throws -> (done: Int, updates: Int) {
     let training = try start(experiment, resources, at: path, savesReplay: savesReplay)
     try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= actions })
-    return (training.done, training.practice?.agent.updates ?? 0)
+    return (training.done, training.learner?.agent.updates ?? 0)
 }
 
 @Suite(.serialized)
@@ -197,13 +197,13 @@ struct DQNTrainingTests {
             #expect(second.games.seeds.count == 1 && second.games.seeds != first.games.seeds)
             let memory = second.resources.memory
             #expect(memory.appended == first.resources.memory.appended && again.done == before.done)
-            #expect(again.practice?.agent.updates == before.updates && before.updates > 0)
+            #expect(again.learner?.agent.updates == before.updates && before.updates > 0)
             // The step after the last would tell what followed the newest transitions, were the games still the same.
-            let practice = try #require(again.practice)
+            let learner = try #require(again.learner)
             let drawable = memory.drawableCount
-            try practice.step()
+            try learner.step()
             #expect(memory.drawableCount == drawable && memory.count > drawable)
-            try practice.step()
+            try learner.step()
             #expect(memory.drawableCount == drawable + 4)
             try again.run(checkpoints: CheckpointClock(every: 1e9))
             #expect(again.isFinished && again.records.map(\.epoch) == [0, 1, 2, 3])
@@ -219,14 +219,14 @@ struct DQNTrainingTests {
                 experiment, DQNResources(for: experiment, available: nil), at: path, after: 300, savesReplay: false)
             #expect(!exists(path + "/replay-a.safetensors") && !exists(path + "/replay-b.safetensors"))
             let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: true)
-            let practice = try #require(again.practice)
-            #expect(practice.memory.appended == 0 && practice.agent.updates == updates && practice.exploration < 1)
-            let exploration = practice.exploration
-            try again.run(shouldStop: { practice.memory.appended >= 96 })
-            #expect(practice.exploration < exploration)
-            #expect(practice.agent.updates == updates)
-            try again.run(shouldStop: { practice.memory.appended >= 160 })
-            #expect(practice.agent.updates > updates)
+            let learner = try #require(again.learner)
+            #expect(learner.memory.appended == 0 && learner.agent.updates == updates && learner.exploration < 1)
+            let exploration = learner.exploration
+            try again.run(shouldStop: { learner.memory.appended >= 96 })
+            #expect(learner.exploration < exploration)
+            #expect(learner.agent.updates == updates)
+            try again.run(shouldStop: { learner.memory.appended >= 160 })
+            #expect(learner.agent.updates > updates)
             try again.run(checkpoints: CheckpointClock(every: 1e9))
             #expect(again.isFinished)
         }
@@ -277,7 +277,7 @@ struct DQNTrainingTests {
             // Without it there is a way on.
             let again = try DQNTraining.resume(
                 experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: true, forgetsReplay: true)
-            #expect(again.done == done && again.practice?.memory.count == 0)
+            #expect(again.done == done && again.learner?.memory.count == 0)
         }
     }
 
@@ -287,11 +287,11 @@ struct DQNTrainingTests {
         try withFolder { path in
             _ = try stopped(experiment, DQNResources(for: experiment, available: nil), at: path, after: 80, savesReplay: false)
             let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: false)
-            let practice = try #require(again.practice)
-            try again.run(shouldStop: { practice.memory.appended >= 96 })
-            #expect(practice.actionsTaken >= 170 && practice.exploration == 1 && practice.agent.updates == 0)
-            try again.run(shouldStop: { practice.memory.appended >= 200 })
-            #expect(practice.exploration == experiment.settings.exploration.probability(after: practice.memory.appended - 100))
+            let learner = try #require(again.learner)
+            try again.run(shouldStop: { learner.memory.appended >= 96 })
+            #expect(learner.actionsTaken >= 170 && learner.exploration == 1 && learner.agent.updates == 0)
+            try again.run(shouldStop: { learner.memory.appended >= 200 })
+            #expect(learner.exploration == experiment.settings.exploration.probability(after: learner.memory.appended - 100))
         }
     }
 
@@ -306,7 +306,7 @@ struct DQNTrainingTests {
             let network = "\(path)/network-weight-seed7.safetensors"
             for file in [other, network] { try FileManager.default.copyItem(atPath: kept, toPath: file) }
             let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: false)
-            #expect(exists(kept) && !exists(other) && !exists(network) && again.practice?.memory.appended == 100)
+            #expect(exists(kept) && !exists(other) && !exists(network) && again.learner?.memory.appended == 100)
             // Saved without a memory: the one before is of no checkpoint any longer.
             try again.save()
             #expect(!exists(kept))
@@ -342,7 +342,7 @@ struct DQNTrainingTests {
             let experiment = experiment()
             let training = try start(experiment, DQNResources(for: experiment, available: nil), at: path)
             try training.run(shouldStop: { training.done >= 200 })
-            let agent = try #require(training.practice?.agent)
+            let agent = try #require(training.learner?.agent)
             for parameter in agent.network.parameters { parameter.assign(parameter.snapshot() * 1e38) }
             #expect { try training.run(checkpoints: CheckpointClock(every: 1e9)) } throws: {
                 let message = "\($0)"
@@ -483,7 +483,7 @@ struct DQNTrainingTests {
                 try training?.run(checkpoints: CheckpointClock(every: 0), progress: { if $0.done >= 120 { kill(process, SIGKILL) } })
             }
             let saved = try #require(training?.savedAt)
-            #expect(saved >= 120 && training?.practice?.agent.updates ?? 0 > 5)
+            #expect(saved >= 120 && training?.learner?.agent.updates ?? 0 > 5)
             training = nil
             let again = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: true)
             #expect(again.done == saved)

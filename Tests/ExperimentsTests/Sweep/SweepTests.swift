@@ -9,7 +9,7 @@ import WeightNorm
 /// A finished run of which only norm, rate, seed and error matter.
 private func run(_ norm: String, _ rate: Double, _ seed: UInt64, _ error: Double) throws -> Comparison.Run {
     let decoder = JSONDecoder()
-    decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    decoder.nonConformingFloatDecodingStrategy = .words
     let json = """
         {"norm":"\(norm)","seed":\(seed),"epochs":1,"steps":1,"parameters":1,"learningRate":\(rate),"trainError":0,"trainLoss":0,\
         "testError":\(error.isNaN ? "\"nan\"" : "\(error)"),"millisecondsPerStep":1,"firstEpochUnder":{},"constantUnits":0}
