@@ -65,7 +65,6 @@ test: setup lint ## check the style, build everything, and run every test
 	@$(PREPARE); Scripts/test-versions.sh "$$scratch/release/weightnorm"
 	@$(PREPARE); python3 -B Scripts/torture "$$scratch/release/weightnorm" --cases 1
 	@$(PREPARE); Scripts/documentation.sh "$$scratch/release"
-	@$(PREPARE); OMP_WAIT_POLICY=passive swift test "$$@" --package-path Benchmarks --scratch-path "Benchmarks/$$scratch"
 	@Scripts/test-example.sh
 	@Scripts/test-setup.sh
 
@@ -85,4 +84,4 @@ format: ## format the Swift sources in that style
 	@swift format --in-place --recursive --parallel $(SOURCES)
 
 clean: ## delete everything built here; keeps results, libtorch and data sets
-	@rm -rf .build .build-libtorch-* $(wildcard Examples/*/.build Benchmarks/.build*)
+	@rm -rf .build .build-libtorch-* $(wildcard Examples/*/.build)

@@ -13,20 +13,25 @@ let swift: [SwiftSetting] = [
 //   Report        pages, charts, tables, pictures                                imports none
 //   Torch         tensors, autograd, devices: alone imports CTorch and libtorch
 //   WeightNorm    weights, layers, initialization                                Torch
-//   Training      optimizers, checkpoints, run folders, files of weights         AtomicFiles, Torch, WeightNorm
+//   WeightFiles   safetensors, PyTorch's layouts, weights in files               AtomicFiles, Torch, WeightNorm
+//   Training      optimizers, checkpoints, runs and their folders                AtomicFiles, Torch, WeightNorm, WeightFiles
 //   Datasets      images and minibatches, fetching them                          CTransfer, AtomicFiles, Torch
-//   Environments  games, the Atari emulator's process, replay memory             AtomicFiles, Torch, Training, Datasets
+//   Environments  games, the Atari emulator's process, replay memory             AtomicFiles, Torch, WeightFiles, Training, Datasets
 //   Experiments   the paper's experiments, as runs and reports                   all of these
 //   Command       the command line                                               all of these, ArgumentParser
+//   Workloads     steps of the experiments' models, for the race                 Torch, WeightNorm, Training, Experiments
 //
-// The product for other packages brings all of them but the last two.
+// The product for other packages brings all of them but the last three.
 let package = Package(
     name: "swift-weightnorm",
     platforms: [.macOS(.v14)],
     products: [
         // Not `WeightNorm`: on a file system without case it would be the command's name.
         .library(
-            name: "WeightNormalization", targets: ["AtomicFiles", "Report", "Torch", "WeightNorm", "Training", "Datasets", "Environments"]),
+            name: "WeightNormalization",
+            targets: [
+                "AtomicFiles", "Report", "Torch", "WeightNorm", "WeightFiles", "Training", "Datasets", "Environments",
+            ]),
         .executable(name: "weightnorm", targets: ["Command"]),
     ],
     dependencies: [
@@ -39,36 +44,57 @@ let package = Package(
         .target(name: "CTorch", dependencies: ["Libtorch"], cxxSettings: [.treatAllWarnings(as: .error)]),
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: swift),
         .target(name: "WeightNorm", dependencies: ["Torch"], swiftSettings: swift),
-        .target(name: "Training", dependencies: ["AtomicFiles", "Torch", "WeightNorm"], swiftSettings: swift),
+        .target(name: "WeightFiles", dependencies: ["AtomicFiles", "Torch", "WeightNorm"], swiftSettings: swift),
+        .target(name: "Training", dependencies: ["AtomicFiles", "Torch", "WeightNorm", "WeightFiles"], swiftSettings: swift),
         .target(name: "CTransfer", cSettings: [.treatAllWarnings(as: .error)]),
         .target(name: "Datasets", dependencies: ["CTransfer", "AtomicFiles", "Torch"], swiftSettings: swift),
-        .target(name: "Environments", dependencies: ["AtomicFiles", "Torch", "Training", "Datasets"], swiftSettings: swift),
+        .target(name: "Environments", dependencies: ["AtomicFiles", "Torch", "WeightFiles", "Training", "Datasets"], swiftSettings: swift),
         .target(
-            name: "Experiments", dependencies: ["AtomicFiles", "Report", "Torch", "WeightNorm", "Training", "Datasets", "Environments"],
+            name: "Experiments",
+            dependencies: ["AtomicFiles", "Report", "Torch", "WeightNorm", "WeightFiles", "Training", "Datasets", "Environments"],
             swiftSettings: swift),
         .executableTarget(
             name: "Command",
             dependencies: [
-                "AtomicFiles", "Report", "Torch", "WeightNorm", "Training", "Datasets", "Environments", "Experiments",
+                "AtomicFiles", "Report", "Torch", "WeightNorm", "WeightFiles", "Training", "Datasets", "Environments", "Experiments",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swift),
-        .testTarget(name: "AtomicFilesTests", dependencies: ["AtomicFiles"], swiftSettings: swift),
-        // What a browser makes of a report, for the tests alone.
-        .target(name: "Browser", path: "Tests/Browser", swiftSettings: swift),
-        .testTarget(name: "ReportTests", dependencies: ["Report", "Browser", "AtomicFiles", "Datasets"], swiftSettings: swift),
+        // The race against other libraries: steps of the experiments' own models.
+        .target(
+            name: "Workloads", dependencies: ["Experiments", "Torch", "Training", "WeightNorm"], path: "Benchmarks/Sources/Workloads",
+            swiftSettings: swift),
+        .executableTarget(
+            name: "entrant",
+            dependencies: [
+                "Workloads", "Torch", "WeightNorm", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Benchmarks/Sources/entrant", swiftSettings: swift),
+        .testTarget(
+            name: "WorkloadsTests", dependencies: ["Workloads", "Experiments", "Torch", "WeightNorm"],
+            path: "Benchmarks/Tests/WorkloadsTests", exclude: ["reference.json"], swiftSettings: swift),
+        .testTarget(name: "AtomicFilesTests", dependencies: ["AtomicFiles", "TestSupport"], swiftSettings: swift),
+        // What several tests need: a folder for a while, what a browser makes of a report.
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
+        .testTarget(name: "ReportTests", dependencies: ["Report", "TestSupport", "AtomicFiles", "Datasets"], swiftSettings: swift),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: swift),
         .testTarget(name: "WeightNormTests", dependencies: ["WeightNorm", "Torch"], swiftSettings: swift),
         .testTarget(
-            name: "TrainingTests", dependencies: ["Training", "WeightNorm", "Torch", "AtomicFiles"], exclude: ["Fixtures"],
-            swiftSettings: swift),
-        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Torch", "AtomicFiles"], swiftSettings: swift),
+            name: "WeightFilesTests", dependencies: ["WeightFiles", "Training", "WeightNorm", "Torch", "AtomicFiles", "TestSupport"],
+            exclude: ["Fixtures"], swiftSettings: swift),
         .testTarget(
-            name: "EnvironmentsTests", dependencies: ["Environments", "Datasets", "Training", "Torch", "AtomicFiles"], swiftSettings: swift),
+            name: "TrainingTests", dependencies: ["Training", "WeightFiles", "WeightNorm", "Torch", "AtomicFiles", "TestSupport"],
+            exclude: ["Fixtures"], swiftSettings: swift),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Torch", "AtomicFiles", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "EnvironmentsTests",
+            dependencies: ["Environments", "Datasets", "Training", "WeightFiles", "Torch", "AtomicFiles", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "ExperimentsTests",
             dependencies: [
-                "Experiments", "Environments", "Report", "Browser", "Datasets", "Training", "WeightNorm", "Torch", "AtomicFiles",
+                "Experiments", "Environments", "Report", "TestSupport", "Datasets", "Training", "WeightFiles", "WeightNorm", "Torch",
+                "AtomicFiles",
             ],
             swiftSettings: swift),
     ],

@@ -40,7 +40,7 @@ triple=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/
 eval "$(Scripts/libtorch.sh --print env)"
 
 # In the order of their imports, so that links go to modules before.
-modules=(AtomicFiles Report Torch WeightNorm Training Datasets Environments)
+modules=(AtomicFiles Report Torch WeightNorm WeightFiles Training Datasets Environments)
 dependencies=()
 archives=()
 for module in "${modules[@]}"; do

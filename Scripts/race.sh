@@ -6,9 +6,8 @@ usage() {
     cat <<'EOF'
 Usage: Scripts/race.sh [--work WORK] [--rounds N] [--steps N] [--norm NORM] [--batch N] [--full]
 
-Builds the package in Benchmarks, sets up PyTorch and JAX in virtual environments in the cache folder (the first time), and has all programs
-take turns at the training steps of a workload. Prints a Markdown table; ratios are relative to this library's time, with channels last where there
-are convolutions.
+Builds the program in Benchmarks, sets up PyTorch and JAX in virtual environments in the cache folder (the first time), and has all programs
+take turns at the training steps of a workload. Prints a Markdown table; ratios are relative to this library's time.
 
   --work WORK  cnn: the paper's CIFAR-10 network
                vae: a residual variational autoencoder of binary images
@@ -59,7 +58,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 eval "$(Scripts/libtorch.sh --print env)"
 eval "set -- $(Scripts/libtorch.sh --print flags)"
 echo "race.sh: building Benchmarks" >&2
-swift build -c release --package-path Benchmarks --explicit-target-dependency-import-check error "$@" >&2
+# As make has it.
+scratch=.build
+[[ -z ${LIBTORCH-}${LIBTORCH_VERSION-} ]] || scratch=.build-libtorch-$(Scripts/libtorch.sh --print version)
+swift build -c release --product entrant --explicit-target-dependency-import-check error "$@" --scratch-path "$scratch" >&2
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/swift-weightnorm/peers
 # Pinned, so that a race can be repeated; PyTorch is the libtorch that this library downloads. A folder for each version, so that none is taken for another.
@@ -82,19 +84,18 @@ peer() { # peer NAME PACKAGE…: the Python of a virtual environment with the pa
 torch=$(peer "torch-$torch_version" "torch==$torch_version")
 jax=$(peer "jax-$jax_version" "jax==$jax_version" "jaxlib==$jax_version" optax==0.2.8)
 
-entrant="Benchmarks/.build/release/entrant $work --norm $norm --batch $batch"
+entrant="$scratch/release/entrant $work --norm $norm --batch $batch"
 # The first is what the others are compared with.
+commands=("$entrant")
 if [[ $work == draw ]]; then # no convolutions, so no layouts of images
-    fastest=$entrant best=eager
-    commands=("$fastest")
+    best=eager
     modes=(eager)
 else
-    fastest="$entrant --layout channels-last" best=channels_last
-    commands=("$fastest" "$entrant")
+    best=channels_last
     modes=(eager channels_last)
 fi
 if [[ -n $full ]]; then
-    commands+=("$fastest --no-keep-memory")
+    commands+=("$entrant --no-keep-memory")
     modes+=("$best --keep-memory")
     # Of draw, torch.compile would unroll all glimpses, which takes it minutes.
     [[ $work == draw ]] || modes+=(compile)

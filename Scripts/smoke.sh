@@ -203,7 +203,7 @@ signal() { # NAME CODE
     for _ in {1..300}; do [[ -s signalled/metrics.jsonl ]] && break; sleep 0.1; done
     kill "-$1" "$pid"
     wait "$pid" || status=$?
-    if ((status == $2)) && grep -qE "SIG$1: stopped and saved at step [0-9]+ of 50000; go on with: weightnorm train classification --resume --out signalled" "$log" &&
+    if ((status == $2)) && grep -qE "SIG$1: stopped and saved at step [0-9]+ of 50000; resume with: weightnorm train classification --resume --out signalled" "$log" &&
         [[ -s signalled/checkpoint.safetensors ]]; then ok "SIG$1: $(tail -n 1 "$log")"; else not_ok "SIG$1: exit $status"; sed 's/^/    /' "$log"; fi
 }
 # A job in the background of a shell without job control ignores SIGINT; with it, it does not.
@@ -280,10 +280,10 @@ terminate_at() { # FILE PATTERN COMMAND…
     wait "$child" || true
 }
 terminate_at dqn-signalled/metrics.jsonl '"epoch":1' "$command" "${dqn[@]}" --epochs 500 --out dqn-signalled
-check "a signal stops train dqn and saves" grep -q "SIGTERM: stopped and saved at action [0-9]* of 1000000; go on with: weightnorm train dqn --resume --out dqn-signalled" signal.log
+check "a signal stops train dqn and saves" grep -q "SIGTERM: stopped and saved at action [0-9]* of 1000000; resume with: weightnorm train dqn --resume --out dqn-signalled" signal.log
 check "…with its replay memory" sh -c 'ls dqn-signalled/replay-*.safetensors'
-terminate_at terminated.log 'Going on from action' "$command" train dqn --resume --out dqn-signalled
-check "…and goes on where it was" grep -qE "Going on from action [1-9][0-9]* of 1000000" terminated.log
+terminate_at terminated.log 'Resuming from action' "$command" train dqn --resume --out dqn-signalled
+check "…and goes on where it was" grep -qE "Resuming from action [1-9][0-9]* of 1000000" terminated.log
 
 # -- Bad input: one line on standard error with what was expected and found, a non-zero exit, no result.
 refuses() { # WHAT PATTERN OUT ARGUMENTS…: OUT must not exist afterwards, unless it is "-"
@@ -454,7 +454,7 @@ unresumed() { # WHAT PATTERN ARGUMENTS…: of train classification --resume, who
 }
 unresumed "going on with another norm" "expected the run's norms, weight, batch, found weight" --norm weight
 unresumed "going on with other seeds" "expected the run's seeds, 1, 2, found 1" --seeds 1
-unresumed "going on with more passes" "expected the run's own settings, found passes 4 in place of 3" --epochs 4
+unresumed "going on with more passes" "expected the run's own settings, found epochs 4 instead of 3" --epochs 4
 unresumed "going on with other errors to tell" "expected the run's errors of --under, .0.3, 0.25, 0.2., found .0.1." --under 0.1
 unresumed "going on with another preset" "expected the run's preset, quick, found paper" --preset paper
 unresumed "going on with other images" "other: expected the run's training images, 200 images of 16 × 16 pixels .* found 200 images" --data other
@@ -576,7 +576,7 @@ check "…which stays one" test -L link2 -a -s linked/report.html
 for _ in {1..300}; do [[ -s moving/metrics.jsonl ]] && break; sleep 0.05; done
 mv moving moved
 status=0; wait $! || status=$?
-if ((status == 1)) && [[ "$(tail -n 1 moving.log)" == *"expected the folder of this run, found none: it was moved or removed while the run went on"* ]]; then
+if ((status == 1)) && [[ "$(tail -n 1 moving.log)" == *"expected the folder of this run, found none: it was moved or removed during the run"* ]]; then
     ok "a folder that is moved while the run goes on: $(tail -n 1 moving.log)"
 else
     not_ok "a folder that is moved while the run goes on: exit $status, $(tail -n 1 moving.log)"
@@ -624,8 +624,8 @@ check "…which is as it was" cmp there.safetensors plain.safetensors
 refuses "weights: the file itself" "found model.safetensors already there" - weights fold model.safetensors --out model.safetensors
 refuses "weights: a folder that is not there" "cannot write nowhere/x: No such file" nowhere weights fold model.safetensors --out nowhere/x
 weights "no output" "out" fold model.safetensors
-weights "an unknown layout" "to: expected one of native, plain, weight-norm, parametrizations, found 'old'" convert model.safetensors --to old "${out[@]}"
-weights "unfolding to plain" "layout: expected one of native, weight-norm, parametrizations, found 'plain'" unfold plain.safetensors --layout plain "${out[@]}"
+weights "an unknown layout" "to: expected native, plain, weight-norm or parametrizations, found 'old'" convert model.safetensors --to old "${out[@]}"
+weights "unfolding to plain" "layout: expected native, weight-norm or parametrizations, found 'plain'" unfold plain.safetensors --layout plain "${out[@]}"
 weights "an unknown dim" "dim: expected 0, 1 or none, found '2'" unfold plain.safetensors --dim 2 "${out[@]}"
 weights "a pattern that nothing matches" "expected at least one plain weight" unfold plain.safetensors --match 'x*' "${out[@]}"
 tensors half.safetensors "{$(f32 a.weight_g 2,1 0,8),$(f32 b.weight_v 2,2 8,24)}" 3 4 3 4 6 8

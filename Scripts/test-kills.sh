@@ -113,7 +113,7 @@ for ((kill = 1; kill <= kills; kill++)); do
         "${train[@]}" --out killed --resume --checkpoint-every 1000000 >run.log 2>&1 &
         child=$!
         for _ in {1..1200}; do
-            if grep -q 'Going on from step' run.log 2>/dev/null; then break; fi
+            if grep -q 'Resuming from step' run.log 2>/dev/null; then break; fi
             kill -0 "$child" 2>/dev/null || break
             sleep 0.05
         done
@@ -121,7 +121,7 @@ for ((kill = 1; kill <= kills; kill++)); do
         kill -KILL "$child" 2>/dev/null || true
         wait "$child" 2>/dev/null || true
         child=""
-        if grep -q 'Going on from step' run.log; then
+        if grep -q 'Resuming from step' run.log; then
             lost=$((lines - recorded))
             if ((lost <= 2)); then
                 ok "kill $kill: at most the records of one step are lost ($lost lines)"

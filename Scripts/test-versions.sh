@@ -40,8 +40,8 @@ for kind in classification vae draw dqn; do
     rm -f "$kind/summary.json"
     check "a run of train $kind of 0.1.0 is gone on with" "$command" train "$kind" --resume --out "$kind" --threads 1
     mv check.log resumed.log
-    check "…from where it was" grep -E 'Going on from (step|action) [1-9]' resumed.log
-    check "…saying that it was begun by 0.1.0" grep "the run was begun by version '0.1.0', this is " resumed.log
+    check "…from where it was" grep -E 'Resuming from (step|action) [1-9]' resumed.log
+    check "…saying that it was begun by 0.1.0" grep "the run was started by version '0.1.0', this is " resumed.log
     check "…and comes to its end" test -s "$kind/summary.json"
 done
 check "a finished run of compare of 0.1.0 is shown again" "$command" compare --data images --norm weight,batch --epochs 1 --batch 20 --width 0.02 --threads 1 --resume --out compare

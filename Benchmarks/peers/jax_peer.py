@@ -134,11 +134,11 @@ GLIMPSES, SIZE, HIDDEN, LATENTS, READ, WRITE = 64, 28, 256, 100, 2, 5
 
 
 def draw_filters(parameters, count):
-    """The filters of columns and of rows, [batch, count, pixels] each, and the intensity, [batch, 1, 1]."""
-    centres, log_variance, log_stride, log_intensity = jnp.split(parameters, [2, 3, 4], 1)
+    """The filters of rows and of columns, [batch, count, pixels] each, and the intensity, [batch, 1, 1]."""
+    centres, log_stride, log_variance, log_intensity = jnp.split(parameters, [2, 3, 4], 1)
     places = jnp.arange(count) - count / 2 + 0.5
     stride = (SIZE - 1) / (count - 1) * jnp.exp(log_stride)
-    means = ((SIZE + 1) / 2 * (centres + 1))[:, :, None] + (stride * places)[:, None]
+    means = (SIZE / 2 * (centres + 1))[:, :, None] + (stride * places)[:, None]
     filters = jnp.exp(-((jnp.arange(SIZE) - means[..., None]) ** 2) / (2 * jnp.exp(log_variance)[:, :, None, None]))
     filters /= filters.sum(3, keepdims=True) + 1e-4
     return filters[:, 0], filters[:, 1], jnp.exp(log_intensity)[:, :, None]
@@ -147,6 +147,10 @@ def draw_filters(parameters, count):
 def draw_loss(layers, key, images):
     # A weight is normalized once a step, outside of the loop.
     weights = {name: (weight(parameters), parameters["b"]) for name, parameters in layers.items()}
+    for name in "encoder", "decoder":
+        # The weights of input and state are normalized apart, and act joined.
+        (w, b), (state, _) = weights[name], weights[f"{name}_state"]
+        weights[name] = (jnp.concatenate([w, state]), b)
 
     def affine(name, *parts):
         w, b = weights[name]
@@ -159,7 +163,7 @@ def draw_loss(layers, key, images):
 
     def glimpse(state, noise):
         encoded, encoder_cell, decoded, decoder_cell, canvas = state
-        columns, rows, intensity = draw_filters(affine("read", decoded), READ)
+        rows, columns, intensity = draw_filters(affine("read", decoded), READ)
         seen = [intensity * (rows @ each @ columns.mT) for each in (images, images - jax.nn.sigmoid(canvas))]
         seen = [each.reshape(len(images), -1) for each in seen]
         encoded, encoder_cell = advance(affine("encoder", *seen, decoded, encoded), encoder_cell)
@@ -167,7 +171,7 @@ def draw_loss(layers, key, images):
         deviation = jnp.exp(log_deviation)
         divergence = 0.5 * (mean**2 + deviation**2 - 2 * log_deviation - 1).sum()
         decoded, decoder_cell = advance(affine("decoder", mean + deviation * noise, decoded), decoder_cell)
-        columns, rows, intensity = draw_filters(affine("write", decoded), WRITE)
+        rows, columns, intensity = draw_filters(affine("write", decoded), WRITE)
         patch = affine("patch", decoded).reshape(-1, WRITE, WRITE)
         canvas = canvas + rows.mT @ patch @ columns / intensity
         return (encoded, encoder_cell, decoded, decoder_cell, canvas), divergence
@@ -179,8 +183,9 @@ def draw_loss(layers, key, images):
 
 
 def draw():
-    keys = jax.random.split(jax.random.key(0), 8)
-    shapes = {"encoder": (2 * READ**2 + 2 * HIDDEN, 4 * HIDDEN), "decoder": (LATENTS + HIDDEN, 4 * HIDDEN), "latent": (HIDDEN, 2 * LATENTS),
+    keys = jax.random.split(jax.random.key(0), 10)
+    shapes = {"encoder": (2 * READ**2 + HIDDEN, 4 * HIDDEN), "encoder_state": (HIDDEN, 4 * HIDDEN), "decoder": (LATENTS, 4 * HIDDEN),
+              "decoder_state": (HIDDEN, 4 * HIDDEN), "latent": (HIDDEN, 2 * LATENTS),
               "read": (HIDDEN, 5), "write": (HIDDEN, 5), "patch": (HIDDEN, WRITE**2)}
     layers = {name: layer(each, shape) for each, (name, shape) in zip(keys, shapes.items())}
     images = jax.random.bernoulli(keys[-1], 0.2, (arguments.batch, SIZE, SIZE)).astype(jnp.float32)

@@ -152,13 +152,16 @@ class DRAW(nn.Module):
     def __init__(self, norm):
         super().__init__()
 
-        def dense(inputs, outputs):
-            layer = nn.Linear(inputs, outputs)
+        def dense(inputs, outputs, bias=True):
+            layer = nn.Linear(inputs, outputs, bias)
             return weight_norm(layer) if norm == "weight" else layer
 
-        # The gates' weights, in the order i, f, g, o, act on the input and the state joined.
-        self.encoder = dense(2 * self.READ**2 + self.HIDDEN + self.HIDDEN, 4 * self.HIDDEN)
-        self.decoder = dense(self.LATENTS + self.HIDDEN, 4 * self.HIDDEN)
+        def gates(inputs):
+            """The weights of input and state, normalized apart, of the gates i, f, g, o."""
+            return nn.ModuleDict({"input": dense(inputs, 4 * self.HIDDEN), "state": dense(self.HIDDEN, 4 * self.HIDDEN, bias=False)})
+
+        self.encoder = gates(2 * self.READ**2 + self.HIDDEN)
+        self.decoder = gates(self.LATENTS)
         self.latent = dense(self.HIDDEN, 2 * self.LATENTS)
         self.read = dense(self.HIDDEN, 5)
         self.write = dense(self.HIDDEN, 5)
@@ -168,18 +171,23 @@ class DRAW(nn.Module):
             self.register_buffer(name, torch.arange(count) - count / 2 + 0.5, persistent=False)
 
     def attend(self, parameters, places):
-        """The filters of columns and of rows, [batch, places, pixels] each, and the intensity, [batch, 1, 1]."""
-        centres, log_variance, log_stride, log_intensity = parameters.split([2, 1, 1, 1], 1)
+        """The filters of rows and of columns, [batch, places, pixels] each, and the intensity, [batch, 1, 1]."""
+        centres, log_stride, log_variance, log_intensity = parameters.split([2, 1, 1, 1], 1)
         stride = (self.SIZE - 1) / (len(places) - 1) * log_stride.exp()
         # Both axes at once: [batch, 2, places, 1].
-        means = ((self.SIZE + 1) / 2 * (centres + 1)).unsqueeze(2) + (stride * places).unsqueeze(1)
+        means = (self.SIZE / 2 * (centres + 1)).unsqueeze(2) + (stride * places).unsqueeze(1)
         filters = torch.exp(-((self.pixels - means.unsqueeze(3)) ** 2) / (2 * log_variance.exp()[:, :, None, None]))
         filters = filters / (filters.sum(3, keepdim=True) + 1e-4)
         return filters[:, 0], filters[:, 1], log_intensity.exp().unsqueeze(2)
 
     @staticmethod
+    def joined(gates):
+        """One weight for input and state, which act joined, and the bias."""
+        return torch.cat([gates["input"].weight, gates["state"].weight], 1), gates["input"].bias
+
+    @staticmethod
     def advance(gates, inputs, output, cell):
-        i, f, g, o = gates(torch.cat([*inputs, output], 1)).chunk(4, 1)
+        i, f, g, o = F.linear(torch.cat([*inputs, output], 1), *gates).chunk(4, 1)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         return o.sigmoid() * cell.tanh(), cell
 
@@ -190,19 +198,20 @@ class DRAW(nn.Module):
             return self.loss(images, noise)
 
     def loss(self, images, noise):
+        encoder, decoder = self.joined(self.encoder), self.joined(self.decoder)
         zeros = images.new_zeros(len(images), self.HIDDEN)
         encoded, encoder_cell, decoded, decoder_cell = zeros, zeros, zeros, zeros
         canvas = torch.zeros_like(images)
         posteriors = []
         for draws in noise:
-            columns, rows, intensity = self.attend(self.read(decoded), self.read_places)
+            rows, columns, intensity = self.attend(self.read(decoded), self.read_places)
             both = torch.stack([images, images - canvas.sigmoid()], 1)
             glimpse = intensity.unsqueeze(3) * (rows.unsqueeze(1) @ both @ columns.mT.unsqueeze(1))
-            encoded, encoder_cell = self.advance(self.encoder, [glimpse.flatten(1), decoded], encoded, encoder_cell)
+            encoded, encoder_cell = self.advance(encoder, [glimpse.flatten(1), decoded], encoded, encoder_cell)
             posteriors.append(self.latent(encoded))
             mean, log_deviation = posteriors[-1].chunk(2, 1)
-            decoded, decoder_cell = self.advance(self.decoder, [mean + log_deviation.exp() * draws], decoded, decoder_cell)
-            columns, rows, intensity = self.attend(self.write(decoded), self.write_places)
+            decoded, decoder_cell = self.advance(decoder, [mean + log_deviation.exp() * draws], decoded, decoder_cell)
+            rows, columns, intensity = self.attend(self.write(decoded), self.write_places)
             patch = self.patch(decoded).unflatten(1, (self.WRITE, self.WRITE))
             canvas = canvas + rows.mT @ patch @ columns / intensity
         mean, log_deviation = torch.stack(posteriors).chunk(2, 2)

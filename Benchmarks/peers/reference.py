@@ -22,6 +22,11 @@ def pattern(offset, *shape):
     return (((places * 7919 + 11) % 1009 - 504).double() / 1008).reshape(shape)
 
 
+def normal(*shape):
+    """Draws of N(0, 1), as libtorch's generator of seed 5 makes them on the Swift side too."""
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+
 def fill(parameter, role, offset):
     numbers = pattern(offset, *parameter.shape)
     scale, centre = {"v": (0.2, 0), "g": (0.5, 1), "b": (0.2, 0)}[role]
@@ -59,13 +64,11 @@ def reference(norm):
     kept = [(pattern(offset, BATCH, maps, size, size) > 0).double() for offset, maps, size in [(17, 96, 16), (19, 192, 8)]]
     labels = torch.arange(BATCH) * 3 % 10
     loss = F.cross_entropy(network(images, noise, kept), labels)
-    loss.backward()
-    gradients = {name: [p.grad.norm().item(), (p.grad * pattern(23, *p.shape)).sum().item()] for name, _, p in named}
-    return {"norm": norm, "loss": loss.item(), "gradients": gradients}
+    return told(norm, loss, named)
 
 
 def roles_in_order(network):
-    """The parameters in the order of the Swift side's: weight by weight, for each v, then g, then b."""
+    """The parameters weight by weight, for each v, then g, then b."""
     for name, layer in network.named_modules():
         if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
             if hasattr(layer, "parametrizations"):
@@ -73,13 +76,14 @@ def roles_in_order(network):
                 yield f"{name}.weight.gain", "g", layer.parametrizations.weight.original0
             else:
                 yield f"{name}.weight", "v", layer.weight
-            yield f"{name}.bias", "b", layer.bias
+            if layer.bias is not None:
+                yield f"{name}.bias", "b", layer.bias
 
 
 def vae_reference(norm):
     network, named = filled(VAE(norm))
     images = (pattern(7, BATCH, 1, 28, 28) > 0).double()
-    return told(norm, network(images, 2 * pattern(13, BATCH, VAE.LATENTS)), named)
+    return told(norm, network(images, normal(BATCH, VAE.LATENTS)), named)
 
 
 def filled(network):
@@ -94,14 +98,15 @@ def filled(network):
 
 def told(norm, loss, named):
     loss.backward()
-    gradients = {name: [p.grad.norm().item(), (p.grad * pattern(23, *p.shape)).sum().item()] for name, _, p in named}
+    gradients = [{"name": name, "norm": p.grad.norm().item(), "product": (p.grad * pattern(23, *p.shape)).sum().item()}
+                 for name, _, p in named]
     return {"norm": norm, "loss": loss.item(), "gradients": gradients}
 
 
 def draw_reference(norm):
     network, named = filled(DRAW(norm))
     images = (pattern(7, BATCH, 28, 28) > 0).double()
-    return told(norm, network(images, 2 * pattern(13, GLIMPSES, BATCH, DRAW.LATENTS)), named)
+    return told(norm, network(images, normal(GLIMPSES, BATCH, DRAW.LATENTS)), named)
 
 
 def dqn_reference(norm):

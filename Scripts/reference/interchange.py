@@ -1,7 +1,7 @@
 """Files of a network with every layer, from PyTorch to this library and back. Needs PyTorch (CPU) and safetensors:
 
     python3 Scripts/reference/interchange.py write FOLDER
-        writes the network in every layout, with what PyTorch computes: Tests/TrainingTests/Fixtures was made so,
+        writes the network in every layout, with what PyTorch computes: Tests/WeightFilesTests/Fixtures was made so,
         with PyTorch 2.13.0+cpu, safetensors 0.8.0 and Python 3.11.7 (the metadata of the files beside them has the versions)
     python3 Scripts/reference/interchange.py check FOLDER
         loads files that the library wrote strictly, and compares outputs and gradients with those beside them

@@ -52,7 +52,7 @@ def errors(world, machine, random, case):
     changes, options, notes = {"TORTURE_ROOT": case}, {}, ""
     way = random.random()
     if random.random() < 0.4:
-        # Something to go on with: the errors meet the resuming too.
+        # Something to resume with: the errors meet the resuming too.
         shutil.copytree(world.runs.stopped(machine, kind), f"{case}/run")
     during = None
     if way < 0.65:

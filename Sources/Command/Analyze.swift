@@ -75,7 +75,7 @@ struct Analyze: ParsableCommand {
             throw ValidationError("--examples: expected at most the \(training.count) training images, found \(examples)")
         }
 
-        let whitening = analysis.whitening(of: training, say: sayAside)
+        let whitening = analysis.whitening(of: training, notify: printToError)
         // A folder that cannot take the results is found now, before the minutes of work.
         try RunFolder.check(out ?? source, holdsRun: out == nil, writing: ["analysis.json", "analysis.html"])
         let options = NetworkAnalysis.Options(examples: examples, units: units, layers: layers, seed: seed)

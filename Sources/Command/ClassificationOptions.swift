@@ -38,18 +38,17 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
     var whiten: Bool?
 
     /// Changes the settings by the options that were given.
-    func apply(_ run: RunOptions<Defaults>, learningRate: Double? = nil, to settings: inout ClassificationSettings) throws {
-        if let epochs = run.epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
-        if let batch = run.batch { try require(batch, in: ClassificationSettings.Limits.batch, option: "batch") }
-        if let width { try require(width, in: ClassificationSettings.Limits.width, option: "width") }
-        if let dropout { try require(dropout, in: .dropout, option: "dropout") }
-        if let learningRate { try require(learningRate, in: .rate, option: "learning-rate") }
-        if let width { settings.setWidth(width) }
-        settings.epochs = run.epochs ?? settings.epochs
-        settings.batch = run.batch ?? settings.batch
-        settings.dropout = dropout ?? settings.dropout
+    func apply(_ run: RunOptions<Defaults>, learningRate: LearningRateOption<Defaults>? = nil, to settings: inout ClassificationSettings)
+        throws
+    {
+        try run.apply(to: &settings.epochs, &settings.batch, most: ClassificationSettings.Limits.batch)
+        if let width {
+            try require(width, in: ClassificationSettings.Limits.width, option: "width")
+            settings.setWidth(width)
+        }
+        try Command.apply(dropout, in: .dropout, option: "dropout", to: &settings.dropout)
         settings.whitens = whiten ?? settings.whitens
-        if let learningRate { settings.setLearningRate(learningRate) }
+        if let rate = try learningRate?.checked() { settings.setLearningRate(rate) }
     }
 
     /// The images to train on and those to measure the error on, of the data set that is given or else of the run that is resumed.

@@ -54,15 +54,15 @@ struct ClassificationRun {
         let (kind, names) = (configuration.heldOut == nil ? "test" : "held-out", configuration.norms.joined(separator: ", "))
         print("\(training.count) training and \(test.count) \(kind) images of \(configuration.data), \(training.size)")
         print(configuration.norms.count == 1 ? "Norm: \(names)" : "Norms, in the order of the losses below: \(names)")
-        let images = comparison.images(training: training, test: test, say: sayAside)
+        let images = comparison.images(training: training, test: test, notify: printToError)
         let training =
             try folder.map { ComparisonTraining(comparison, images, $0) } ?? ComparisonTraining.resume(comparison, images, at: out)
-        if resumes { try sayGoingOn(training) }
+        if resumes { try printResumption(training) }
         // To a file, too, before the long work: what a killed run has said is not lost.
         fflush(nil)
 
         let stop = try training.runInTerminal(label: label, savingEvery: interval)
-        for problem in Set(training.experiment.graphFallbacks) { sayAside("steps were not replayed from a recording: \(problem)") }
+        for problem in Set(training.experiment.graphFallbacks) { printToError("steps were not replayed from a recording: \(problem)") }
         try endStoppedRun(training, exitCode: stop, command: configuration.command)
         try report(training)
     }

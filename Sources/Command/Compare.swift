@@ -30,7 +30,7 @@ struct Compare: ParsableCommand {
         let thresholds = try thresholds.thresholds(stored: stored?.thresholds)
         var settings = stored?.settings ?? .onePass
         if stored == nil, classification.data == "cifar10" { settings.whitens = true }
-        try classification.apply(options, learningRate: rate.learningRate, to: &settings)
+        try classification.apply(options, learningRate: rate, to: &settings)
         let device = try options.device(stored: stored?.device, threads: stored?.threads)
 
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.

@@ -84,8 +84,8 @@ struct DataCommand: ParsableCommand {
                         if done >= total { display.finish() }
                     }
                 }
-                fetcher.say = { line in
-                    guard let last else { return sayAside(line) }
+                fetcher.notify = { line in
+                    guard let last else { return printToError(line) }
                     last.print(line)
                 }
                 let fetched = try fetcher.run()

@@ -24,10 +24,11 @@ struct GenerativeOptions: ParsableArguments {
 
 /// Settings whose common part options can change.
 protocol TrainableSettings: GenerativeSettings {
-    /// The words of `--preset`, the first of which is the one that is taken without it.
-    static var presets: [String] { get }
-    /// The preset of a name for images like the given ones; nil if there is none of that name.
-    static func preset(named name: String, for images: ImageSet) -> Self?
+    associatedtype Preset: RawRepresentable<String>
+    /// What `--preset` can name; the first is taken without it.
+    static var presets: [Preset] { get }
+    /// The preset for images like the given ones.
+    static func preset(_ preset: Preset, for images: ImageSet) -> Self
     var pixels: PixelKind { get set }
     var batch: Int { get set }
     var epochs: Int { get set }
@@ -48,15 +49,11 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
         let stored: Experiment.Configuration? = try options.stored(command: Settings.command)
         let normalizations = try options.norms(stored: stored?.normalizations)
         let seeds = try options.seeds(stored: stored?.seeds)
-        let name = preset ?? stored?.preset ?? Settings.presets[0]
+        let name = preset ?? stored?.preset ?? Settings.presets[0].rawValue
         let data = model.data ?? stored?.data ?? "mnist"
-        guard Settings.presets.contains(name) else {
-            throw ValidationError("--preset: expected \(alternatives(Settings.presets)), found '\(name)'")
-        }
+        let preset = try choice(name, option: "preset", outOf: Settings.presets)
         let all = try DataFolder.images(data, .training)
-        guard var settings = stored?.settings ?? Settings.preset(named: name, for: all) else {
-            throw ValidationError("--preset: expected one for such images, found '\(name)'")
-        }
+        var settings = stored?.settings ?? Settings.preset(preset, for: all)
         try applyCommon(to: &settings)
         try apply(&settings)
         if let draws = model.importanceDraws { try require(draws, in: SettingsLimits.draws, option: "importance-draws") }
@@ -76,21 +73,16 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
     }
 
     private func applyCommon(to settings: inout Settings) throws {
-        if let epochs = options.epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
-        if let batch = options.batch { try require(batch, in: SettingsLimits.batch, option: "batch") }
-        if let rate = rate.learningRate { try require(rate, in: .rate, option: "learning-rate") }
+        var (epochs, batch) = (settings.epochs, settings.batch)
+        try options.apply(to: &epochs, &batch)
+        (settings.epochs, settings.batch) = (epochs, batch)
+        settings.learningRate = try rate.checked() ?? settings.learningRate
         if let binarisation = model.binarisation {
             guard settings.pixels != .levels else {
                 throw ValidationError("--binarisation: expected it with grey images alone, found colour ones")
             }
-            guard let pixels = PixelKind(rawValue: binarisation), pixels != .levels else {
-                throw ValidationError("--binarisation: expected dynamic or fixed, found '\(binarisation)'")
-            }
-            settings.pixels = pixels
+            settings.pixels = try choice(binarisation, option: "binarisation", outOf: [.dynamic, .fixed])
         }
-        settings.epochs = options.epochs ?? settings.epochs
-        settings.batch = options.batch ?? settings.batch
-        settings.learningRate = rate.learningRate ?? settings.learningRate
     }
 
     private func check(_ found: Experiment.Configuration, continues stored: Experiment.Configuration) throws {
@@ -114,7 +106,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
         let images = GenerativeImages(training: training, test: test, experiment.settings.pixels, on: experiment.device)
         let run =
             try folder.map { GenerativeTraining(experiment, images, $0) } ?? GenerativeTraining.resume(experiment, images, at: options.out)
-        if resumes { try sayGoingOn(run) }
+        if resumes { try printResumption(run) }
         fflush(nil)
         try endStoppedRun(
             run, exitCode: run.runInTerminal(label: "train", savingEvery: options.checkpointEvery), command: configuration.command)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Training
+import WeightFiles
 import WeightNorm
 
 /// `weightnorm weights inspect`.

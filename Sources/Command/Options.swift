@@ -40,6 +40,28 @@ func require(_ number: Double, in range: NumberRange, option: String) throws {
     guard range.contains(number) else { throw ValidationError("--\(option): expected \(range.description), found \(number)") }
 }
 
+/// Puts an option's number, if one is given, into the settings.
+func apply(_ number: Int?, in range: ClosedRange<Int>, option: String, to setting: inout Int) throws {
+    guard let number else { return }
+    try require(number, in: range, option: option)
+    setting = number
+}
+
+/// Puts an option's number, if one is given, into the settings.
+func apply(_ number: Double?, in range: NumberRange, option: String, to setting: inout Double) throws {
+    guard let number else { return }
+    try require(number, in: range, option: option)
+    setting = number
+}
+
+/// The value that an option's word stands for, out of those that are allowed.
+func choice<Value: RawRepresentable<String>>(_ word: String, option: String, outOf allowed: [Value]) throws -> Value {
+    guard let value = allowed.first(where: { $0.rawValue == word }) else {
+        throw ValidationError("--\(option): expected \(alternatives(allowed.map(\.rawValue))), found '\(word)'")
+    }
+    return value
+}
+
 /// Sets the number of threads, and lets the process keep freed memory, as training does well to.
 func prepareProcessor(threads: Int?) throws {
     if let threads { try Runtime.setThreadCount(threads) }
@@ -60,7 +82,7 @@ func norms(
     guard let former else { return try text.map { try norms($0, outOf: allowed) } }
     guard text == nil else { throw ValidationError("--norms: expected --norm alone, of which it is the former spelling, found both") }
     let found = try norms(former, outOf: allowed)
-    sayAside("--norms is now --norm; the old spelling works until version 0.3.0")
+    printToError("--norms is now --norm; the old spelling works until version 0.3.0")
     return found
 }
 
@@ -122,7 +144,7 @@ func requireEqualSizes(_ training: ImageSet, _ test: ImageSet, of data: String) 
 }
 
 /// Writes a line to standard error, where it does not mix with results. If nobody can hear it, it is lost: Foundation's file handles would end the program.
-func sayAside(_ line: String) { _ = Descriptor.write("\(line)\n".utf8, to: STDERR_FILENO) }
+func printToError(_ line: String) { _ = Descriptor.write("\(line)\n".utf8, to: STDERR_FILENO) }
 
 /// What `--data` takes, for its help.
 let dataHelp = """

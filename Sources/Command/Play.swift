@@ -51,7 +51,7 @@ struct Play: ParsableCommand {
         let game = try player.play(exploration: exploration, seed: draws, most: actions) { interruption.received != nil }
         try check()
         try AtomicFile.write(GameAnimation(game).file(check: check), to: out)
-        let end = game.isOver ? "to the end of the game" : "then it was broken off"
+        let end = game.isOver ? "to the end of the game" : "and stopped there"
         print("\(player.game), \(player.norm): \(NumberText.general(game.score)) points in \(game.moments.count) actions, \(end)")
         print("The game is in \(out), an animation")
     }

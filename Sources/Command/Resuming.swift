@@ -2,10 +2,11 @@ import ArgumentParser
 import Experiments
 import Foundation
 import Training
+import WeightFiles
 
-// What runs that can be gone on with have in common.
+// What runs that can be resumed have in common.
 
-/// The configuration of the run in a folder, checked; nil if there is none to go on with. Throws if it is one of another command, or lost.
+/// The configuration of the run in a folder, checked; nil if there is none to resume. Throws if it is one of another command, or lost.
 func storedConfiguration<Details: RunDetails>(in out: String, command: String) throws -> RunConfiguration<Details.Settings, Details>? {
     guard RunFolder.has("config.json", at: out) else {
         // Beginning anew would remove it.
@@ -21,18 +22,18 @@ func storedConfiguration<Details: RunDetails>(in out: String, command: String) t
     return try .read(at: out)
 }
 
-/// Says from where the run in a folder goes on, and if another version began it.
-func sayGoingOn(_ run: Run<some Experiment>) throws {
+/// Prints from where the run in a folder is resumed, and whether another version started it.
+func printResumption(_ run: Run<some Experiment>) throws {
     let version = try RunHeader(at: run.folder.path).version
     if version != PackageVersion.current {
-        sayAside(
-            "the run was begun by version \(Safetensors.quoted(version)), this is \(PackageVersion.current): "
+        printToError(
+            "the run was started by version \(Safetensors.quoted(version)), this is \(PackageVersion.current): "
                 + "the numbers may differ from those of either version alone")
     }
-    print("Going on from \(run.experiment.unit) \(run.done) of \(run.total)")
+    print("Resuming from \(run.experiment.unit) \(run.done) of \(run.total)")
 }
 
-/// Throws if a run would go on with other settings than its own, and names those that differ.
+/// Throws if a run would be resumed with other settings than its own, and names those that differ.
 func checkSettings(_ found: some Encodable, continue stored: some Encodable) throws {
     func fields(_ settings: some Encodable) throws -> [String: String] {
         let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(settings)) as? [String: Any] ?? [:]
@@ -48,7 +49,7 @@ func checkSettings(_ found: some Encodable, continue stored: some Encodable) thr
     throw ValidationError("--resume: expected the run's settings, \(text(before)), found \(text(now))")
 }
 
-/// Throws if a run would go on with other random numbers; says what has changed on which roundings depend.
+/// Throws if a run would be resumed with other random numbers; says what has changed on which roundings depend.
 func checkMachine(device: (before: String, now: String), threads: (before: Int?, now: Int?)) throws {
     guard (device.before == "cpu") == (device.now == "cpu") else {
         throw ValidationError(
@@ -57,7 +58,7 @@ func checkMachine(device: (before: String, now: String), threads: (before: Int?,
     var changes = [("device", device.before, device.now)]
     if let before = threads.before, let now = threads.now { changes.append(("number of threads", "\(before)", "\(now)")) }
     for (what, before, now) in changes where before != now {
-        sayAside("the \(what) was \(before) and is \(now): the numbers will differ in rounding from those of an undisturbed run")
+        printToError("the \(what) was \(before) and is \(now): the numbers will differ in rounding from those of an undisturbed run")
     }
 }
 
@@ -67,6 +68,6 @@ func endStoppedRun(_ run: Run<some Experiment>, exitCode code: Int32?, command: 
     let name = code == 130 ? "SIGINT" : "SIGTERM"
     let state = run.savedAt == run.done ? "stopped and saved" : "stopped, not saved because a number is not finite,"
     let way = command == "compare" ? "the same command and --resume" : "weightnorm \(command) --resume --out \(run.folder.path)"
-    sayAside("\(name): \(state) at \(run.experiment.unit) \(run.done) of \(run.total); go on with: \(way)")
+    printToError("\(name): \(state) at \(run.experiment.unit) \(run.done) of \(run.total); resume with: \(way)")
     throw ExitCode(code)
 }

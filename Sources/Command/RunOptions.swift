@@ -102,6 +102,12 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
     /// The seeds that are given, or else those of the run that is resumed.
     func seeds(stored: [UInt64]?) throws -> [UInt64] { try seeds.map(Command.seeds) ?? stored ?? [0] }
 
+    /// Puts the numbers that are given into settings.
+    func apply(to epochs: inout Int, _ batch: inout Int, most: ClosedRange<Int> = SettingsLimits.batch) throws {
+        try Command.apply(self.epochs, in: SettingsLimits.epochs, option: "epochs", to: &epochs)
+        try Command.apply(self.batch, in: most, option: "batch", to: &batch)
+    }
+
     /// Gets the processor and the device ready.
     func device(stored: String?, threads storedThreads: Int?) throws -> Device {
         try prepareProcessor(threads: threads ?? storedThreads)
@@ -116,6 +122,12 @@ struct LearningRateOption<Defaults: RunDefaults>: ParsableArguments {
             "Learning rate, for every norm; a classification's falls to 0 in the second half of its run. (default: \(Defaults.origin.learningRate))",
             valueName: "number"))
     var learningRate: Double?
+
+    /// The rate that is given; throws if no run can have it.
+    func checked() throws -> Double? {
+        if let learningRate { try require(learningRate, in: .rate, option: "learning-rate") }
+        return learningRate
+    }
 }
 
 /// Norms in words.

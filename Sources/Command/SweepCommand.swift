@@ -60,9 +60,9 @@ struct SweepCommand: ParsableCommand {
 
         print("\(training.count) training and \(test.count) \(heldOut == nil ? "test" : "held-out") images of \(data), \(training.size)")
         print("Norms, in the order of the losses below: \(words(normalizations))")
-        let experiment = sweep.experiment(on: comparison.images(training: training, test: test, say: sayAside))
+        let experiment = sweep.experiment(on: comparison.images(training: training, test: test, notify: printToError))
         let run = try folder.map { Run(experiment, in: $0) } ?? Run.resume(experiment, at: options.out)
-        if stored != nil { try sayGoingOn(run) }
+        if stored != nil { try printResumption(run) }
         fflush(nil)
         try endStoppedRun(
             run, exitCode: run.runInTerminal(label: "sweep", savingEvery: options.checkpointEvery), command: configuration.command)

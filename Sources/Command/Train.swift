@@ -57,15 +57,12 @@ struct TrainClassification: ParsableCommand {
         let seeds = try options.seeds(stored: stored?.seeds)
         let thresholds = try thresholds.thresholds(stored: stored?.thresholds)
         let name = preset ?? stored?.preset ?? ClassificationSettings.Preset.quick.rawValue
-        guard let preset = ClassificationSettings.Preset(rawValue: name) else {
-            let names = ClassificationSettings.Preset.allCases.map(\.rawValue).joined(separator: " or ")
-            throw ValidationError("--preset: expected \(names), found '\(name)'")
-        }
+        let preset = try choice(name, option: "preset", outOf: ClassificationSettings.Preset.allCases)
         if let before = stored?.preset, before != name {
             throw ValidationError("--resume: expected the run's preset, \(before), found \(name)")
         }
         var settings = stored?.settings ?? preset.settings
-        try classification.apply(options, learningRate: rate.learningRate, to: &settings)
+        try classification.apply(options, learningRate: rate, to: &settings)
         if tf32 { settings.usesTF32 = true }
         if bfloat16 { settings.usesBfloat16 = true }
         if let ratesFrom { try takeRates(from: ratesFrom, for: normalizations, into: &settings) }
@@ -76,7 +73,7 @@ struct TrainClassification: ParsableCommand {
         // The data and its fit before the folder: a mistake in them must not cost the results of an earlier run.
         let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
         var comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
-        comparison.pace = .everyPass
+        comparison.pace = .everyEpoch
         try comparison.check(training: training, test: test)
         let configuration = Comparison.Configuration(
             command: command, data: data, training: training, test: test, heldOut: heldOut, preset: name, comparison: comparison)

@@ -75,12 +75,10 @@ struct TrainDQN: ParsableCommand {
         let stored: DQNExperiment.Configuration? = try options.stored(command: DQNExperiment.command)
         let game = (game ?? stored?.game ?? "breakout").lowercased().replacingOccurrences(of: "-", with: "_")
         let name = preset ?? stored?.preset ?? DQNSettings.Preset.quick.rawValue
-        let presets = DQNSettings.Preset.allCases.map(\.rawValue)
-        guard let preset = DQNSettings.Preset(rawValue: name) else {
-            throw ValidationError("--preset: expected \(alternatives(presets)), found '\(name)'")
-        }
+        let presets = DQNSettings.Preset.allCases
+        let preset = try choice(name, option: "preset", outOf: presets)
         guard var settings = stored?.settings ?? DQNSettings.preset(preset, forGame: game) else {
-            throw ValidationError("--preset: expected \(presets[0]) with the game \(game), found '\(name)'")
+            throw ValidationError("--preset: expected \(presets[0].rawValue) with the game \(game), found '\(name)'")
         }
         try apply(to: &settings, game: game)
         let experiment = DQNExperiment(
@@ -102,27 +100,16 @@ struct TrainDQN: ParsableCommand {
 
     private func apply(to settings: inout DQNSettings, game: String) throws {
         let most = DQNSettings.Limits.most
-        if let games { try require(games, in: DQNSettings.Limits.games, option: "games") }
-        if let epochs = options.epochs { try require(epochs, in: SettingsLimits.epochs, option: "epochs") }
-        if let actionsPerEpoch { try require(actionsPerEpoch, in: 1...most, option: "actions-per-epoch") }
-        if let evaluationActions { try require(evaluationActions, in: 1...most, option: "evaluation-actions") }
-        if let batch = options.batch { try require(batch, in: SettingsLimits.batch, option: "batch") }
-        if let replay { try require(replay, in: settings.actionsBeforeLearning...most, option: "replay") }
-        if let learningRate = rate.learningRate {
-            try require(learningRate, in: .rate, option: "learning-rate")
-            settings.setLearningRate(learningRate)
+        try options.apply(to: &settings.epochs, &settings.batch)
+        try Command.apply(games, in: DQNSettings.Limits.games, option: "games", to: &settings.games)
+        try Command.apply(actionsPerEpoch, in: 1...most, option: "actions-per-epoch", to: &settings.actionsPerEpoch)
+        try Command.apply(evaluationActions, in: 1...most, option: "evaluation-actions", to: &settings.evaluationActions)
+        try Command.apply(replay, in: settings.actionsBeforeLearning...most, option: "replay", to: &settings.replayCapacity)
+        if let learningRate = try rate.checked() { settings.setLearningRate(learningRate) }
+        guard stickiness == nil || !Games.isCatch(game) else {
+            throw ValidationError("--stickiness: expected it with an Atari game alone, found catch")
         }
-        if let stickiness {
-            guard !Games.isCatch(game) else { throw ValidationError("--stickiness: expected it with an Atari game alone, found catch") }
-            try require(stickiness, in: .dropout, option: "stickiness")
-        }
-        settings.games = games ?? settings.games
-        settings.epochs = options.epochs ?? settings.epochs
-        settings.actionsPerEpoch = actionsPerEpoch ?? settings.actionsPerEpoch
-        settings.evaluationActions = evaluationActions ?? settings.evaluationActions
-        settings.batch = options.batch ?? settings.batch
-        settings.replayCapacity = replay ?? settings.replayCapacity
-        settings.stickiness = stickiness ?? settings.stickiness
+        try Command.apply(stickiness, in: .dropout, option: "stickiness", to: &settings.stickiness)
         // Each game takes part in all of these.
         let (needed, limits) = (
             settings.depth + 1,
@@ -164,7 +151,7 @@ struct TrainDQN: ParsableCommand {
                 experiment, resources, at: options.out, savesReplay: configuration.savesReplay, forgetsReplay: forgetReplay)
             : DQNTraining(
                 experiment, resources, try RunFiles.start(at: options.out, config: configuration), savesReplay: configuration.savesReplay)
-        if resumes { try sayGoingOn(training) }
+        if resumes { try printResumption(training) }
         fflush(nil)
         let stop: Int32?
         do {

@@ -48,10 +48,10 @@ struct TrainDRAW: ParsableCommand {
 
     private func apply(to settings: inout DRAWSettings) throws {
         typealias Limits = DRAWSettings.Limits
-        if let glimpses { try require(glimpses, in: Limits.glimpses, option: "glimpses") }
-        if let hidden { try require(hidden, in: Limits.hidden, option: "hidden") }
-        if let latents { try require(latents, in: Limits.latents, option: "latents") }
-        if let deviation { try require(deviation, in: Limits.deviation, option: "deviation") }
+        try Command.apply(glimpses, in: Limits.glimpses, option: "glimpses", to: &settings.glimpses)
+        try Command.apply(hidden, in: Limits.hidden, option: "hidden", to: &settings.hidden)
+        try Command.apply(latents, in: Limits.latents, option: "latents", to: &settings.latents)
+        try Command.apply(deviation, in: Limits.deviation, option: "deviation", to: &settings.deviation)
         if let attention {
             let sides = attention.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
             if attention == "none" {
@@ -62,17 +62,13 @@ struct TrainDRAW: ParsableCommand {
                 throw ValidationError("--attention: expected two sides from 1 to 100, as 2,5, or none, found '\(attention)'")
             }
         }
-        settings.glimpses = glimpses ?? settings.glimpses
-        settings.hidden = hidden ?? settings.hidden
-        settings.latents = latents ?? settings.latents
-        settings.deviation = deviation ?? settings.deviation
     }
 }
 
 extension DRAWSettings: TrainableSettings {
-    static var presets: [String] { [Preset.quick, .paper, .paperFullImage].map(\.rawValue) }
+    static var presets: [Preset] { [.quick, .paper, .paperFullImage] }
 
-    static func preset(named name: String, for images: ImageSet) -> DRAWSettings? { Preset(rawValue: name).map { preset($0) } }
+    static func preset(_ preset: Preset, for images: ImageSet) -> DRAWSettings { .preset(preset) }
 }
 
 extension TrainDRAW: RunDefaults {

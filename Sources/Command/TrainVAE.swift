@@ -44,12 +44,12 @@ struct TrainVAE: ParsableCommand {
     }
 
     private func apply(to settings: inout VAESettings) throws {
-        if let latents { try require(latents, in: VAESettings.Limits.latents, option: "latents") }
-        if let flowSteps {
-            try require(flowSteps, in: settings.pixels == .levels ? 0...1 : VAESettings.Limits.flowSteps, option: "flow-steps")
-        }
-        if let maps { try require(maps, in: VAESettings.Limits.maps, option: "maps") }
-        if let freeNats { try require(freeNats, in: VAESettings.Limits.freeNats, option: "free-nats") }
+        typealias Limits = VAESettings.Limits
+        try Command.apply(latents, in: Limits.latents, option: "latents", to: &settings.latents)
+        let flowLimits = settings.pixels == .levels ? 0...1 : Limits.flowSteps
+        try Command.apply(flowSteps, in: flowLimits, option: "flow-steps", to: &settings.flowSteps)
+        try Command.apply(maps, in: Limits.maps, option: "maps", to: &settings.ladderMaps)
+        try Command.apply(freeNats, in: Limits.freeNats, option: "free-nats", to: &settings.freeNats)
         if let depth {
             settings.depth = try depth.split(separator: ",", omittingEmptySubsequences: false).map { word in
                 guard let count = Int(word), VAESettings.Limits.depth.contains(count) else {
@@ -58,18 +58,14 @@ struct TrainVAE: ParsableCommand {
                 return count
             }
         }
-        settings.latents = latents ?? settings.latents
-        settings.flowSteps = flowSteps ?? settings.flowSteps
-        settings.ladderMaps = maps ?? settings.ladderMaps
-        settings.freeNats = freeNats ?? settings.freeNats
     }
 }
 
 extension VAESettings: TrainableSettings {
-    static var presets: [String] { [Preset.quick, .paper].map(\.rawValue) }
+    static var presets: [Preset] { [.quick, .paper] }
 
-    static func preset(named name: String, for images: ImageSet) -> VAESettings? {
-        Preset(rawValue: name).map { preset($0, isPhotograph: images.channels == 3) }
+    static func preset(_ preset: Preset, for images: ImageSet) -> VAESettings {
+        .preset(preset, isPhotograph: images.channels == 3)
     }
 }
 

@@ -29,7 +29,7 @@ struct WeightNormCommand: ParsableCommand {
         } catch {
             let code = exitCode(for: error)
             guard code != .success else { exit(withError: error) }
-            sayAside("weightnorm: error: \(line(text(of: error)))")
+            printToError("weightnorm: error: \(line(text(of: error)))")
             exit(withError: code)
         }
     }

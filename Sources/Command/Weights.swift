@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Training
+import WeightFiles
 import WeightNorm
 
 /// `weightnorm weights`: what a safetensors file holds of weights, and in which way.
@@ -73,7 +73,7 @@ struct ConvertWeights: ParsableCommand {
     @OptionGroup var output: WeightsOutput
 
     func run() throws {
-        let layout = try parsed(to, option: "to", StateLayout.allCases)
+        let layout = try choice(to, option: "to", outOf: StateLayout.allCases)
         let weights = try WeightFile(opening: file)
         try output.check()
         output.report(try weights.convert(to: layout, path: output.out), "converted to \(layout.rawValue)")
@@ -107,7 +107,7 @@ struct UnfoldWeights: ParsableCommand {
     @OptionGroup var output: WeightsOutput
 
     func run() throws {
-        let layout = try parsed(layout, option: "layout", normalizedLayouts)
+        let layout = try choice(layout, option: "layout", outOf: normalizedLayouts)
         let dims: [String: OutputUnits] = ["0": .axis(0), "1": .axis(1), "none": .whole]
         guard let units = dims[dim] else { throw ValidationError("--dim: expected 0, 1 or none, found '\(dim)'") }
         let weights = try WeightFile(opening: file)
@@ -123,10 +123,3 @@ struct UnfoldWeights: ParsableCommand {
 private let normalizedLayouts = StateLayout.allCases.filter { $0 != .plain }
 
 private func layouts(_ list: [StateLayout]) -> String { list.map(\.rawValue).joined(separator: ", ") }
-
-private func parsed(_ text: String, option: String, _ allowed: [StateLayout]) throws -> StateLayout {
-    guard let layout = StateLayout(rawValue: text), allowed.contains(layout) else {
-        throw ValidationError("--\(option): expected one of \(layouts(allowed)), found '\(text)'")
-    }
-    return layout
-}

@@ -11,7 +11,7 @@ public struct Batch: Sendable {
     public let count: Int
 }
 
-/// The minibatches of one pass over a set of images; the next one is made ready beside the work on the current one.
+/// The minibatches of one epoch over a set of images; the next one is made ready beside the work on the current one.
 public struct Batches: Sequence, Sendable {
     private let set: ImageSet
     private let order: [Int32]

@@ -49,7 +49,7 @@ public struct ResidentImages: Sendable {
         return (picked.type == .uint8 ? Self.scaled(picked) : picked, labels.sliced(range, along: 0))
     }
 
-    /// The order of a pass, which depends on seed and epoch alone, as minibatches of the given size: `.int64` of `[minibatches, size]` on the device.
+    /// The order of an epoch, which depends on seed and epoch alone, as minibatches of the given size: `.int64` of `[minibatches, size]` on the device.
     ///
     /// What is left over at the end is dropped. It is the order of ``Batches/shuffled(_:size:seed:epoch:on:)``.
     public func order(size: Int, seed: UInt64, epoch: Int) -> Tensor {

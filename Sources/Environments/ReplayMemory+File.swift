@@ -2,6 +2,7 @@ import AtomicFiles
 import Foundation
 import Torch
 import Training
+import WeightFiles
 
 // A file of its own, not a part of the checkpoint: it is the larger by orders of magnitude, goes from memory to disk and back without a copy in between, and
 // may be left out.

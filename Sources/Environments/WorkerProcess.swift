@@ -220,7 +220,7 @@ final class WorkerProcess {
                 process = 0
                 let signal = status & 0x7F
                 let way = signal == 0 ? "exit status \(status >> 8 & 0xFF)" : "signal \(signal)"
-                return fail("expected the program that plays it to go on, found its end with \(way)")
+                return fail("expected the program that plays it to keep running, found that it ended with \(way)")
             }
             usleep(10_000)
         }

@@ -1,6 +1,7 @@
 import AtomicFiles
 import Foundation
 public import Torch
+package import WeightFiles
 public import WeightNorm
 
 /// A moment of a run, from which it can go on bit for bit: modules, optimizers, generators, tensors and values, in one safetensors file.
@@ -136,8 +137,8 @@ public struct Checkpoint {
 extension Checkpoint {
     /// Reads a checkpoint, to the CPU, and checks all of it.
     ///
-    /// - Throws: ``CheckpointError`` if it is none of this library's, of another kind of run, or damaged; ``SafetensorsError`` and `FileError` as
-    ///   ``SafetensorsFile/init(opening:)``.
+    /// - Throws: ``CheckpointError`` if it is none of this library's, of another kind of run, or damaged; `SafetensorsError` and `FileError` as
+    ///   `SafetensorsFile/init(opening:)`.
     public init(reading path: String, kind: String) throws {
         try self.init(SafetensorsFile(opening: path), kind: kind, limitingWholeNumbers: false)
     }

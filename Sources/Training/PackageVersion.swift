@@ -1,3 +1,5 @@
+import WeightFiles
+
 /// The version of this package, told by `weightnorm --version` and by what it writes.
 public enum PackageVersion {
     /// The one place where it stands.

@@ -1,4 +1,5 @@
 import AtomicFiles
+import WeightFiles
 
 #if canImport(Darwin)
     import Darwin
@@ -33,7 +34,7 @@ extension RunFolder {
     ///
     /// The names are those of files that are to be written, in whose places there may be regular files alone.
     package static func check(_ path: String, holdsRun: Bool, writing names: [String] = []) throws {
-        let task = holdsRun ? "go on with the run in" : "start a run in"
+        let task = holdsRun ? "resume the run in" : "start a run in"
         var status = stat()
         if !holdsRun && stat(path, &status) != 0 { return }
         let entries = try list(path, operation: task)

@@ -58,7 +58,7 @@ extension RunFolder {
         // A lock outlives its run for a moment where a process is just being started or ended, since that holds the file too.
         for attempt in 0... {
             guard flock(marker.number, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK else { break }
-            guard attempt < 20 else { throw FileError(path: path, operation: operation, reason: "another run is going on in it") }
+            guard attempt < 20 else { throw FileError(path: path, operation: operation, reason: "another run is using it") }
             usleep(50_000)
         }
         return marker

@@ -1,5 +1,6 @@
 import AtomicFiles
 package import Foundation
+package import WeightFiles
 
 // What is read of a run's folder, which may be another person's: through ``OwnFile`` alone.
 

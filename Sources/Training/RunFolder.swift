@@ -110,7 +110,7 @@ public final class RunFolder {
     public static func reopen(
         at path: String, keepingRecords count: Int? = nil, inOthers others: [String: Int] = [:]
     ) throws -> RunFolder {
-        let task = "go on with the run in"
+        let task = "resume the run in"
         let entries = try list(path, operation: task)
         guard entries.contains(markerName) else {
             throw FileError(path: path, operation: task, reason: "expected a run's folder, found no \(markerName) in it")
@@ -264,7 +264,7 @@ public final class RunFolder {
                 throw FileError(
                     path: path, operation: "write",
                     reason:
-                        "expected the \(what) of this run, found \(isThere ? "another" : "none"): it was moved or removed while the run went on"
+                        "expected the \(what) of this run, found \(isThere ? "another" : "none"): it was moved or removed during the run"
                 )
             }
         }

@@ -1,4 +1,5 @@
 import AtomicFiles
+import WeightFiles
 
 /// Finds whole numbers in values read from a file that are too large to be counted on with: adding one, or multiplying a few, would overflow.
 ///

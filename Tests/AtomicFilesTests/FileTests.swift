@@ -1,16 +1,10 @@
 import AtomicFiles
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("files that are seen whole or not at all")
 struct FileTests {
-    private func withFolder(_ body: (String) throws -> Void) throws {
-        let folder = NSTemporaryDirectory() + "weightnorm-files-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        try body(folder)
-    }
-
     @Test("what is written is read, in the place of what was there, and nothing lies beside it")
     func writing() throws {
         try withFolder { folder in

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import TestSupport
 
 func gzip(_ bytes: [UInt8]) throws -> [UInt8] {
     try withFolder { folder in try output("/usr/bin/env", ["gzip", "-nc", "--", folder.write(bytes, "file")]) }
@@ -26,24 +27,6 @@ func problem<T>(_ body: () throws -> T) -> String? {
     } catch {
         return (error as? DatasetError)?.description
     }
-}
-
-private func makeFolder() throws -> String {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("datasets-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    return path
-}
-
-func withFolder<T>(_ body: (String) throws -> T) throws -> T {
-    let folder = try makeFolder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
-}
-
-func withFolder<T>(_ body: (String) async throws -> T) async throws -> T {
-    let folder = try makeFolder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try await body(folder)
 }
 
 extension String {

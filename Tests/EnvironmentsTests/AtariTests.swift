@@ -1,6 +1,7 @@
 import Datasets
 import Environments
 import Foundation
+import TestSupport
 import Testing
 
 #if canImport(Darwin)
@@ -152,14 +153,14 @@ struct AtariTests {
         let process = try #require(first.processIdentifier)
         kill(process, SIGKILL)
         let error = #expect(throws: EnvironmentError.self) { for _ in 0..<3 { _ = try first.step([0, 0]) } }
-        #expect(error?.description == "Atari breakout: expected the program that plays it to go on, found its end with signal 9")
+        #expect(
+            error?.description == "Atari breakout: expected the program that plays it to keep running, found that it ended with signal 9")
         _ = try second.step([0, 0])
     }
 
     @Test("no process stays behind when this one is killed in the middle of a step")
     func killedParent() async throws {
-        let folder = NSTemporaryDirectory() + "weightnorm-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let folder = try makeTemporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         await #expect(processExitsWith: .signal(SIGKILL)) { [folder = folder as String] in
             let atari = try Atari(Atari.Options(game: "seaquest", count: 8))

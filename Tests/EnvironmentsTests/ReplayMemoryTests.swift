@@ -1,9 +1,11 @@
 import Datasets
 import Environments
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
+import WeightFiles
 
 /// The replay memory against one that keeps every stack whole.
 @Suite struct ReplayMemoryTests {

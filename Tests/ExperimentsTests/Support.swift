@@ -2,13 +2,6 @@ import Datasets
 import Experiments
 import Foundation
 
-/// Runs the body with the path of a folder that is removed afterwards.
-func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = NSTemporaryDirectory() + "weightnorm-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
-}
-
 /// Images of noise in which the brightest row tells the class.
 func rows(_ count: Int, seed: UInt64) -> ImageSet {
     var random = Xoshiro256(seed: seed)

@@ -1,6 +1,6 @@
-import Browser
 import Foundation
 import Report
+import TestSupport
 import Testing
 
 #if canImport(FoundationXML)

@@ -1,8 +1,8 @@
 import AtomicFiles
-import Browser
 import Datasets
 import Foundation
 import Report
+import TestSupport
 import Testing
 
 struct PNGTests {

@@ -1,5 +1,6 @@
 import Foundation
 import Report
+import TestSupport
 import Testing
 
 struct PageTests {
@@ -79,8 +80,7 @@ struct PageTests {
     }
 
     @Test func aPageIsWrittenWholeOrNotAtAll() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("page-test-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let folder = URL(fileURLWithPath: try makeTemporaryFolder())
         defer { try? FileManager.default.removeItem(at: folder) }
         let page = Page("t", lead: "l", sections: [], footer: "f")
         try page.write(to: folder.appendingPathComponent("report.html"))

@@ -1,6 +1,6 @@
-import Browser
 import Foundation
 import Report
+import TestSupport
 import Testing
 
 /// Opens reports in a real browser; one at a time, since each browser takes several processes.
@@ -10,12 +10,11 @@ import Testing
 struct ReportInBrowserTests {
     /// Writes a page into a folder of its own for the time of the closure.
     private func withFile<Result>(_ html: String, _ body: (URL) async throws -> Result) async throws -> Result {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("report-test-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let file = folder.appendingPathComponent("report.html")
-        try html.write(to: file, atomically: true, encoding: .utf8)
-        return try await body(file)
+        try await withFolder { folder in
+            let file = URL(fileURLWithPath: "\(folder)/report.html")
+            try html.write(to: file, atomically: true, encoding: .utf8)
+            return try await body(file)
+        }
     }
 
     @Test(arguments: [(BrowserCheck.Scheme.light, 1200), (.dark, 1200), (.light, 320), (.dark, 400)])

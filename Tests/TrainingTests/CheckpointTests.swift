@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import Torch
 import Training
+import WeightFiles
 import WeightNorm
 
 /// A small training run with everything in it that has a state.

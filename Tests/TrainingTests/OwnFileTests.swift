@@ -1,7 +1,9 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
+import WeightFiles
 import WeightNorm
 
 #if canImport(Darwin)
@@ -31,7 +33,7 @@ private func text(_ path: String) -> String {
 /// A run's folder, and a file outside.
 private func withRun(_ body: (_ run: String, _ precious: String) throws -> Void) throws {
     try withFolder { folder in
-        let (run, precious) = (folder.appendingPathComponent("run").path, folder.appendingPathComponent("precious").path)
+        let (run, precious) = ("\(folder)/run", "\(folder)/precious")
         try Data("precious".utf8).write(to: URL(fileURLWithPath: precious))
         do {
             let folder = try RunFolder.start(at: run, config: ["a": 1])
@@ -178,7 +180,7 @@ struct OwnFileTests {
                 rename(run, "\(precious)-moved")
                 if replaces { mkdir(run, 0o755) }
                 let refusal =
-                    "cannot write \(run): expected the folder of this run, found \(replaces ? "another" : "none"): it was moved or removed while the run went on"
+                    "cannot write \(run): expected the folder of this run, found \(replaces ? "another" : "none"): it was moved or removed during the run"
                 #expect(problem { try folder.record(["step": 3]) } == refusal)
                 #expect(problem { try folder.record(["step": 3], in: "layers.jsonl") } == refusal)
                 #expect(problem { try folder.write([1], named: "summary.json") } == refusal)

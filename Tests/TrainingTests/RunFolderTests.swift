@@ -1,5 +1,6 @@
 import AtomicFiles
 import Foundation
+import TestSupport
 import Testing
 import Training
 
@@ -119,9 +120,9 @@ private struct Config: Codable, Equatable {
             let run = try RunFolder.start(at: folder, config: Config())
             try run.record(["step": 1])
             withExtendedLifetime(run) {
-                let reason = "another run is going on in it"
+                let reason = "another run is using it"
                 #expect(problem { try RunFolder.start(at: folder, config: Config()) } == "cannot start a run in \(folder): \(reason)")
-                #expect(problem { try RunFolder.reopen(at: folder) } == "cannot go on with the run in \(folder): \(reason)")
+                #expect(problem { try RunFolder.reopen(at: folder) } == "cannot resume the run in \(folder): \(reason)")
             }
             #expect(try RunFolder.records([String: Int].self, at: folder) == [["step": 1]])
         }
@@ -143,7 +144,7 @@ private struct Config: Codable, Equatable {
             #expect(try reopened(keeping: nil, "{\"s") == "{\"step\":9}\n")
             #expect(
                 problem { try reopened(keeping: 3, whole) }
-                    == "cannot go on with the run in \(folder): expected 3 records in metrics.jsonl, found 2")
+                    == "cannot resume the run in \(folder): expected 3 records in metrics.jsonl, found 2")
             #expect(names(folder).contains("checkpoint.safetensors"))
         }
     }
@@ -168,7 +169,7 @@ private struct Config: Codable, Equatable {
             }
             #expect(
                 problem { try RunFolder.reopen(at: folder, inOthers: ["layers.jsonl": 2]) }
-                    == "cannot go on with the run in \(folder): expected 2 records in layers.jsonl, found 1")
+                    == "cannot resume the run in \(folder): expected 2 records in layers.jsonl, found 1")
             #expect(
                 problem { try RunFolder.reopen(at: folder, inOthers: ["other.jsonl": 1]) }?.contains("other.jsonl: No such file") == true)
             // What does not fit is found before anything is cut.
@@ -215,7 +216,7 @@ private struct Config: Codable, Equatable {
             #expect(refusal(folder) == "cannot start a run in \(folder): \(places), found file in it")
             #expect(refusal("") == "cannot start a run in : No such file or directory")
             let noRun = problem { try RunFolder.reopen(at: folder) }
-            #expect(noRun == "cannot go on with the run in \(folder): expected a run's folder, found no .weightnorm-run in it")
+            #expect(noRun == "cannot resume the run in \(folder): expected a run's folder, found no .weightnorm-run in it")
             #expect(names(folder) == ["file"])
         }
     }
@@ -239,7 +240,7 @@ private struct Config: Codable, Equatable {
     // MARK: A full disk
 
     @Test func aFullDiskLeavesNothingHalf() async throws {
-        let folder = try makeFolder()
+        let folder = try makeTemporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try RunFolder.start(at: folder, config: Config()).write([1], named: "summary.json")
         await #expect(processExitsWith: .success) { [folder = folder as String] in
@@ -328,15 +329,3 @@ private func names(_ folder: String) -> [String] {
 private func text(_ file: String) throws -> String { String(decoding: try AtomicFile.contents(of: file), as: UTF8.self) }
 
 private func write(_ bytes: [UInt8], _ file: String) throws { try Data(bytes).write(to: URL(fileURLWithPath: file)) }
-
-private func makeFolder() throws -> String {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("run-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    return path
-}
-
-private func withFolder(_ body: (String) throws -> Void) throws {
-    let folder = try makeFolder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    try body(folder)
-}

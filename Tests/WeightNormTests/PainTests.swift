@@ -3,7 +3,7 @@ import Torch
 import WeightNorm
 
 // What users of weight normalization have suffered in other libraries: a test for each, named after it, with the place where it was reported. Those about
-// files are in TrainingTests.
+// files are in WeightFilesTests.
 
 struct PainTests {
     private func dense(_ normalization: Normalization = .weight, seed: UInt64 = 1, type: ElementType = .float64) -> Dense {

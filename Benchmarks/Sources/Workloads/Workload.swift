@@ -1,5 +1,97 @@
+package import Experiments
+package import Torch
+import Training
+package import WeightNorm
+
 /// One optimizer step on one minibatch of synthetic inputs, which are drawn once; the random numbers that the step needs are drawn afresh in every step.
-public protocol Workload: AnyObject {
+///
+/// The networks are those of the experiments, with the settings that `workloads.md` beside the peers has.
+package struct Workload<Model> {
+    /// What is trained.
+    package let model: Model
+    private let loss: (Model) -> Tensor
+    private let optimizer: any Optimizer
+    private let learningRate: Double
+
+    fileprivate init(_ model: Model, _ optimizer: any Optimizer, learningRate: Double, loss: @escaping (Model) -> Tensor) {
+        (self.model, self.optimizer, self.learningRate, self.loss) = (model, optimizer, learningRate, loss)
+    }
+
     /// One step; gives the loss, for which it waits until the step is done.
-    func step() -> Double
+    package func step() -> Double {
+        let loss = loss(model)
+        optimizer.minimize(loss, learningRate: learningRate)
+        return loss.item()
+    }
+}
+
+/// The four workloads.
+package enum Race {
+    /// The paper's CIFAR-10 network: nine convolutions, Adam, softmax cross-entropy.
+    package static func cnn(
+        _ normalization: Normalization, batch: Int, type: ElementType = .float32, device: Device = .cpu
+    ) -> Workload<ClassificationNetwork> {
+        let random = Generator(seed: 0, device: device)
+        // The batch norms stand behind convolutions alone, as in the peers.
+        let network = ClassificationNetwork(
+            ClassificationSettings(), channels: 3, normalization: normalization,
+            outputNormalization: [.weight, .weightAndMeanOnlyBatch].contains(normalization) ? .weight : .plain, type: type, random: random)
+        let images = Tensor.normal([batch, 3, 32, 32], type: type, from: random).channelsLast()
+        let labels = Tensor.integers(in: 0..<10, [batch], from: random)
+        return Workload(network, Adam(network.parameters), learningRate: 1e-3) { network in
+            network(images, .training(random)).softmaxCrossEntropy(labels: labels)
+        }
+    }
+
+    /// The paper's variational autoencoder of binary images, without a flow: Adamax.
+    package static func vae(
+        _ normalization: Normalization, batch: Int, type: ElementType = .float32, device: Device = .cpu
+    ) -> Workload<ConvolutionalVAE> {
+        let random = Generator(seed: 0, device: device)
+        var settings = VAESettings()
+        settings.flowSteps = 0
+        let model = ConvolutionalVAE(settings, rows: 28, columns: 28, normalization: normalization, type: type, random: random)
+        let images = Tensor.bernoulli([batch, 1, 28, 28], probability: 0.2, type: type, from: random).channelsLast()
+        return Workload(model, Adamax(model.parameters), learningRate: 2e-3) { model in
+            model.terms(of: images, .training(random), random: random).loss
+        }
+    }
+
+    /// DRAW with attention, of binary images, without peepholes: Adam.
+    package static func draw(
+        _ normalization: Normalization, batch: Int, glimpses: Int = 64, type: ElementType = .float32, device: Device = .cpu
+    ) -> Workload<DRAW> {
+        let random = Generator(seed: 0, device: device)
+        var settings = DRAWSettings()
+        (settings.glimpses, settings.deviation) = (glimpses, 0.05)
+        let model = DRAW(
+            settings, rows: 28, columns: 28, normalization: normalization, peepholes: false, trainableStart: false, type: type,
+            random: random)
+        let images = Tensor.bernoulli([batch, 1, 28, 28], probability: 0.2, type: type, from: random)
+        return Workload(model, Adam(model.parameters, beta1: 0.5), learningRate: 1e-3) { model in
+            model.terms(of: images, .training(random), random: random).loss
+        }
+    }
+
+    /// A step of deep Q-learning with the network of Mnih et al. (2015), for six actions: Adamax.
+    package static func dqn(
+        _ normalization: Normalization, batch: Int, type: ElementType = .float32, device: Device = .cpu
+    ) -> Workload<QNetwork> {
+        let random = Generator(seed: 0, device: device)
+        func network() -> QNetwork {
+            QNetwork(DQNSettings(), rows: 84, columns: 84, actions: 6, normalization: normalization, type: type, random: random)
+        }
+        func frames() -> Tensor { .integers(in: 0..<256, [batch, 4, 84, 84], type: .uint8, from: random).channelsLast() }
+        let target = network()
+        let (states, nextStates) = (frames(), frames())
+        let actions = Tensor.integers(in: 0..<6, [batch], from: random)
+        let rewards = Tensor.normal([batch], type: type, from: random)
+        let ends = rewards.zerosLike()
+        let online = network()
+        return Workload(online, Adamax(online.parameters, beta1: 0.5), learningRate: 3e-4) { online in
+            online.loss(
+                states: states, actions: actions, rewards: rewards, nextStates: nextStates, ends: ends, discount: 0.99, target: target,
+                .training(random))
+        }
+    }
 }

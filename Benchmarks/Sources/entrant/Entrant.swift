@@ -40,9 +40,6 @@ struct Entrant: ParsableCommand {
     @Option(help: "Images or transitions in the minibatch; without it 50 for cnn, 100 for vae and draw, 64 for dqn.")
     var batch: Int?
 
-    @Option(help: "The layout of images in memory: contiguous or channels-last; draw has contiguous alone.")
-    var layout = "contiguous"
-
     @Option(help: "cpu, cuda or cuda:INDEX.")
     var device = "cpu"
 
@@ -58,28 +55,23 @@ struct Entrant: ParsableCommand {
         guard let normalization = norms.first(where: { $0.rawValue == norm }) else {
             throw ValidationError("--norm: expected one of \(norms.map(\.rawValue).joined(separator: ", ")), found '\(norm)'")
         }
-        guard let layout = CNN.Layout(rawValue: layout) else {
-            throw ValidationError("--layout: expected contiguous or channels-last, found '\(layout)'")
-        }
-        guard work != .draw || layout == .contiguous else {
-            throw ValidationError("--layout: expected contiguous for draw, which has no convolutions, found '\(layout.rawValue)'")
-        }
         let batch = batch ?? work.defaultBatch
         guard work == .cnn || [.plain, .weight].contains(normalization) else {
             throw ValidationError("--norm: expected normal or weight for \(work.rawValue), found '\(norm)'")
         }
         guard (1...100_000).contains(batch) else { throw ValidationError("--batch: expected a number from 1 to 100000, found \(batch)") }
         if let threads { try Runtime.setThreadCount(threads) }
-        let workload: any Workload =
+        let device = try Device(named: device)
+        let step =
             switch work {
-            case .cnn: CNN(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
-            case .vae: VAE(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
-            case .draw: DRAW(normalization: normalization, batch: batch, device: try Device(named: device))
-            case .dqn: DQN(normalization: normalization, batch: batch, layout: layout, device: try Device(named: device))
+            case .cnn: Race.cnn(normalization, batch: batch, device: device).step
+            case .vae: Race.vae(normalization, batch: batch, device: device).step
+            case .draw: Race.draw(normalization, batch: batch, device: device).step
+            case .dqn: Race.dqn(normalization, batch: batch, device: device).step
             }
-        for _ in 0..<2 { _ = try finite(workload.step()) }
-        let name = "swift-weightnorm-\(layout.rawValue)\(keepMemory ? "" : "-no-keep-memory")"
-        try say(Ready(ready: name, work: work.rawValue, norm: norm, batch: batch, threads: Runtime.threadCount))
+        for _ in 0..<2 { _ = try finite(step()) }
+        let name = "swift-weightnorm\(keepMemory ? "" : "-no-keep-memory")"
+        try print(Ready(ready: name, work: work.rawValue, norm: norm, batch: batch, threads: Runtime.threadCount))
         while let line = readLine() {
             let words = line.split(separator: " ")
             guard words.count == 2, words[0] == "run", let steps = Int(words[1]), steps > 0 else {
@@ -88,10 +80,10 @@ struct Entrant: ParsableCommand {
             var times: [Double] = []
             for _ in 0..<steps {
                 let start = ContinuousClock.now
-                _ = try finite(workload.step())
+                _ = try finite(step())
                 times.append((ContinuousClock.now - start) / .milliseconds(1))
             }
-            try say(Times(ms: times))
+            try print(Times(ms: times))
         }
         var usage = rusage()
         #if os(Linux)
@@ -101,7 +93,7 @@ struct Entrant: ParsableCommand {
             getrusage(RUSAGE_SELF, &usage)
             let megabyte = 1024.0 * 1024
         #endif
-        try say(Memory(peakRSS: Double(usage.ru_maxrss) / megabyte))
+        try print(Memory(peakRSS: Double(usage.ru_maxrss) / megabyte))
     }
 
     private func finite(_ loss: Double) throws -> Double {
@@ -109,7 +101,7 @@ struct Entrant: ParsableCommand {
         return loss
     }
 
-    private func say(_ value: some Encodable) throws {
+    private func print(_ value: some Encodable) throws {
         FileHandle.standardOutput.write(try JSONEncoder().encode(value) + Data("\n".utf8))
     }
 

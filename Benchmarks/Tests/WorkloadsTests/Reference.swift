@@ -5,22 +5,48 @@ import WeightNorm
 
 /// What `peers/reference.py` wrote.
 struct Reference: Decodable, Sendable {
+    /// The gradient of a parameter of the peer.
+    struct Gradient: Decodable, Sendable {
+        var name: String
+        var norm: Double
+        /// The sum of its product with a pattern.
+        var product: Double
+    }
+
     struct Network: Decodable, Sendable {
         var norm: String
         var loss: Double
-        /// By the parameter's path: the gradient's norm, and its product with a pattern.
-        var gradients: [String: [Double]]
+        /// In the order in which the parameters were given their numbers.
+        var gradients: [Gradient]
+
+        /// Gives a module's parameters the numbers of the peer's.
+        ///
+        /// - Parameter paths: the module's names for one of the peer's: of several, the peer's parameter is their rows one after the other.
+        func fill(_ module: some Module, _ paths: (String) -> [String]) throws {
+            let parameters = Dictionary(uniqueKeysWithValues: module.namedParameters.map { ($0.path, $0.value) })
+            #expect(Set(gradients.flatMap { paths($0.name) }) == Set(parameters.keys))
+            for (number, gradient) in gradients.enumerated() {
+                let parts = try paths(gradient.name).map { try #require(parameters[$0], "\($0)") }
+                let rows = parts.map { $0.value.shape[0] }
+                let isGain = gradient.name.hasSuffix("gain")
+                let shape = [rows.reduce(0, +)] + parts[0].value.shape.dropFirst()
+                let numbers = pattern(1000 * number, shape) * (isGain ? 0.5 : 0.2) + (isGain ? 1 : 0)
+                for (part, values) in zip(parts, numbers.split(rows, along: 0)) { part.assign(values) }
+            }
+        }
 
         /// Compares a loss, to 1e-12 of it, and its gradients, to 1e-10, with what is expected.
-        func require(_ found: Tensor, of parameters: [Named<Parameter>]) throws {
-            #expect(Set(parameters.map(\.path)) == Set(gradients.keys))
-            #expect(abs(found.item() - loss) < 1e-12 * max(1, loss))
-            let slopes = Torch.gradients(of: found, withRespectTo: parameters.map(\.value))
-            for (parameter, gradient) in zip(parameters, slopes) {
-                let numbers = try #require(gradients[parameter.path])
-                let tolerance = 1e-10 * max(1, numbers[0])
-                #expect(abs(gradient.norm().item() - numbers[0]) < tolerance, "\(norm), \(parameter.path)")
-                #expect(abs((gradient * pattern(23, gradient.shape)).sum().item() - numbers[1]) < tolerance, "\(norm), \(parameter.path)")
+        func require(_ found: Tensor, of module: some Module, _ paths: (String) -> [String]) throws {
+            #expect(abs(found.item() - loss) < 1e-12 * max(1, loss), "\(norm)")
+            let parameters = module.namedParameters
+            let slopes = Dictionary(
+                uniqueKeysWithValues: zip(
+                    parameters.map(\.path), Torch.gradients(of: found, withRespectTo: parameters.map(\.value))))
+            for gradient in gradients {
+                let slope = Tensor.concatenated(try paths(gradient.name).map { try #require(slopes[$0]) })
+                let tolerance = 1e-10 * max(1, gradient.norm)
+                #expect(abs(slope.norm().item() - gradient.norm) < tolerance, "\(norm), \(gradient.name)")
+                #expect(abs((slope * pattern(23, slope.shape)).sum().item() - gradient.product) < tolerance, "\(norm), \(gradient.name)")
             }
         }
     }
@@ -38,6 +64,9 @@ struct Reference: Decodable, Sendable {
         let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "reference.json")
         return try JSONDecoder().decode(Reference.self, from: Data(contentsOf: file))
     }
+
+    /// The generator whose draws the peer was given.
+    static var random: Generator { Generator(seed: 5) }
 }
 
 /// The numbers that the reference was made from.
@@ -48,12 +77,4 @@ func pattern(_ offset: Int, _ shape: [Int]) -> Tensor {
         return Double(whole) / 1008
     }
     return Tensor(numbers, shape: shape)
-}
-
-/// Gives the parameters the numbers of the pattern that the reference was made from.
-func fill(_ parameters: [Named<Parameter>]) {
-    for (number, parameter) in parameters.enumerated() {
-        let isGain = parameter.path.hasSuffix("gain")
-        parameter.value.assign(pattern(1000 * number, parameter.value.value.shape) * (isGain ? 0.5 : 0.2) + (isGain ? 1 : 0))
-    }
 }

@@ -16,7 +16,7 @@ public struct DataFetcher {
     /// Called when the size of a download is known, with its name and bytes; the closure it gives is called with the bytes that are there so far.
     public var display: (_ name: String, _ done: Int, _ total: Int) -> (_ done: Int) -> Void = { _, _, _ in { _ in } }
     /// Called with lines for the user, such as that a connection broke and is tried again.
-    public var say: (String) -> Void = { _ in }
+    public var notify: (String) -> Void = { _ in }
     /// Changes how downloads are tried.
     package var configure: (inout Download) -> Void = { _ in }
 
@@ -67,7 +67,9 @@ public struct DataFetcher {
     ///   was in the folder before stays too.
     public func run() throws -> Int {
         try Self.makeFolder(root)
-        let lock = try Lock("\(root)/.\(publication.name).lock") { say("another fetch of \(publication.name) is running; waiting for it") }
+        let lock = try Lock("\(root)/.\(publication.name).lock") {
+            notify("another fetch of \(publication.name) is running; waiting for it")
+        }
         defer { lock.release() }
         let wanted = publication.files.filter { Publication.check($0, in: folder) != .right }
         guard !wanted.isEmpty else { return 0 }
@@ -137,7 +139,7 @@ public struct DataFetcher {
                 let shown = update ?? display(download.name, done, total)
                 update = shown
                 shown(done)
-            }, say: say)
+            }, notify: notify)
         do {
             try unpack(transfer.path, download, into: work)
         } catch let error as DatasetError {

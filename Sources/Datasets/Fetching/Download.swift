@@ -50,7 +50,7 @@ package struct Download {
     ///
     /// - Throws: ``Failure`` if the server cannot be reached, has no such file, or the connection breaks too often without a byte; what is
     ///   there then stays for a later try. `FileError` if the file cannot be written.
-    package func run(progress: @escaping (_ done: Int, _ total: Int?) -> Void, say: (String) -> Void) throws {
+    package func run(progress: @escaping (_ done: Int, _ total: Int?) -> Void, notify: (String) -> Void) throws {
         // A part that no later try could go on from is only in the way.
         var isComplete = false
         defer { if !isComplete, resumableBytes() == 0 { discard() } }
@@ -83,7 +83,7 @@ package struct Download {
                 fruitless = position > max(furthest, offset) ? 0 : fruitless + 1
                 guard fruitless < fruitlessTries else { throw Failure(address: address, problem: problem) }
                 let seconds = pause(fruitless)
-                say("\(address): \(problem); trying again\(seconds >= 1 ? " in \(Int(seconds)) s" : "")")
+                notify("\(address): \(problem); trying again\(seconds >= 1 ? " in \(Int(seconds)) s" : "")")
                 Thread.sleep(forTimeInterval: seconds)
             }
         }

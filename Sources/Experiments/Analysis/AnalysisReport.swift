@@ -57,7 +57,7 @@ package struct AnalysisReport {
             "What weight normalization does to the gradients",
             lead: """
                 The gradients of \(summary.examples) single images in \(networks.count == 1 ? "a network" : "\(networks.count) networks"), trained \
-                for \(summary.epochs == 1 ? "one pass" : "\(summary.epochs) passes") over \(summary.data): how unequal they are in different \
+                for \(summary.epochs == 1 ? "one epoch" : "\(summary.epochs) epochs") on \(summary.data): how unequal they are in different \
                 directions, before and after weight normalization takes off the direction of w.
                 """,
             sections: [Page.Section("The answer", answer)] + networks.map { details($0) } + [about],

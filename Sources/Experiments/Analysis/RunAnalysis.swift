@@ -3,6 +3,7 @@ package import Datasets
 import Foundation
 import Torch
 import Training
+import WeightFiles
 package import WeightNorm
 
 /// The analysis of the networks in a comparison's folder.
@@ -122,8 +123,8 @@ package struct RunAnalysis {
     }
 
     /// The whitening of the run's images; nil if they are not whitened.
-    package func whitening(of training: ImageSet, say: (String) -> Void) -> Whitening? {
-        configuration.settings.whitens ? WhiteningCache.whitening(of: training, say: say) : nil
+    package func whitening(of training: ImageSet, notify: (String) -> Void) -> Whitening? {
+        configuration.settings.whitens ? WhiteningCache.whitening(of: training, notify: notify) : nil
     }
 
     /// The run's norms.

@@ -1,7 +1,8 @@
 package import Torch
 package import WeightNorm
 
-/// The paper's network for CIFAR-10 (table 3): nine convolutions in three blocks, a global mean and a dense layer, every one of them normalized the same way.
+/// The paper's network for CIFAR-10 (table 3): nine convolutions in three blocks, a global mean and a dense layer, every one of them normalized the same way
+/// unless the dense layer is to have another normalization.
 ///
 /// Images of `[batch, channels, height, width]` to logits of `[batch, classes]`; height and width from 12 up.
 package struct ClassificationNetwork: Layer {
@@ -9,7 +10,8 @@ package struct ClassificationNetwork: Layer {
     package let output: Dense
 
     package init(
-        _ settings: ClassificationSettings, channels: Int, normalization: Normalization, type: ElementType = .float32, random: Generator
+        _ settings: ClassificationSettings, channels: Int, normalization: Normalization, outputNormalization: Normalization? = nil,
+        type: ElementType = .float32, random: Generator
     ) {
         func convolution(_ inputs: Int, _ outputs: Int, _ kernel: Int, padding: Int) -> [any Layer] {
             let map = ConvolutionMap(inputs: inputs, outputs: outputs, kernel: [kernel, kernel], padding: [padding, padding])
@@ -33,8 +35,8 @@ package struct ClassificationNetwork: Layer {
         layers += convolution(second, second, 1, padding: 0)
         features = Sequential(layers + [GlobalAverage()])
         output = Dense(
-            map: DenseMap(inputs: second, outputs: settings.classes), normalization: normalization, deviation: settings.initialDeviation,
-            type: type, random: random)
+            map: DenseMap(inputs: second, outputs: settings.classes), normalization: outputNormalization ?? normalization,
+            deviation: settings.initialDeviation, type: type, random: random)
     }
 
     package func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { output(features(input, pass), pass) }

@@ -32,7 +32,7 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     // -- Training ------------------------------------------------------------------------------------------------------------------------
     /// Images in a minibatch.
     package var batch = 100
-    /// Passes over the training set.
+    /// Times that the whole training set is trained on.
     package var epochs = 200
     /// Adam's β1 in the first half of the run.
     package var beta1 = 0.9
@@ -84,7 +84,7 @@ extension ClassificationSettings {
     }
 
     /// For two CPU cores and a quarter of an hour: a sixth of the width on all images, and little dropout (so narrow a network learns far more slowly
-    /// with the paper's 0.5). One learning rate for all norms: the paper's 0.0003 for plain weights is for 200 passes.
+    /// with the paper's 0.5). One learning rate for all norms: the paper's 0.0003 for plain weights is for 200 epochs.
     package static let quick: ClassificationSettings = {
         var settings = ClassificationSettings()
         settings.setWidth(1.0 / 6)
@@ -94,7 +94,7 @@ extension ClassificationSettings {
         return settings
     }()
 
-    /// For a first look in a few minutes: as ``quick``, but one pass over images that are not whitened, and β1 kept: with 0.5 and Adam's long memory of
+    /// For a first look in a few minutes: as ``quick``, but one epoch on images that are not whitened, and β1 kept: with 0.5 and Adam's long memory of
     /// gradients, one unusual gradient in so short and fast a run can make a step many times the learning rate.
     package static let onePass: ClassificationSettings = {
         var settings = quick
@@ -104,15 +104,15 @@ extension ClassificationSettings {
         return settings
     }()
 
-    /// In what the settings depart from others, in words such as `200 passes → 10`; learning rates of the given norms alone.
+    /// In what the settings depart from others, in words such as `epochs 10 instead of 200`; learning rates of the given norms alone.
     package func departures(from other: ClassificationSettings, norms: [String]) -> [String] {
         var words: [String] = []
         func note(_ name: String, _ expected: some Equatable, _ found: some Equatable) {
             let (expected, found) = ("\(expected)", "\(found)")
-            if expected != found { words.append("\(name) \(found) in place of \(expected)") }
+            if expected != found { words.append("\(name) \(found) instead of \(expected)") }
         }
         note("maps", "\(other.firstMaps) and \(other.secondMaps)", "\(firstMaps) and \(secondMaps)")
-        note("passes", other.epochs, epochs)
+        note("epochs", other.epochs, epochs)
         note("minibatch", other.batch, batch)
         note("dropout", NumberText.general(other.dropout), NumberText.general(dropout))
         note("input noise", NumberText.general(other.inputNoise), NumberText.general(inputNoise))

@@ -14,7 +14,7 @@ extension Comparison {
         package var learningRate: Double?
         /// Steps of the optimizer done.
         package var step: Int
-        /// Passes over the training set done, in parts.
+        /// Epochs done, in parts.
         package var epoch: Double
         /// Mean loss (nats) and share of wrong answers on the minibatches since the record before, under noise and dropout.
         package var trainLoss: Double?
@@ -50,7 +50,7 @@ extension Comparison {
         package var steps: Int
         package var parameters: Int
         package var learningRate: Double
-        /// The share of wrong answers on the training minibatches of the last part of a pass that was averaged over, under noise and dropout.
+        /// The share of wrong answers on the training minibatches of the last part of an epoch that was averaged over, under noise and dropout.
         package var trainError: Double
         package var trainLoss: Double
         package var testError: Double

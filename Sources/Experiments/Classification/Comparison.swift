@@ -14,20 +14,20 @@ package struct Comparison {
     package let seeds: [UInt64]
     package let device: Device
 
-    /// Times in a pass over the training set at which the test error is taken, and parts of a pass over which the training error is averaged.
+    /// Times in an epoch at which the test error is taken, and parts of an epoch over which the training error is averaged.
     package struct Pace: Codable, Equatable, Sendable {
         package var evaluations: Int
         package var readings: Int
 
         func check() throws(RunFailure) {
-            try SettingsCheck.whole("evaluations of a pass", evaluations, in: 1...1000)
-            try SettingsCheck.whole("readings of a pass", readings, in: 1...1000)
+            try SettingsCheck.whole("evaluations of an epoch", evaluations, in: 1...1000)
+            try SettingsCheck.whole("readings of an epoch", readings, in: 1...1000)
         }
 
         /// For a short run: 5 and 20.
         package static let fine = Pace(evaluations: 5, readings: 20)
-        /// For a run of many passes: once each, as in the paper's figure.
-        package static let everyPass = Pace(evaluations: 1, readings: 1)
+        /// For a run of many epochs: once each, as in the paper's figure.
+        package static let everyEpoch = Pace(evaluations: 1, readings: 1)
 
         package init(evaluations: Int, readings: Int) {
             self.evaluations = evaluations
@@ -70,12 +70,12 @@ package struct Comparison {
     }
 
     /// The images as the settings have the network see them: whitened, or their bytes scaled; the whitening is fitted to the training images alone.
-    package func images(training: ImageSet, test: ImageSet, say: (String) -> Void) -> ClassificationImages {
+    package func images(training: ImageSet, test: ImageSet, notify: (String) -> Void) -> ClassificationImages {
         guard settings.whitens else {
             return ClassificationImages(
                 training: ResidentImages(training, on: device), test: ResidentImages(test, on: device), channels: training.channels)
         }
-        let whitening = WhiteningCache.whitening(of: training, say: say)
+        let whitening = WhiteningCache.whitening(of: training, notify: notify)
         return ClassificationImages(
             training: ResidentImages(training, whitenedBy: whitening, on: device),
             test: ResidentImages(test, whitenedBy: whitening, on: device), channels: training.channels)

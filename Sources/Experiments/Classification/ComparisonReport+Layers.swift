@@ -76,7 +76,7 @@ extension ComparisonReport {
                     isPlain ? "plain weights" : norm, meanOf: runs, colour: isPlain ? .muted : .slot(index),
                     style: isPlain ? .dashed : .solid))
         }
-        return Chart(title, summary: summary, x: Axis("Passes over the training images", minimum: 0), y: axis, series: series, height: 260)
+        return Chart(title, summary: summary, x: Axis("Epoch", minimum: 0), y: axis, series: series, height: 260)
     }
 
     private func points(_ norm: String, _ seed: UInt64, _ value: (Comparison.LayerRecord) -> Double?) -> [Series.Point] {

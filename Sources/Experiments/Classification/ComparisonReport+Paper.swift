@@ -19,7 +19,7 @@ extension ComparisonReport {
 
     private func runs(of norm: String) -> [Comparison.Run] { summary.runs.filter { $0.norm == norm } }
 
-    /// The first pass whose training error was under 5 %, of one seed.
+    /// The first epoch whose training error was under 5 %, of one seed.
     private func firstUnderFivePercent(_ norm: String, _ seed: UInt64) -> Double? {
         records.first { $0.norm == norm && $0.seed == seed && ($0.trainError ?? 1) < 0.05 }?.epoch
     }
@@ -40,7 +40,7 @@ extension ComparisonReport {
                 .init("the paper's", best: .lowest) { norm in
                     PaperResults.cifar10[norm].map { .number($0.testError * 100, decimals: 2, suffix: " %") } ?? .missing
                 },
-                .init("First pass under 5 % training error") { norm in
+                .init("First epoch under 5 % training error") { norm in
                     let first = seeds.map { firstUnderFivePercent(norm, $0) }
                     let known = first.compactMap { $0 }
                     return !runs(of: norm).isEmpty && known.count == first.count ? .number(Statistics.mean(known), decimals: 1) : .missing
@@ -51,7 +51,7 @@ extension ComparisonReport {
             ], footnotes: ["Digitised from the curves of the paper's Figure 1."])
     }
 
-    /// Whether passes can be compared one to one; else they are shown as a share of the run, after which the learning rate goes.
+    /// Whether epochs can be compared one to one; else they are shown as a share of the run, after which the learning rate goes.
     private var hasPaperLength: Bool { Double(summary.settings.epochs) == PaperResults.epochs }
 
     private var figure: Chart {
@@ -72,12 +72,12 @@ extension ComparisonReport {
                     "\(norm), the paper", points: paper.trainingErrors.map { Series.Point($0.epoch * paperScale, $0.error) },
                     colour: .slot(index), style: .dashed, markers: .all))
         }
-        let time = hasPaperLength ? "Passes over the training images" : "Share of the run's passes in percent"
+        let time = hasPaperLength ? "Epoch" : "Share of the run's epochs in percent"
         return Chart(
             "Figure 1: training error",
             summary: """
                 Solid: this run, on the minibatches as trained, under noise and dropout. Dashed: the paper's values at 20, 50, 100, 150 and 199 \
-                of 200 passes, digitised from its figure.
+                of 200 epochs, digitised from its figure.
                 """,
             x: Axis(time, minimum: 0), y: Axis("Training error", scale: .logarithmic, format: .percent), series: series, height: 380)
     }

@@ -53,8 +53,8 @@ package struct ComparisonReport {
     private var errorName: String { summary.heldOut == nil ? "test error" : "held-out error" }
     private var errorTitle: String { summary.heldOut == nil ? "Test error" : "Held-out error" }
 
-    /// The part of a pass over which the training error is averaged.
-    private var readingPart: String { summary.pace.readings == 1 ? "pass" : "\(Self.ordinal(summary.pace.readings)) of a pass" }
+    /// The part of an epoch over which the training error is averaged.
+    private var readingPart: String { summary.pace.readings == 1 ? "epoch" : "\(Self.ordinal(summary.pace.readings)) of an epoch" }
 
     private static func ordinal(_ parts: Int) -> String { parts == 20 ? "twentieth" : "1/\(parts)" }
 
@@ -64,7 +64,7 @@ package struct ComparisonReport {
         lines.append("")
         lines.append("\(errorTitle) after the last step; training error over the last \(readingPart), under noise and dropout.")
         lines.append(
-            "ms/step: median; cost: median of the ratio to \"normal\" at the same step; < …: passes over the images until the \(errorName) was below it."
+            "ms/step: median; cost: median of the ratio to \"normal\" at the same step; < …: epochs until the \(errorName) was below it."
         )
         return lines.joined(separator: "\n")
     }
@@ -81,12 +81,12 @@ package struct ComparisonReport {
             ]
             + summary.thresholds.enumerated().map { index, threshold in
                 let percent = NumberText.general(threshold * 100)
-                return .init("Passes to \(percent)\u{a0}%", terminal: "< \(percent) %") { row in
+                return .init("Epochs to \(percent)\u{a0}%", terminal: "< \(percent) %") { row in
                     row.under[index].map { .number($0, decimals: 2) } ?? .missing
                 }
             }
         return Table(
-            "Results after \(summary.settings.epochs == 1 ? "one pass" : "\(summary.settings.epochs) passes") over the training images",
+            "Results after \(summary.settings.epochs == 1 ? "one epoch" : "\(summary.settings.epochs) epochs")",
             of: rows, columns: columns)
     }
 
@@ -103,7 +103,7 @@ package struct ComparisonReport {
 
     private func chart(_ title: String, summary: Prose, _ value: KeyPath<Comparison.Record, Double?>) -> Chart {
         Chart(
-            title, summary: summary, x: Axis("Passes over the training images", minimum: 0),
+            title, summary: summary, x: Axis("Epoch", minimum: 0),
             // An error of zero has no place on a logarithmic axis.
             y: Axis(title, scale: records.contains { $0[keyPath: value] == 0 } ? .linear : .logarithmic, format: .percent),
             series: norms.enumerated().map { index, norm in

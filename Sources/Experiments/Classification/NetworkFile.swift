@@ -1,5 +1,6 @@
 import Foundation
 import Training
+import WeightFiles
 package import WeightNorm
 
 /// A network's parameters and buffers in a safetensors file of a run's folder.

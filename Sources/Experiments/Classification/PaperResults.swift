@@ -4,13 +4,13 @@ package enum PaperResults {
     package struct Result: Sendable {
         /// The share of wrong answers on the test images, as printed.
         package let testError: Double
-        /// The training error after passes of 200, digitised from the curves of Figure 1.
+        /// The training error after epochs of 200, digitised from the curves of Figure 1.
         package let trainingErrors: [(epoch: Double, error: Double)]
-        /// The first pass with a training error under 5 %, digitised.
+        /// The first epoch with a training error under 5 %, digitised.
         package let firstUnderFivePercent: Double
     }
 
-    /// The passes of the paper's runs.
+    /// The epochs of the paper's runs.
     package static let epochs = 200.0
 
     /// By norm.

@@ -3,6 +3,7 @@ package import Datasets
 import Foundation
 import Torch
 import Training
+import WeightFiles
 
 /// Keeps what a whitening was fitted to, since the fit to CIFAR-10 takes a minute on two cores.
 package enum WhiteningCache {
@@ -13,17 +14,17 @@ package enum WhiteningCache {
     /// fitted and written there.
     ///
     /// A file that is damaged is made anew. A folder that cannot be written is told to the user, no more: the fit is good without it.
-    package static func whitening(of training: ImageSet, in folder: String = folder, say: (String) -> Void) -> Whitening {
+    package static func whitening(of training: ImageSet, in folder: String = folder, notify: (String) -> Void) -> Whitening {
         let key = key(of: training)
         let path = "\(folder)/zca-\(key).safetensors"
         if access(path, F_OK) == 0 {
             do {
                 return try read(path, features: training.features, key: key)
             } catch {
-                say("\(error); fitting the whitening anew")
+                notify("\(error); fitting the whitening anew")
             }
         } else {
-            say("fitting the whitening to \(training.count) images of \(training.size)")
+            notify("fitting the whitening to \(training.count) images of \(training.size)")
         }
         let whitening = Whitening(fittedTo: training)
         do {
@@ -37,7 +38,7 @@ package enum WhiteningCache {
                 [("mean", whitening.mean), ("matrix", whitening.matrix)],
                 metadata: ["recipe": Whitening.recipe, "data": key, "images": "\(training.count)", "md5": sum(of: whitening)], to: path)
         } catch {
-            say("the whitening is not kept for the next time: \(error)")
+            notify("the whitening is not kept for the next time: \(error)")
         }
         return whitening
     }

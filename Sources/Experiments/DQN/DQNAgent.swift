@@ -76,14 +76,11 @@ package final class DQNAgent {
         return (Int(draws.next(below: UInt64(actions))), true)
     }
 
-    /// The loss of transitions: Huber's with δ = 1, summed over the minibatch (C).
+    /// The loss of transitions.
     package func loss(of batch: ReplayBatch) -> Tensor {
-        let expected = withoutGradients {
-            let future = target(batch.nextStates, .inference).maximum(over: [1])
-            return batch.rewards + (1 - batch.ends) * future * settings.discount
-        }
-        let found = network(batch.states, .training(random)).gathered(batch.actions.expandingDimension(1), along: 1).selected(0, along: 1)
-        return found.huberLoss(targets: expected, reduction: .sum)
+        network.loss(
+            states: batch.states, actions: batch.actions, rewards: batch.rewards, nextStates: batch.nextStates, ends: batch.ends,
+            discount: settings.discount, target: target, .training(random))
     }
 
     /// One update on a minibatch drawn from the memory; ``losses`` counts it. On the CPU nothing is changed if the loss is not finite.

@@ -4,6 +4,7 @@ import Environments
 import Foundation
 import Torch
 import Training
+import WeightFiles
 package import WeightNorm
 
 /// A network of a run's folder that plays.

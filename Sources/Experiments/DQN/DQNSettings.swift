@@ -216,11 +216,15 @@ extension DQNSettings {
 package struct QNetwork: Module {
     private let layers: Sequential
     private let values: Dense
+    private let type: ElementType
 
     package init(
-        _ settings: DQNSettings, rows: Int, columns: Int, actions: Int, normalization: Normalization, random: Generator
+        _ settings: DQNSettings, rows: Int, columns: Int, actions: Int, normalization: Normalization, type: ElementType = .float32,
+        random: Generator
     ) {
-        func dense(_ inputs: Int, _ outputs: Int) -> Dense { Dense(inputs, to: outputs, normalization: normalization, random: random) }
+        func dense(_ inputs: Int, _ outputs: Int) -> Dense {
+            Dense(inputs, to: outputs, normalization: normalization, type: type, random: random)
+        }
         var layers: [any Layer] = []
         var features: Int
         switch settings.network {
@@ -228,7 +232,8 @@ package struct QNetwork: Module {
             var (height, width, maps) = (rows, columns, settings.depth)
             for (outputs, kernel, stride) in DQNSettings.convolutions {
                 layers += [
-                    Convolution(maps, to: outputs, kernel: kernel, stride: stride, normalization: normalization, random: random),
+                    Convolution(
+                        maps, to: outputs, kernel: kernel, stride: stride, normalization: normalization, type: type, random: random),
                     Activation.relu,
                 ]
                 (height, width, maps) = ((height - kernel) / stride + 1, (width - kernel) / stride + 1, outputs)
@@ -246,10 +251,26 @@ package struct QNetwork: Module {
         }
         self.layers = Sequential(layers)
         values = dense(features, actions)
+        self.type = type
     }
 
     /// The value of each action, `[batch, actions]`, in states of bytes, `[batch, depth, rows, columns]`.
     package func callAsFunction(_ states: Tensor, _ pass: Pass) -> Tensor { values(features(of: states, pass), pass) }
+
+    /// Huber's loss with δ = 1, summed over the minibatch (C), of the values of the actions taken against r + γ·max over a′ of Q⁻(s′, a′), which is r where an
+    /// episode ended.
+    ///
+    /// States are bytes, `[batch, depth, rows, columns]`; actions, rewards and ends, 1 or 0, are `[batch]`.
+    package func loss(
+        states: Tensor, actions: Tensor, rewards: Tensor, nextStates: Tensor, ends: Tensor, discount: Double, target: QNetwork, _ pass: Pass
+    ) -> Tensor {
+        let expected = withoutGradients {
+            let future = target(nextStates, .inference).maximum(over: [1])
+            return rewards + (1 - ends) * future * discount
+        }
+        let found = self(states, pass).gathered(actions.expandingDimension(1), along: 1).selected(0, along: 1)
+        return found.huberLoss(targets: expected, reduction: .sum)
+    }
 
     /// Data-dependent initialization on states; the values get the given deviation, all that comes before them 1.
     package func initialize(on states: Tensor, valueDeviation: Double, random: Generator, report: InitializationReport) {
@@ -260,7 +281,7 @@ package struct QNetwork: Module {
     }
 
     private func features(of states: Tensor, _ pass: Pass) -> Tensor {
-        let scaled = states.converted(to: .float32) * (1 / 255.0)
+        let scaled = states.converted(to: type) * (1 / 255.0)
         // Pixel after pixel on the CPU, where convolutions are faster so.
         return layers(scaled.device.isCPU ? scaled.channelsLast() : scaled, pass)
     }

@@ -77,7 +77,7 @@ extension DQNTrainingExperiment {
                 if replay.appended >= settings.actionsBeforeLearning, learner.memory.drawableCount == 0 {
                     throw RunFailure("\(path)/\(name): expected transitions to learn from, found none that is whole")
                 }
-            } catch { throw RunFailure("\(error); --forget-replay goes on without it") }
+            } catch { throw RunFailure("\(error); --forget-replay resumes without it") }
         }
         try learner.restore(from: checkpoint, as: "practice")
         return [learner]

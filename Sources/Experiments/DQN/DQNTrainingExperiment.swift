@@ -3,6 +3,7 @@ import Environments
 import Report
 package import Torch
 package import Training
+import WeightFiles
 import WeightNorm
 
 /// Deep Q-learning in the course of a run.

@@ -28,9 +28,12 @@ package struct DRAW: GenerativeModel {
     private let rows: Int
     private let columns: Int
 
+    /// The paper's model, unless its memories are to be without peepholes, or to start at zero.
+    ///
     /// Traps for normalizations with batch statistics: time steps have different ones.
     package init(
-        _ settings: DRAWSettings, rows: Int, columns: Int, normalization: Normalization, type: ElementType = .float32, random: Generator
+        _ settings: DRAWSettings, rows: Int, columns: Int, normalization: Normalization, peepholes: Bool = true,
+        trainableStart: Bool = true, type: ElementType = .float32, random: Generator
     ) {
         func dense(_ inputs: Int, _ outputs: Int) -> Dense {
             Dense(
@@ -39,7 +42,7 @@ package struct DRAW: GenerativeModel {
         }
         func memory(_ inputs: Int) -> LSTM {
             LSTM(
-                inputs, hidden: settings.hidden, normalization: normalization, peepholes: true, trainableStart: true,
+                inputs, hidden: settings.hidden, normalization: normalization, peepholes: peepholes, trainableStart: trainableStart,
                 deviation: settings.deviation, type: type, random: random)
         }
         (attention, glimpses, latents) = (settings.attention, settings.glimpses, settings.latents)
@@ -55,7 +58,7 @@ package struct DRAW: GenerativeModel {
     }
 
     package func terms(of images: Tensor, _ pass: Pass, random: Generator) -> BoundTerms {
-        let found = Course(self, batch: images.shape[0]).reconstruct(images, random: random)
+        let found = BoundDRAW(self, batch: images.shape[0]).reconstruct(images, random: random)
         let posterior = Tensor.stacked(found.posteriors)
         let parts = posterior.split([latents, latents], along: 2)
         let normal = DiagonalNormal(mean: parts[0], logDeviation: parts[1])
@@ -71,11 +74,11 @@ package struct DRAW: GenerativeModel {
     }
 
     package func samples(_ count: Int, random: Generator) -> Tensor {
-        image(Course(self, batch: count).generate(random: random))
+        image(BoundDRAW(self, batch: count).generate(random: random))
     }
 
     package func reconstructions(of images: Tensor, random: Generator) -> Tensor {
-        image(Course(self, batch: images.shape[0]).reconstruct(images, random: random).canvas)
+        image(BoundDRAW(self, batch: images.shape[0]).reconstruct(images, random: random).canvas)
     }
 
     /// What a canvas expects of the pixels, `[batch, 1, rows, columns]`.
@@ -84,17 +87,17 @@ package struct DRAW: GenerativeModel {
 
 extension DRAW: DrawsInSteps {
     package func drawnSamples(_ count: Int, random: Generator) -> Drawing {
-        drawing(of: count) { course, watch in _ = course.generate(random: random, watch: watch) }
+        drawing(of: count) { bound, watch in _ = bound.generate(random: random, watch: watch) }
     }
 
     package func drawnReconstructions(of images: Tensor, random: Generator) -> Drawing {
-        drawing(of: images.shape[0]) { course, watch in _ = course.reconstruct(images, random: random, watch: watch) }
+        drawing(of: images.shape[0]) { bound, watch in _ = bound.reconstruct(images, random: random, watch: watch) }
     }
 
-    private func drawing(of count: Int, _ draw: (_ course: Course, _ watch: @escaping (Glimpse) -> Void) -> Void) -> Drawing {
+    private func drawing(of count: Int, _ draw: (_ bound: BoundDRAW, _ watch: @escaping (Glimpse) -> Void) -> Void) -> Drawing {
         var canvases = [Tensor.full([count, 1, rows, columns], 0.5)]
         var (readBoxes, writeBoxes): ([[AttentionBox]], [[AttentionBox]]) = ([], [])
-        draw(Course(self, batch: count)) { glimpse in
+        draw(BoundDRAW(self, batch: count)) { glimpse in
             canvases.append(image(glimpse.canvas).moved(to: .cpu))
             if let boxes = glimpse.read?.boxes { readBoxes.append(boxes) }
             if let boxes = glimpse.written?.boxes { writeBoxes.append(boxes) }
@@ -103,7 +106,7 @@ extension DRAW: DrawsInSteps {
     }
 }
 
-// MARK: - The course of a drawing
+// MARK: - The glimpses of a drawing
 
 extension DRAW {
     /// A glimpse that is done: the canvas after it, and its filters where there is attention.
@@ -114,7 +117,7 @@ extension DRAW {
     }
 
     /// The glimpses of one batch, with every weight derived once.
-    private struct Course {
+    private struct BoundDRAW {
         typealias Glimpse = DRAW.Glimpse
 
         private let model: DRAW
@@ -188,14 +191,14 @@ extension DRAW {
             var (reader, writer) = (encoder.start(batch: batch), decoder.start(batch: batch))
             var posteriors: [Tensor] = []
             let noise = noise(random)
-            let eye = Eye(model, encoder, images)
+            let imageReader = ImageReader(model, encoder, images)
             // All examples start with the same state: one row is enough.
             var numbers = model.reading.map { reading in
                 decoder.start(batch: 1).output.linear(weight: reading.weight.value, bias: reading.bias?.value).expanded([batch, 5])
             }
             for glimpse in 0..<model.glimpses {
                 let filters = filters(numbers, count: model.attention?.read ?? 0)
-                reader = eye.look(through: filters, canvas, decoder: writer, from: reader)
+                reader = imageReader.read(through: filters, canvas, decoder: writer, from: reader)
                 let posterior = reader.output.linear(weight: latentMap.weight, bias: latentMap.bias)
                 posteriors.append(posterior)
                 let parts = posterior.split([model.latents, model.latents], along: 1)
@@ -222,7 +225,7 @@ extension DRAW {
     }
 
     /// How the encoder sees images: the parts of its input weight, and what all glimpses share.
-    private struct Eye {
+    private struct ImageReader {
         private let encoder: BoundLSTM
         private let images: Tensor
         /// The columns of the encoder's input weight for what is read of x and of x̂ together, and for the decoder's output.
@@ -246,7 +249,7 @@ extension DRAW {
         }
 
         /// The encoder's state after a glimpse.
-        func look(through filters: AttentionFilters?, _ canvas: Tensor, decoder: LSTM.State, from state: LSTM.State) -> LSTM.State {
+        func read(through filters: AttentionFilters?, _ canvas: Tensor, decoder: LSTM.State, from state: LSTM.State) -> LSTM.State {
             let seen = canvas.sigmoid()
             let read = filters.map { filters in
                 Tensor.concatenated([filters.read(images), filters.read(images - seen)], along: 1)

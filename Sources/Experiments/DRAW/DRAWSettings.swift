@@ -59,7 +59,7 @@ package struct DRAWSettings: Codable, Equatable, Sendable {
         case .paperFullImage:
             (settings.attention, settings.glimpses, settings.learningRate) = (nil, 10, 1e-3)
         case .quick:
-            // Whole images are learnt in far fewer passes than where to look. From weights so small as the implementation's a run this short would hardly get away.
+            // Whole images are learnt in far fewer epochs than where to look. From weights so small as the implementation's a run this short would hardly get away.
             (settings.attention, settings.glimpses, settings.deviation) = (nil, 10, 0.05)
             (settings.learningRate, settings.epochs) = (5e-3, 8)
         }

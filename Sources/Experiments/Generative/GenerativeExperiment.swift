@@ -98,7 +98,7 @@ package struct GenerativeRecord: Codable, Equatable, Sendable {
     package var norm: String
     package var seed: UInt64
     package var step: Int
-    /// Passes over the training set done.
+    /// Epochs done.
     package var epoch: Double
     /// The mean of the training's objective since the record before, negated: with free bits it is below the bound.
     package var trainBound: Double

@@ -33,6 +33,14 @@ package struct BoundTerms {
         self.penalty = penalty ?? divergence.mean()
     }
 
+    /// Terms with a penalty of its own, so that the divergence of the draw, `[batch]`, is only computed where it is asked for.
+    package init(likelihood: Tensor, penalty: Tensor, divergence: @escaping () -> Tensor) {
+        self.likelihood = likelihood
+        makeDivergence = divergence
+        exactDivergence = nil
+        self.penalty = penalty
+    }
+
     /// Terms whose divergence is known as a formula, `[batch]`; that of the draw is only computed where it is asked for.
     package init(likelihood: Tensor, exactDivergence: Tensor, divergence: @escaping () -> Tensor) {
         self.likelihood = likelihood

@@ -37,7 +37,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
     package var text: String {
         var lines = table.lines + [""]
         lines.append(
-            "Bounds in nats an image, after the last pass; the test bound \(averaged ? "with averaged parameters and " : "with ")one draw of z an image."
+            "Bounds in nats an image, after the last epoch; the test bound \(averaged ? "with averaged parameters and " : "with ")one draw of z an image."
         )
         if let draws = summary.runs.compactMap(\.importanceDraws).first {
             lines.append("log p(x): the importance-weighted estimate of \(draws) draws.")
@@ -63,7 +63,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
                 .number(Statistics.median(summary.runs.values($0, \.millisecondsPerStep)), decimals: 1)
             })
         return Table(
-            "Results after \(summary.settings.epochs == 1 ? "one pass" : "\(summary.settings.epochs) passes") over the training images",
+            "Results after \(summary.settings.epochs == 1 ? "one epoch" : "\(summary.settings.epochs) epochs")",
             of: norms, columns: columns)
     }
 
@@ -121,7 +121,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
     private var chart: Chart {
         let unit = isPhotograph ? "Test bound in bits per dimension" : "Test bound in nats"
         func value(_ nats: Double) -> Double { isPhotograph ? bits(nats) : nats }
-        // A run of the paper's length can be compared pass by pass; a shorter one stands beside the first part of its curve.
+        // A run of the paper's length can be compared epoch by epoch; a shorter one stands beside the first part of its curve.
         var series = norms.enumerated().map { index, norm in
             Series(
                 norm,
@@ -143,8 +143,8 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
             "Test bound",
             summary: showsPaper
                 ? "Solid: this run\(seeds.count > 1 ? ", the mean over seeds with a band from the lowest to the highest" : ""). Dashed: the paper's values, digitised from its Figure \(model.figure)."
-                : averaged ? "With averaged parameters." : "After each pass.",
-            x: Axis("Passes over the training images", minimum: 0), y: Axis(unit), series: series, height: 360)
+                : averaged ? "With averaged parameters." : "After each epoch.",
+            x: Axis("Epoch", minimum: 0), y: Axis(unit), series: series, height: 360)
     }
 
     /// Whether the paper has curves for such images.

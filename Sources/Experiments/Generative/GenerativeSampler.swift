@@ -3,6 +3,7 @@ package import Foundation
 import Report
 import Torch
 package import Training
+import WeightFiles
 package import WeightNorm
 
 /// A finished model of a run's folder, to draw from.

@@ -62,7 +62,7 @@ extension GenerativeSettings {
 
 /// How data-dependent initialization is done.
 package struct DataDependentInitialization: Equatable, Sendable {
-    /// The first images of the first pass, so many.
+    /// The first images of the first epoch, so many.
     package let images: Int
     /// The deviation that it gives to pre-activations.
     package let targetDeviation: Double
@@ -82,7 +82,7 @@ package struct ReportedModel {
     /// Rows of the list of settings.
     package let entries: [(name: String, value: String)]
     package let optimizer: String
-    /// The paper's test bound of a norm by passes, in the report's unit; empty where the images are others than the paper's.
+    /// The paper's test bound of a norm by epochs, in the report's unit; empty where the images are others than the paper's.
     package let paper: (_ norm: String) -> [(epoch: Double, value: Double)]
 
     package init(

@@ -1,6 +1,7 @@
 package import Datasets
 package import Torch
 package import Training
+import WeightFiles
 package import WeightNorm
 
 /// One generative model in training: a norm, a seed, an optimizer, averages, and how it goes.

@@ -18,7 +18,7 @@ package enum PaperBounds {
         return zip(epochs, values).map { ($0, isPhotograph ? 8 - $1 / (3072 * log(2.0)) : $1) }
     }
 
-    /// Figure 4, DRAW on MNIST: passes, and the bound in nats. The figure begins at −120, which "normal" reaches between its passes 30 and 40.
+    /// Figure 4, DRAW on MNIST: epochs, and the bound in nats. The figure begins at −120, which "normal" reaches between its epochs 30 and 40.
     package static func draw(_ norm: String) -> [(epoch: Double, value: Double)] {
         let values: [(Double, Double)] =
             switch norm {

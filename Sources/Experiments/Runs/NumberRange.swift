@@ -1,5 +1,6 @@
 import Report
 import Training
+import WeightFiles
 import WeightNorm
 
 /// The numbers that a setting may have, with the words for them: the same for options, presets and files.

@@ -1,5 +1,6 @@
 import AtomicFiles
 package import Training
+import WeightFiles
 package import WeightNorm
 
 /// What only one kind of run has in its `config.json`: anyone can write there.

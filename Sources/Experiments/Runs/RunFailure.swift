@@ -1,5 +1,6 @@
 import Report
 import Training
+import WeightFiles
 import WeightNorm
 
 extension RunFailure {

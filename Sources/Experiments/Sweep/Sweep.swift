@@ -17,7 +17,7 @@ package struct Sweep {
         self.comparison = comparison
         self.comparison.goesOnAfterDivergence = true
         self.comparison.keepsNetworks = false
-        // The curves are not what is asked for: the test error is taken when a pass is done.
+        // The curves are not what is asked for: the test error is taken when an epoch is done.
         self.comparison.pace = Comparison.Pace(evaluations: 1, readings: Comparison.Pace.fine.readings)
         self.rates = rates.sorted()
     }

@@ -47,7 +47,7 @@ package struct SweepReport {
                                 .init(
                                     "Training",
                                     [
-                                        ("Images", "\(summary.images) of \(summary.data)"), ("Passes", "\(settings.epochs)"),
+                                        ("Images", "\(summary.images) of \(summary.data)"), ("Epochs", "\(settings.epochs)"),
                                         ("Minibatch", "\(settings.batch)"), ("Maps", "\(settings.firstMaps) and \(settings.secondMaps)"),
                                         ("Dropout", NumberText.general(settings.dropout)),
                                         ("Learning rate", "constant, then linear to 0 in the second half"),

@@ -58,26 +58,30 @@ package struct ConvolutionalVAE: GenerativeModel {
     package func terms(of images: Tensor, _ pass: Pass, random: Generator) -> BoundTerms {
         let posterior = posterior(of: images, pass, random: random)
         let likelihood = BernoulliPixels.logProbability(of: images, logits: decoder(posterior.latent, pass))
-        let divergence = posterior.logDensity - DiagonalNormal.standardLogDensity(posterior.latent).sum(over: [1])
-        return BoundTerms(likelihood: likelihood, divergence: divergence, penalty: posterior.exactDivergence?.mean())
+        func divergence() -> Tensor {
+            posterior.logDensity() - DiagonalNormal.standardLogDensity(posterior.latent).sum(over: [1])
+        }
+        guard let exact = posterior.exactDivergence else { return BoundTerms(likelihood: likelihood, divergence: divergence()) }
+        return BoundTerms(likelihood: likelihood, penalty: exact.mean(), divergence: divergence)
     }
 
     /// A draw z of `[batch, latents]`, log q(z | x) of `[batch]`, and, without a flow, the divergence from the prior as a formula.
     private func posterior(
         of images: Tensor, _ pass: Pass, random: Generator
-    ) -> (latent: Tensor, logDensity: Tensor, exactDivergence: Tensor?) {
+    ) -> (latent: Tensor, logDensity: () -> Tensor, exactDivergence: Tensor?) {
         let features = encoder(images, pass)
         let start = DiagonalNormal(mean: mean(features, pass), logDeviation: logDeviation(features, pass))
-        var latent = start.sample(random: random)
-        var logDensity = start.logDensity(latent).sum(over: [1])
+        let first = start.sample(random: random)
         guard let context = context?(features, pass) else {
-            return (latent, logDensity, start.divergenceFromStandard.sum(over: [1]))
+            return (first, { start.logDensity(first).sum(over: [1]) }, start.divergenceFromStandard.sum(over: [1]))
         }
+        var latent = first
+        var logDensity = start.logDensity(first).sum(over: [1])
         for step in flow {
             let (next, scale) = step(latent, context: context, pass)
             (latent, logDensity) = (next, logDensity + scale.sum(over: [1]))
         }
-        return (latent, logDensity, nil)
+        return (latent, { [logDensity] in logDensity }, nil)
     }
 
     package func samples(_ count: Int, random: Generator) -> Tensor {

@@ -1,5 +1,6 @@
 import AtomicFiles
 import Torch
+import WeightFiles
 
 /// The course of an experiment: it can stop between two steps, and be resumed from a checkpoint as if it had not.
 ///
@@ -204,7 +205,7 @@ public final class Run<E: Experiment> {
         let bytes: Int
         do {
             var checkpoint = Checkpoint(kind: experiment.kind)
-            let place = RunPlace(
+            let place = RunPosition(
                 round: round, step: step, records: records.count, otherRecords: otherRecordCounts, runs: results, seconds: seconds,
                 norms: experiment.names, seeds: experiment.seeds, hasNetworks: !trainees.isEmpty,
                 endedAt: endedAt.contains { $0 != nil } ? endedAt : nil)
@@ -229,7 +230,7 @@ public final class Run<E: Experiment> {
 
     /// The run in a folder, from its last checkpoint; from the beginning if there is none yet. Records made after the checkpoint are cut off.
     ///
-    /// - Throws: ``CheckpointError``, ``SafetensorsError`` or `FileError` if the checkpoint is damaged, of another run, or does not fit, or if another run is going on
+    /// - Throws: ``CheckpointError``, `SafetensorsError` or `FileError` if the checkpoint is damaged, of another run, or does not fit, or if another run is going on
     ///   in the folder; then nothing was changed.
     public static func resume(_ experiment: E, at path: String, sinks: [any RecordSink] = []) throws -> Run {
         let file = RunCheckpoint.path(in: path)
@@ -240,7 +241,7 @@ public final class Run<E: Experiment> {
             return run
         }
         try checkpoint.requireSettings(experiment.settings, in: file)
-        let place: RunPlace<E.Result> = try checkpoint.valueNotFinite("place")
+        let place: RunPosition<E.Result> = try checkpoint.valueNotFinite("place")
         try place.check(
             norms: experiment.names, seeds: experiment.seeds, rounds: experiment.rounds, resultsPerRound: experiment.resultsPerRound,
             stepsPerRound: experiment.stepsPerRound, in: file)

@@ -54,7 +54,7 @@ final class FaultyServer: Sendable {
     /// Requests so far whose path begins like this: path, `Range` and `If-Range`, `-` for none.
     func requests(_ way: String) throws -> [String] {
         let text = "\(folder)/log-\(UUID().uuidString)"
-        try Download(address("log"), to: text, mostBytes: 1 << 20).run(progress: { _, _ in }, say: { _ in })
+        try Download(address("log"), to: text, mostBytes: 1 << 20).run(progress: { _, _ in }, notify: { _ in })
         let lines = try String(contentsOfFile: text, encoding: .utf8).split(separator: "\n").map(String.init)
         return lines.filter { $0.hasPrefix("/\(way)/") }
     }

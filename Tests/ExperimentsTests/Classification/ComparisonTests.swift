@@ -1,10 +1,11 @@
-import Browser
 import Datasets
 import Experiments
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
+import WeightFiles
 import WeightNorm
 
 private func settings(epochs: Int = 2) -> ClassificationSettings {
@@ -250,11 +251,11 @@ struct ComparisonTests {
                     """.utf8))
         }
         let summary = Comparison.Summary(
-            command: "train classification", data: "cifar10", isCIFAR10: true, pace: .everyPass, device: .cpu, settings: settings,
+            command: "train classification", data: "cifar10", isCIFAR10: true, pace: .everyEpoch, device: .cpu, settings: settings,
             thresholds: [0.1], runs: runs, seconds: 1)
         let picture = FilterPicture.png(of: .normal([5, 3, 3, 3], from: Generator(seed: 1)))
         let html = ComparisonReport(summary, records: records, filters: [("weight", picture)]).page.html()
-        #expect(html.contains(epochs == 200 ? "These are the paper" : "passes 4 in place of 200"))
+        #expect(html.contains(epochs == 200 ? "These are the paper" : "epochs 4 instead of 200"))
         #expect(
             html.contains("8.46 %") && html.contains("8.05 %") && html.contains("7.12 %")
                 && html.contains("weightnorm train classification"))
@@ -293,8 +294,8 @@ struct ComparisonTests {
         settings.setLearningRate(0.01)
         #expect(
             settings.departures(from: ClassificationSettings(), norms: ["weight", "normal"]) == [
-                "passes 10 in place of 200", "images that are not whitened", "learning rate of weight 0.01 in place of 0.003",
-                "learning rate of normal 0.01 in place of 0.0003",
+                "epochs 10 instead of 200", "images that are not whitened", "learning rate of weight 0.01 instead of 0.003",
+                "learning rate of normal 0.01 instead of 0.0003",
             ])
     }
 }

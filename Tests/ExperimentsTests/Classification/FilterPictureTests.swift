@@ -1,6 +1,6 @@
-import Browser
 import Experiments
 import Foundation
+import TestSupport
 import Testing
 import Torch
 

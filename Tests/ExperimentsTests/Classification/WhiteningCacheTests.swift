@@ -1,9 +1,11 @@
 import Datasets
 import Experiments
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
+import WeightFiles
 
 struct WhiteningCacheTests {
     private static let noise: [UInt8] = {
@@ -90,9 +92,9 @@ struct WhiteningCacheTests {
 
     @Test("a folder that cannot be written costs the copy, not the fit")
     func unwritable() throws {
-        try withFolder { folder in
-            try Data().write(to: URL(fileURLWithPath: folder))
-            let (found, said) = whitening(set, "\(folder)/below")
+        try withFile("file") { file in
+            try Data().write(to: URL(fileURLWithPath: file))
+            let (found, said) = whitening(set, "\(file)/below")
             #expect(same(found, Whitening(fittedTo: set)))
             #expect(said.count == 2 && said[1].hasPrefix("the whitening is not kept for the next time: "))
         }

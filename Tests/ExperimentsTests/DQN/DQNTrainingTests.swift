@@ -1,12 +1,13 @@
 import AtomicFiles
-import Browser
 import Datasets
 import Environments
 import Experiments
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
+import WeightFiles
 import WeightNorm
 
 #if canImport(Darwin)
@@ -270,7 +271,7 @@ struct DQNTrainingTests {
                 #expect {
                     _ = try DQNTraining.resume(experiment, DQNResources(for: experiment, available: nil), at: path, savesReplay: true)
                 } throws: {
-                    "\($0)".contains(expected) && "\($0)".contains("replay-") && "\($0)".contains("--forget-replay goes on without it")
+                    "\($0)".contains(expected) && "\($0)".contains("replay-") && "\($0)".contains("--forget-replay resumes without it")
                 }
             }
             #expect(try files(at: path) == before && before.count == 3)

@@ -2,9 +2,11 @@ import AtomicFiles
 import Datasets
 import Experiments
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
+import WeightFiles
 import WeightNorm
 
 /// Changes every number of a checkpoint's values, one at a time, with the checksums made right; each such checkpoint is gone on with by `use`.

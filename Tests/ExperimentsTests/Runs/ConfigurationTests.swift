@@ -3,6 +3,7 @@ import Datasets
 import Environments
 import Experiments
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training

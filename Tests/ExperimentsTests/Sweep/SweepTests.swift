@@ -1,7 +1,7 @@
-import Browser
 import Datasets
 import Experiments
 import Foundation
+import TestSupport
 import Testing
 import Training
 import WeightNorm

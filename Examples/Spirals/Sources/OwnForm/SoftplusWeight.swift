@@ -1,5 +1,5 @@
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 /// w = softplus(s)·v/‖v‖: a gain that is always positive, and grows linearly where exp(s) would explode.

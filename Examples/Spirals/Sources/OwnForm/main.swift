@@ -1,6 +1,7 @@
 import Foundation
 import Torch
 import Training
+import WeightFiles
 import WeightNorm
 
 // A form of weights of one's own, defined in this package: it is initialized from data, trained, measured, saved, read back and folded.

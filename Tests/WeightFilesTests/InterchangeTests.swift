@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 private let types: [ElementType] = [.float32, .float64]
@@ -126,7 +126,7 @@ private func worst(_ results: [(name: String, value: Tensor)], _ reference: Safe
         "a network with every layer and form goes to PyTorch's layouts and back",
         arguments: [StateLayout.plain, .weightNorm, .parametrizations])
     func toPyTorch(layout: StateLayout) throws {
-        try withFolder("WEIGHTNORM_INTERCHANGE") { folder in
+        try withInterchangeFolder("WEIGHTNORM_INTERCHANGE") { folder in
             for type in types {
                 for shift in 0..<6 {
                     let network = InterchangeNetwork(.plain, type: type, seed: UInt64(shift))

@@ -1,24 +1,30 @@
 import Torch
-package import WeightNorm
+public import WeightNorm
 
 // A file's weights in another layout; everything else stays as it is, byte for byte and in its order.
 
 extension WeightFile {
     /// What a conversion did.
-    package struct Outcome {
+    public struct Outcome: Sendable {
         /// The weights that are held in another way than before.
-        package var changed: [String] = []
+        public var changed: [String] = []
         /// Of these, the ones with v and g before and after that are not the same numbers.
-        package var computed: [String] = []
+        public var computed: [String] = []
         /// All other weights.
-        package var kept: [String] = []
+        public var kept: [String] = []
     }
 
     /// Writes the file with every normalized weight in a layout; in the plain one that is w = g·v/‖v‖. Plain weights stay plain.
     ///
     /// Between PyTorch's two layouts no byte of a tensor changes. From the native one, gains on a logarithmic scale and units in blocks are put into
     /// the v and g that PyTorch has (``PyTorchForm``), and what has no form there, as scaled weights, becomes plain.
-    package func convert(to layout: StateLayout, path: String) throws -> Outcome {
+    ///
+    /// - Parameters:
+    ///   - layout: the layout; the plain one folds.
+    ///   - path: the file to write, which may be the one that is read: it is seen whole or not at all.
+    /// - Throws: ``ModuleFileError`` if a weight is not whole, ``SafetensorsError`` if a number leaves the range of its type, `FileError` if the
+    ///   system cannot read or write a file.
+    public func convert(to layout: StateLayout, path: String) throws -> Outcome {
         try requireWhole()
         var outcome = Outcome()
         var items: [SafetensorsItem] = []
@@ -46,9 +52,17 @@ extension WeightFile {
     ///
     /// Folding the result gives the same weights, to rounding.
     ///
-    /// - Parameter selects: tells of a tensor by its name whether it is to be normalized, if it is floating-point and has 2 dimensions at least.
-    /// - Throws: ``SafetensorsError`` if there is no such tensor, or a norm leaves the range of its type.
-    package func unfold(to layout: StateLayout, units: OutputUnits, path: String, selects: (String) -> Bool) throws -> Outcome {
+    /// - Parameters:
+    ///   - layout: the names that v and g get; not the plain layout.
+    ///   - units: what has a norm of its own.
+    ///   - path: the file to write, which may be the one that is read.
+    ///   - selects: tells of a tensor by its name whether it is to be normalized, if it is floating-point and has 2 dimensions at least; what is called
+    ///     a weight (``isWeight(_:)``) unless given.
+    /// - Throws: ``ModuleFileError`` if a weight is not whole; ``SafetensorsError`` if there is no such tensor, or a norm leaves the range of its type;
+    ///   `FileError` if the system cannot read or write a file.
+    /// - Precondition: the layout has v and g.
+    public func unfold(to layout: StateLayout, units: OutputUnits, path: String, selects: (String) -> Bool = isWeight) throws -> Outcome {
+        precondition(layout != .plain, "expected a layout with v and g, found the plain one")
         try requireWhole()
         var outcome = Outcome()
         var items: [SafetensorsItem] = []
@@ -91,8 +105,10 @@ extension WeightFile {
         return outcome
     }
 
-    /// The tensors of a weight, read.
-    package func read(_ weight: FoundWeight) throws -> Weight {
+    /// Reads a weight: its form, with the tensors of the file.
+    ///
+    /// - Throws: what ``SafetensorsFile/tensor(_:)`` throws.
+    public func read(_ weight: FoundWeight) throws -> Weight {
         let parts = try weight.stored.tensors.map { try file.tensor($0) }
         let common = weight.stored.commonType(of: parts.map(\.type))
         return weight.stored.weight(

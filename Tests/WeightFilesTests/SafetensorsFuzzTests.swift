@@ -1,8 +1,9 @@
 import AtomicFiles
 import Foundation
+import TestSupport
 import Testing
 import Torch
-import Training
+import WeightFiles
 
 #if canImport(Darwin)
     import Darwin
@@ -158,14 +159,6 @@ func safetensorsProblem<T>(_ body: () throws -> T) -> String? {
     } catch {
         return (error as? SafetensorsError)?.description
     }
-}
-
-/// A path in a new folder of its own, which goes afterwards.
-func withFile(_ body: (String) throws -> Void) throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("safetensors-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try body(folder.appendingPathComponent("x.safetensors").path)
 }
 
 #if canImport(Darwin)

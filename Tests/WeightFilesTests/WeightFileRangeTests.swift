@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 // Files whose weights lie where squares, or g/‖v‖, leave the type's range (pytorch #46849, fairseq #79): folded and unfolded they are the same weights.
@@ -25,7 +25,7 @@ struct WeightFileRangeTests {
             ([3e38, 3e38], 1e-8, [7.0710678e-9, 7.0710678e-9], .float32), ([1e20, 1e20], 1, [0.70710678, 0.70710678], .bfloat16),
         ] as [([Double], Double, [Double], ElementType)])
     func fold(v: [Double], g: Double, w: [Double], type: ElementType) throws {
-        try withFolder { folder in
+        try withInterchangeFolder { folder in
             let (from, to) = (folder.appendingPathComponent("a.safetensors").path, folder.appendingPathComponent("b.safetensors").path)
             try Safetensors.write(
                 [
@@ -43,7 +43,7 @@ struct WeightFileRangeTests {
         arguments: [([3e-200, 4e-200], .float64), ([3e200, 4e200], .float64), ([3e-40, 4e-40], .float32), ([1.5e38, 2e38], .float32)]
             as [([Double], ElementType)])
     func unfold(w: [Double], type: ElementType) throws {
-        try withFolder { folder in
+        try withInterchangeFolder { folder in
             let paths = ["a", "b", "c"].map { folder.appendingPathComponent("\($0).safetensors").path }
             try Safetensors.write([("c.weight", Tensor(w, shape: [1, 2]).converted(to: type))], to: paths[0])
             _ = try WeightFile(opening: paths[0]).unfold(to: .weightNorm, units: .axis(0), path: paths[1]) { _ in true }
@@ -56,7 +56,7 @@ struct WeightFileRangeTests {
 
     @Test("a norm that the file's type cannot hold is an error that says so, and nothing is written")
     func tooLarge() throws {
-        try withFolder { folder in
+        try withInterchangeFolder { folder in
             let (from, to) = (folder.appendingPathComponent("a.safetensors").path, folder.appendingPathComponent("b.safetensors").path)
             try Safetensors.write([("c.weight", Tensor([Float(3e38), Float(3e38)], shape: [1, 2]))], to: from)
             #expect(

@@ -1,7 +1,9 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
+import WeightFiles
 import WeightNorm
 
 private func difference(_ found: Tensor, _ expected: Tensor) -> Double {
@@ -42,12 +44,6 @@ private final class Network: Layer {
 struct OutsideFormTests {
     private let input = Tensor.normal([5, 4], type: .float64, from: Generator(seed: 9))
     private static let forms: [Normalization] = [.adapted, .bounded]
-
-    private func withFile(_ body: (String) throws -> Void) throws {
-        let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString).safetensors").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try body(path)
-    }
 
     @Test("every layer has it, under its parts' names, with gradients that agree with finite differences", arguments: forms)
     func layers(normalization: Normalization) {

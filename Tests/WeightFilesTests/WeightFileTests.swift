@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 private func fixture(_ name: String) -> String {
@@ -16,7 +16,7 @@ private func tensors(_ path: String) throws -> [String: Tensor] {
 }
 
 private func withPaths(_ body: (String, String, String) throws -> Void) throws {
-    try withFolder { folder in
+    try withInterchangeFolder { folder in
         let paths = ["a", "b", "c"].map { folder.appendingPathComponent("\($0).safetensors").path }
         try body(paths[0], paths[1], paths[2])
     }

@@ -1,6 +1,7 @@
 import Foundation
+import TestSupport
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 /// Every layer once; `Network` in Scripts/reference/interchange.py is the same.
@@ -105,14 +106,11 @@ func relativeDifference(_ found: Tensor, _ expected: Tensor) -> Double {
 func tolerance(_ type: ElementType) -> Double { type == .float64 ? 1e-12 : 1e-5 }
 
 /// A folder for the duration of a test, or the one that an environment variable names.
-func withFolder(_ variable: String? = nil, _ body: (URL) throws -> Void) throws {
+func withInterchangeFolder(_ variable: String? = nil, _ body: (URL) throws -> Void) throws {
     if let variable, let path = ProcessInfo.processInfo.environment[variable], !path.isEmpty {
         let folder = URL(fileURLWithPath: path)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         return try body(folder)
     }
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("interchange-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try body(folder)
+    try withFolder { try body(URL(fileURLWithPath: $0)) }
 }

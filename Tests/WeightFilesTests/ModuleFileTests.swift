@@ -1,7 +1,9 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
+import WeightFiles
 import WeightNorm
 
 private func numbers(_ module: some Module) -> [[Double]] {

@@ -1,6 +1,7 @@
+import TestSupport
 import Testing
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 /// Two layers of the same shape, declared in either order.

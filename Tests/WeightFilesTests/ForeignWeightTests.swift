@@ -1,7 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
@@ -21,7 +22,7 @@ struct ForeignWeightTests {
 
     @Test("spectral norm beside weight norm is left alone (ParallelWaveGAN #309)", arguments: spectral)
     func leftAlone(foreign: [(name: String, shape: [Int])]) throws {
-        try withFolder { folder in
+        try withInterchangeFolder { folder in
             let (path, out) = (folder.appendingPathComponent("a").path, folder.appendingPathComponent("b").path)
             let others = foreign.map { (name: $0.name, value: Tensor.range(0..<$0.shape.reduce(1, *)).reshaped($0.shape)) }
             let own: [(name: String, value: Tensor)] = [
@@ -64,7 +65,7 @@ struct ForeignWeightTests {
 
     @Test("weight norm with a further parametrization on top is not g·v/‖v‖, and left alone")
     func further() throws {
-        try withFolder { folder in
+        try withInterchangeFolder { folder in
             let (path, out) = (folder.appendingPathComponent("a").path, folder.appendingPathComponent("b").path)
             try Safetensors.write(
                 [

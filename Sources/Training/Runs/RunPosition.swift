@@ -1,5 +1,7 @@
+import WeightFiles
+
 /// A place in the course of a ``Run``, as its checkpoint holds it; the names are those of version 0.1.0.
-struct RunPlace<Run: Codable>: Codable {
+struct RunPosition<Run: Codable>: Codable {
     /// The present round.
     var round: Int
     /// Steps done in the present round.

@@ -1,7 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 private func dense(_ weight: Weight, bias: Parameter? = nil) -> Dense {

@@ -1,7 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 private func numbers(_ module: some Module) -> [[Double]] { module.parameters.map { $0.snapshot().elements(as: Double.self) } }

@@ -3,9 +3,11 @@ import WeightNorm
 
 extension WeightFile {
     /// The smallest and the largest of a weight's numbers.
-    package struct Range: Sendable {
-        package let smallest: Double
-        package let largest: Double
+    public struct Range: Sendable {
+        /// The smallest number.
+        public let smallest: Double
+        /// The largest number.
+        public let largest: Double
 
         /// nil for no number.
         init?(_ tensor: Tensor) {
@@ -16,19 +18,21 @@ extension WeightFile {
     }
 
     /// What there is to say of a weight's numbers.
-    package struct Norms: Sendable {
+    public struct Norms: Sendable {
         /// ‖v‖ over the units; of a plain weight nil.
-        package let direction: Range?
+        public let direction: Range?
         /// g over the units; of a plain weight nil.
-        package let gain: Range?
+        public let gain: Range?
         /// ‖w‖ over the units; of a plain weight over axis 0.
-        package let weight: Range?
+        public let weight: Range?
         /// How many elements of w are NaN or infinite.
-        package let notFinite: Int
+        public let notFinite: Int
     }
 
     /// Reads a weight and takes its norms, in double.
-    package func norms(of found: FoundWeight) throws -> Norms {
+    ///
+    /// - Throws: what ``SafetensorsFile/tensor(_:)`` throws.
+    public func norms(of found: FoundWeight) throws -> Norms {
         guard !found.shape.contains(0) else { return Norms(direction: nil, gain: nil, weight: nil, notFinite: 0) }
         let weight = try read(found)
         return withoutGradients {

@@ -1,5 +1,5 @@
 import Torch
-import Training
+import WeightFiles
 import WeightNorm
 
 // Forms of weights, a normalizer and names as a program of a user's own would have them: by public API alone.

@@ -1,8 +1,9 @@
 import AtomicFiles
 import Foundation
+import TestSupport
 import Testing
 import Torch
-import Training
+import WeightFiles
 
 #if canImport(Darwin)
     import Darwin

@@ -1,20 +1,32 @@
-package import WeightNorm
+public import WeightNorm
 
 /// A safetensors file whose weights are found by their names alone, without the module that they belong to.
 ///
 /// Pairs `…_g` and `…_v`, `….parametrizations.….original0` and `…1`, `….gain` (or `….logGain`) and `….direction` are weights if the shapes fit; so is
 /// what is called `weight`, `weight_ih_l0` and the like, of 2 dimensions at least: a plain one. Other forms are those that the file names among its strings. What another reparameterization holds (spectral normalization's
 /// `…_orig`, `…_u` and `…_v`) is left alone: these are other tensors.
-package struct WeightFile {
+public struct WeightFile: Sendable {
     /// A weight and what the file has of it.
-    package struct FoundWeight {
+    public struct FoundWeight: Sendable {
         package let stored: StoredWeight
-        package let typeName: String
-        package let shape: [Int]
+        /// The weight's name: in PyTorch's layouts that of the plain w, such as `hidden.weight`; in the native one its path.
+        public var name: String { stored.name }
+        /// How the file holds it.
+        public var layout: StateLayout { stored.layout }
+        /// What its tensors stand for.
+        public var form: any WeightForm.Type { stored.form }
+        /// The names of its tensors, in the order of the form's parts.
+        public var tensors: [String] { stored.tensors }
+        /// Whether the file has w itself.
+        public var isPlain: Bool { stored.isPlain }
+        /// The format's name of the first tensor's type, such as `F32`.
+        public let typeName: String
+        /// Of w.
+        public let shape: [Int]
         /// nil for a form without units, as the plain one.
-        package let units: OutputUnits?
+        public let units: OutputUnits?
         /// Those of the form, such as the c of g = exp(c·s).
-        package let settings: [String: Double]
+        public let settings: [String: Double]
     }
 
     /// A tensor of the file as a part of a weight, or as none.
@@ -23,17 +35,22 @@ package struct WeightFile {
         case other
     }
 
-    package let file: SafetensorsFile
+    /// The file itself.
+    public let file: SafetensorsFile
     /// In the order of the file's tensors.
-    package let weights: [FoundWeight]
+    public let weights: [FoundWeight]
     /// The names of all other tensors.
-    package let others: [String]
+    public let others: [String]
     /// Weights of which a part is missing or does not fit the other.
-    package let defects: [ModuleFileError.Defect]
+    public let defects: [ModuleFileError.Defect]
     private let byTensor: [[UInt8]: FoundWeight]
 
-    /// - Parameter forms: forms from outside this library that the file may have.
-    package init(_ file: SafetensorsFile, knowing forms: [any WeightForm.Type] = []) {
+    /// Finds the weights of a file, by its header alone.
+    ///
+    /// - Parameters:
+    ///   - file: the file.
+    ///   - forms: forms from outside this library that the file may have.
+    public init(_ file: SafetensorsFile, knowing forms: [any WeightForm.Type] = []) {
         self.file = file
         var weights: [FoundWeight] = []
         var byTensor: [[UInt8]: FoundWeight] = [:]
@@ -59,7 +76,15 @@ package struct WeightFile {
         others = file.names.filter { byTensor[Array($0.utf8)] == nil }
     }
 
-    package init(opening path: String) throws { self.init(try SafetensorsFile(opening: path)) }
+    /// Opens a file and finds its weights.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - forms: forms from outside this library that the file may have.
+    /// - Throws: what ``SafetensorsFile/init(opening:)`` throws.
+    public init(opening path: String, knowing forms: [any WeightForm.Type] = []) throws {
+        self.init(try SafetensorsFile(opening: path), knowing: forms)
+    }
 
     /// The weights whose forms the file names, by each of their tensors.
     private static func named(
@@ -77,8 +102,8 @@ package struct WeightFile {
         return named
     }
 
-    /// Throws unless every weight is whole.
-    package func requireWhole() throws {
+    /// Throws ``ModuleFileError`` unless every weight is whole.
+    public func requireWhole() throws {
         guard defects.isEmpty else { throw ModuleFileError(path: file.path, defects: defects) }
     }
 
@@ -89,7 +114,7 @@ package struct WeightFile {
     }
 
     /// The names that another tensor's stands for, whose duplicates the writer left out (`safetensors.torch.save_model`).
-    package var ties: [(name: String, source: String)] {
+    public var ties: [(name: String, source: String)] {
         file.metadata.filter { !file.contains($0.key) && file.contains($0.value) }
             .map { (name: $0.key, source: $0.value) }.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
@@ -119,7 +144,7 @@ package struct WeightFile {
     }
 
     /// Whether a tensor's name says that it is a weight: `weight`, `weight_ih_l0`, `weight_hh_l1_reverse`, `inputWeight`, `stateWeight`.
-    package static func isWeight(_ name: String) -> Bool {
+    public static func isWeight(_ name: String) -> Bool {
         let leaf = StoredWeight.split(name).leaf
         if ["weight", "inputWeight", "stateWeight"].contains(leaf) { return true }
         for prefix in ["weight_ih_l", "weight_hh_l"] where leaf.hasPrefix(prefix) {
