@@ -55,6 +55,14 @@ struct TensorTests {
         #expect(!(a / 0 - a / 0).isFinite().anyTrue())
     }
 
+    @Test("exp(x) − 1 and log(1 + x) are exact near zero, where the plain ones give 0")
+    func nearZero() {
+        let tiny = Tensor([1e-20, -1e-20], shape: [2])
+        #expect((tiny.expMinusOne() - tiny).magnitude().maximum().item() < 1e-35)
+        #expect((tiny.logOnePlus() - tiny).magnitude().maximum().item() < 1e-35)
+        #expect(abs(Tensor([2.0], shape: [1]).logOnePlus().item() - 1.0986122886681098) < 1e-15)
+    }
+
     @Test("reductions over chosen dimensions")
     func reductions() {
         let a = Tensor([1.0, 2, 3, 4, 5, 9], shape: [2, 3])

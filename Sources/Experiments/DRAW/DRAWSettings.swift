@@ -3,10 +3,6 @@ package import Torch
 package import Training
 package import WeightNorm
 
-package typealias DRAWExperiment = GenerativeExperiment<DRAWSettings>
-package typealias DRAWTraining = GenerativeTraining<DRAWSettings>
-package typealias DRAWTrainer = GenerativeTrainer<DRAWSettings>
-
 /// Every hyperparameter of the paper's DRAW and its training (its §5.3), in one place.
 ///
 /// The initial values are those of the implementation that the paper took as it was (Bornschein's), in its run with attention.

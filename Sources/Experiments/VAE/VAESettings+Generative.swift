@@ -4,10 +4,6 @@ package import Torch
 package import Training
 package import WeightNorm
 
-package typealias VAEExperiment = GenerativeExperiment<VAESettings>
-package typealias VAETraining = GenerativeTraining<VAESettings>
-package typealias VAETrainer = GenerativeTrainer<VAESettings>
-
 extension VAESettings: GenerativeSettings {
     package static let command = "train vae"
     package static let norms = Normalization.allCases

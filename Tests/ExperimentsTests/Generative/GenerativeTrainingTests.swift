@@ -7,17 +7,17 @@ import Torch
 import Training
 import WeightNorm
 
-private func experiment(_ pixels: VAESettings.Pixels = .dynamic, rate: Double = 0.002) -> VAEExperiment {
+private func experiment(_ pixels: VAESettings.Pixels = .dynamic, rate: Double = 0.002) -> GenerativeExperiment<VAESettings> {
     var settings = VAESettings()
     (settings.maps, settings.blocks, settings.hidden, settings.latents) = ([2, 3, 4], 1, 12, 5)
     (settings.ladderMaps, settings.depth) = (4, [1, 1])
     (settings.batch, settings.epochs, settings.initializationImages, settings.averageRate) = (20, 2, 40, 0.05)
     settings.pixels = pixels
     settings.learningRate = rate
-    return VAEExperiment(settings, normalizations: [.plain, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
+    return GenerativeExperiment<VAESettings>(settings, normalizations: [.plain, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
 }
 
-private func images(_ experiment: VAEExperiment) -> GenerativeImages {
+private func images(_ experiment: GenerativeExperiment<VAESettings>) -> GenerativeImages {
     func colour(_ set: ImageSet) -> ImageSet {
         ImageSet(
             images: (0..<set.count).flatMap { image in (0..<3).flatMap { _ in set.images[image * 144..<image * 144 + 144] } },
@@ -45,7 +45,7 @@ struct GenerativeTrainingTests {
         var settings = DRAWSettings()
         (settings.glimpses, settings.hidden, settings.latents, settings.batch, settings.epochs) = (3, 8, 4, 20, 2)
         if !hasAttention { settings.attention = nil }
-        let experiment = DRAWExperiment(
+        let experiment = GenerativeExperiment<DRAWSettings>(
             settings, normalizations: [.plain, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
         try resumes(
             experiment, GenerativeImages(training: rows(100, seed: 1), test: rows(40, seed: 2), .dynamic, on: .cpu), files: 2 + 5 * 4,
@@ -90,7 +90,8 @@ struct GenerativeTrainingTests {
             let experiment = experiment(pixels, rate: 0.01)
             let images = images(experiment)
             for normalization in experiment.normalizations {
-                let trainer = VAETrainer(experiment.settings, normalization: normalization, seed: 1, rows: 12, columns: 12, device: .cpu)
+                let trainer = GenerativeTrainer<VAESettings>(
+                    experiment.settings, normalization: normalization, seed: 1, rows: 12, columns: 12, device: .cpu)
                 let all = images.training.pixels(.range(0..<100))
                 trainer.initialize(all, targetDeviation: experiment.settings.targetDeviation)
                 trainer.step(all)
@@ -111,7 +112,8 @@ struct GenerativeTrainingTests {
         let images = GenerativeImages(training: rows(100, seed: 1), test: rows(40, seed: 2), .fixed, on: .cpu)
         let all = images.training.pixels(.range(0..<100))
         for normalization in [Normalization.plain, .weight] {
-            let trainer = DRAWTrainer(settings, normalization: normalization, seed: 1, rows: 12, columns: 12, device: .cpu)
+            let trainer = GenerativeTrainer<DRAWSettings>(
+                settings, normalization: normalization, seed: 1, rows: 12, columns: 12, device: .cpu)
             trainer.step(all)
             let first = trainer.readLoss()
             for _ in 0..<40 { trainer.step(all) }
@@ -125,7 +127,7 @@ struct GenerativeTrainingTests {
     func notFinite() throws {
         try withFolder { path in
             let experiment = experiment(rate: 1e25)
-            let training = VAETraining(experiment, images(experiment), try RunFolder.start(at: path, config: ["a": 1]))
+            let training = GenerativeTraining<VAESettings>(experiment, images(experiment), try RunFolder.start(at: path, config: ["a": 1]))
             #expect {
                 try training.run(checkpoints: CheckpointClock(every: 0))
             } throws: {
@@ -182,7 +184,7 @@ struct GenerativeTrainingTests {
                     testBound: -85 - 100 / Double(epoch))
             }
         }
-        let summary = VAEExperiment.Summary(data: data, dimensions: 784, experiment: experiment, runs: runs, seconds: 1)
+        let summary = GenerativeExperiment<VAESettings>.Summary(data: data, dimensions: 784, experiment: experiment, runs: runs, seconds: 1)
         let picture = GenerativePictures.grid(.uniform([5, 1, 4, 4], from: Generator(seed: 1)), across: 3)
         let report = GenerativeReport(
             summary, records: records,

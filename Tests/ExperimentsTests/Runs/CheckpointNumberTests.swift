@@ -129,7 +129,7 @@ struct CheckpointNumberTests {
             var settings = VAESettings()
             (settings.maps, settings.blocks, settings.hidden, settings.latents) = ([1, 1, 1], 1, 3, 2)
             (settings.batch, settings.epochs, settings.initializationImages) = (20, 2, 20)
-            let experiment = VAEExperiment(settings, normalizations: [.weight], seeds: [3, 4], device: .cpu)
+            let experiment = GenerativeExperiment<VAESettings>(settings, normalizations: [.weight], seeds: [3, 4], device: .cpu)
             let images = GenerativeImages(training: rows(40, seed: 1), test: rows(10, seed: 2), .dynamic, on: .cpu)
             try withFolder { path in
                 do {
