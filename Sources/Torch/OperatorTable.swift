@@ -176,6 +176,15 @@ package struct OperatorTable: Sendable {
     // Our own, registered by CTorch
     let longShortTermMemoryCell = Operator(
         "lstm_cell", "(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor)", namespace: "weightnorm")
+    let attentionFilters = Operator(
+        "attention_filters", "(Tensor numbers, int count, int rows, int columns) -> (Tensor, Tensor, Tensor, Tensor)",
+        namespace: "weightnorm")
+    let attentionRead = Operator(
+        "attention_read", "(Tensor images, Tensor? canvas, Tensor vertical, Tensor horizontal, Tensor intensity) -> Tensor",
+        namespace: "weightnorm")
+    let attentionWrite = Operator(
+        "attention_write", "(Tensor? canvas, Tensor patches, Tensor vertical, Tensor horizontal, Tensor faintness) -> Tensor",
+        namespace: "weightnorm")
     let normalizeWeight = Operator(
         "normalize", "(Tensor v, Tensor g, int blocks, int outer, int units, int inner) -> Tensor", namespace: "weightnorm")
     let bernoulliInPlace = Operator(

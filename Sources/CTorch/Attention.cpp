@@ -1,0 +1,580 @@
+// The attention of DRAW (Gregor et al., 2015, §3.2) as three operators with their gradients: a glimpse is some hundred small operators otherwise, each of which costs more
+// to call than to compute.
+//
+// weightnorm::attention_filters, for each image of a batch, from five numbers c₀, c₁, log δ, log σ² and log γ:
+//
+//     μ[k] = (c + 1)/2·size + δ·(k − count/2 + ½)      δ = (larger side − 1)/(count − 1)·exp(log δ)
+//     e[k, a] = max(−80, −(a − μ[k])²/(2σ²))           F[k, a] = exp e[k, a]/(Σ_b exp e[k, b] + 1e-4)
+//
+// for the rows (V, of c₀) and the columns (H, of c₁), with γ and 1/γ. Exponents are kept within the type's range and centres within 1e9 pixels, so that a distance of 0 and one far
+// outside of the image stay what they are however narrow or wide the filters are; an exponential whose result is below the normal numbers takes many times as long,
+// and e⁻⁸⁰ is nothing beside 1e-4.
+//
+// weightnorm::attention_read: γ·V·x·Hᵀ of images x and, with a canvas c, of x − σ(c).    weightnorm::attention_write: c + Vᵀ·(w/γ)·H for patches w.
+//
+// On the CPU in float32 and float64 each is one pass with a gradient of its own, by hand; elsewhere, and where a gradient is to be differentiated, they are the formulas in libtorch's
+// operators.
+#include "Guard.hpp"
+#include "AttentionHeaders.hpp"
+#include "ElementTypes.hpp"
+
+using namespace ctorch;
+
+namespace {
+
+using Filters = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
+using Canvas = std::optional<at::Tensor>;
+
+/// What is added to a filter's sum before it divides (the implementation that Weight Normalization's authors took).
+constexpr double added = 1e-4;
+/// The exponent below which a filter is taken as it is there.
+constexpr double lowest = -80;
+
+/// The largest exponent of which neither the exponential nor its inverse leaves the type's normal numbers.
+double largest_exponent(at::ScalarType type) { return type == at::kDouble ? 708 : type == at::kHalf ? 9 : 87; }
+
+/// No pixel is seen from farther away, in pixels; its square is within the type's range.
+double farthest(at::ScalarType type) { return type == at::kHalf ? 100 : 1e9; }
+
+/// The distance between two filters, in pixels, at log δ = 0.
+double unit_stride(int64_t count, int64_t rows, int64_t columns) {
+    return static_cast<double>(std::max(rows, columns) - 1) / static_cast<double>(std::max<int64_t>(1, count - 1));
+}
+
+double place(int64_t filter, int64_t count) { return static_cast<double>(filter) - static_cast<double>(count) / 2 + 0.5; }
+
+bool is_fused(const at::Tensor &tensor) {
+    return tensor.device().is_cpu() && (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble);
+}
+
+void check_numbers(const at::Tensor &numbers, int64_t count, int64_t rows, int64_t columns) {
+    TORCH_CHECK(numbers.dim() == 2 && numbers.size(1) == 5, "expected five numbers an image, [batch, 5], found ", numbers.sizes());
+    TORCH_CHECK(count > 0 && rows > 0 && columns > 0, "expected at least one filter, row and column, found ", count, ", ", rows, " and ", columns);
+}
+
+/// Checks filters of [batch, count, rows] and [batch, count, columns], and images and patches that go with them.
+void check_filters(
+    const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &factor, const Canvas &images, const Canvas &canvas, const Canvas &patches) {
+    TORCH_CHECK(
+        vertical.dim() == 3 && horizontal.dim() == 3 && vertical.size(0) == horizontal.size(0) && vertical.size(1) == horizontal.size(1),
+        "expected filters of [batch, count, rows] and [batch, count, columns], found ", vertical.sizes(), " and ", horizontal.sizes());
+    auto batch = vertical.size(0), count = vertical.size(1), rows = vertical.size(2), columns = horizontal.size(2);
+    auto check = [&](const at::Tensor &tensor, std::vector<int64_t> expected) {
+        TORCH_CHECK(tensor.sizes() == at::IntArrayRef(expected), "expected ", at::IntArrayRef(expected), ", found ", tensor.sizes());
+        TORCH_CHECK(
+            tensor.scalar_type() == vertical.scalar_type(), "expected elements of ", vertical.scalar_type(), ", found ", tensor.scalar_type());
+    };
+    check(horizontal, {batch, count, columns});
+    check(factor, {batch, 1});
+    if (images) check(*images, {batch, rows, columns});
+    if (canvas) check(*canvas, {batch, rows, columns});
+    if (patches) check(*patches, {batch, count * count});
+}
+
+// MARK: In libtorch's operators
+
+Filters filters_composed(const at::Tensor &numbers, int64_t count, int64_t rows, int64_t columns) {
+    check_numbers(numbers, count, rows, columns);
+    auto bound = largest_exponent(numbers.scalar_type()), far = farthest(numbers.scalar_type());
+    auto part = [&](int64_t index) { return numbers.narrow(1, index, 1); };
+    auto exponential = [&](const at::Tensor &logarithm) { return at::exp(at::clamp(logarithm, -bound, bound)); };
+    auto stride = at::clamp(exponential(part(2)) * unit_stride(count, rows, columns), std::nullopt, far);
+    auto sharpness = (exponential(-part(3)) * -0.5).unsqueeze(2);
+    auto places = at::arange(static_cast<double>(count), numbers.options()) - static_cast<double>(count) / 2 + 0.5;
+    auto filters = [&](int64_t axis, int64_t size) {
+        auto centre = (part(axis) + 1) * (static_cast<double>(size) / 2);
+        auto middles = at::clamp(centre + stride * places, -far, far).unsqueeze(2);
+        auto distances = at::arange(static_cast<double>(size), numbers.options()) - middles;
+        auto heights = at::exp(at::clamp(distances * distances * sharpness, lowest, std::nullopt));
+        return heights / (heights.sum(2, true) + added);
+    };
+    return {filters(0, rows), filters(1, columns), exponential(part(4)), exponential(-part(4))};
+}
+
+at::Tensor read_composed(
+    const at::Tensor &images, const Canvas &canvas, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &intensity) {
+    check_filters(vertical, horizontal, intensity, images, canvas, std::nullopt);
+    auto read = [&](const at::Tensor &image) {
+        return at::matmul(at::matmul(vertical, image), horizontal.transpose(1, 2)).flatten(1) * intensity;
+    };
+    if (!canvas) return read(images);
+    return at::cat(std::vector<at::Tensor>{read(images), read(images - at::sigmoid(*canvas))}, 1);
+}
+
+at::Tensor write_composed(
+    const Canvas &canvas, const at::Tensor &patches, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &faintness) {
+    check_filters(vertical, horizontal, faintness, std::nullopt, canvas, patches);
+    auto count = vertical.size(1);
+    auto written = at::matmul(at::matmul(vertical.transpose(1, 2), (patches * faintness).view({-1, count, count})), horizontal);
+    return canvas ? *canvas + written : written;
+}
+
+// MARK: Filters on the CPU
+
+/// What an image's five numbers mean.
+template <typename T>
+struct Grid {
+    T centre[2], stride, sharpness, intensity, faintness;
+    /// 1, or 0 where a bound keeps a number from changing anything.
+    T stride_moves, sharpness_moves, intensity_moves;
+
+    static T clamped(T value, T low, T high) { return value < low ? low : value > high ? high : value; }
+
+    Grid(const T *numbers, const int64_t *sizes, T unit, T bound, T far) {
+        auto within = [&](T logarithm) { return logarithm >= -bound && logarithm <= bound ? T(1) : T(0); };
+        auto exponential = [&](T logarithm) { return std::exp(clamped(logarithm, -bound, bound)); };
+        for (int axis = 0; axis < 2; axis++) centre[axis] = (numbers[axis] + 1) * (static_cast<T>(sizes[axis]) / 2);
+        stride = exponential(numbers[2]) * unit;
+        stride_moves = stride <= far ? within(numbers[2]) : T(0);
+        if (stride > far) stride = far;
+        sharpness = exponential(-numbers[3]) * T(-0.5);
+        sharpness_moves = within(numbers[3]);
+        intensity = exponential(numbers[4]);
+        faintness = exponential(-numbers[4]);
+        intensity_moves = within(numbers[4]);
+    }
+};
+
+/// Elements below which a second thread costs more than it saves, as libtorch has it.
+constexpr int64_t least_work = 32768;
+
+/// Calls the body with ranges of images, of which each has about so many elements to work on.
+template <typename Body>
+void over_images(int64_t batch, int64_t elements, Body &&body) {
+    at::parallel_for(0, batch, std::max<int64_t>(1, least_work / std::max<int64_t>(1, elements)), body);
+}
+
+Filters filters_cpu(const at::Tensor &numbers, int64_t count, int64_t rows, int64_t columns) {
+    if (!is_fused(numbers)) return filters_composed(numbers, count, rows, columns);
+    check_numbers(numbers, count, rows, columns);
+    auto batch = numbers.size(0);
+    auto from = numbers.contiguous();
+    at::Tensor filters[2] = {at::empty({batch, count, rows}, from.options()), at::empty({batch, count, columns}, from.options())};
+    auto intensity = at::empty({batch, 1}, from.options()), faintness = at::empty({batch, 1}, from.options());
+    with_floating(from.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        int64_t sizes[2] = {rows, columns};
+        auto unit = static_cast<T>(unit_stride(count, rows, columns));
+        auto bound = static_cast<T>(largest_exponent(from.scalar_type())), far = static_cast<T>(farthest(from.scalar_type()));
+        auto np = data<T>(from);
+        auto ip = mutable_data<T>(intensity), fp = mutable_data<T>(faintness);
+        T *to[2] = {mutable_data<T>(filters[0]), mutable_data<T>(filters[1])};
+        over_images(batch, count * (rows + columns), [&](int64_t begin, int64_t end) {
+            for (auto image = begin; image < end; image++) {
+                Grid<T> grid(np + 5 * image, sizes, unit, bound, far);
+                ip[image] = grid.intensity;
+                fp[image] = grid.faintness;
+                for (int axis = 0; axis < 2; axis++)
+                    for (int64_t filter = 0; filter < count; filter++) {
+                        auto row = to[axis] + (image * count + filter) * sizes[axis];
+                        auto middle = Grid<T>::clamped(grid.centre[axis] + grid.stride * static_cast<T>(place(filter, count)), -far, far);
+                        for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) {
+                            auto distance = static_cast<T>(pixel) - middle;
+                            auto exponent = distance * distance * grid.sharpness;
+                            row[pixel] = exponent < T(lowest) ? T(lowest) : exponent;
+                        }
+                    }
+            }
+        });
+        // libtorch's own: it is vectorized for the processor at hand.
+        for (auto &filter : filters) at::exp_(filter);
+        for (int axis = 0; axis < 2; axis++)
+            over_images(batch, count * sizes[axis], [&](int64_t begin, int64_t end) {
+                for (auto filter = begin * count; filter < end * count; filter++) {
+                    auto row = to[axis] + filter * sizes[axis];
+                    T sum = 0;
+                    for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) sum += row[pixel];
+                    auto factor = 1 / (sum + T(added));
+                    for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) row[pixel] *= factor;
+                }
+            });
+    });
+    return {filters[0], filters[1], intensity, faintness};
+}
+
+/// ∂e = F·(∂F − Σ ∂F·F), since F = exp e/(Σ exp e + 1e-4); then e's derivatives with respect to centre, δ and 1/(2σ²).
+at::Tensor filters_backward(const torch::autograd::variable_list &grads, const at::Tensor &numbers, const at::Tensor &vertical, const at::Tensor &horizontal) {
+    auto batch = vertical.size(0), count = vertical.size(1);
+    int64_t sizes[2] = {vertical.size(2), horizontal.size(2)};
+    auto from = numbers.contiguous(), result = at::empty({batch, 5}, from.options());
+    at::Tensor slopes[2] = {grads[0].contiguous(), grads[1].contiguous()}, brightness = grads[2].contiguous(), darkness = grads[3].contiguous();
+    with_floating(from.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        auto unit = static_cast<T>(unit_stride(count, sizes[0], sizes[1]));
+        auto bound = static_cast<T>(largest_exponent(from.scalar_type())), far = static_cast<T>(farthest(from.scalar_type()));
+        const T *np = data<T>(from), *ip = data<T>(brightness), *dp = data<T>(darkness);
+        const T *filters[2] = {data<T>(vertical), data<T>(horizontal)}, *given[2] = {data<T>(slopes[0]), data<T>(slopes[1])};
+        auto rp = mutable_data<T>(result);
+        over_images(batch, 4 * count * (sizes[0] + sizes[1]), [&](int64_t begin, int64_t end) {
+            for (auto image = begin; image < end; image++) {
+                Grid<T> grid(np + 5 * image, sizes, unit, bound, far);
+                T centres[2] = {0, 0}, stride = 0, sharpness = 0;
+                for (int axis = 0; axis < 2; axis++)
+                    for (int64_t filter = 0; filter < count; filter++) {
+                        auto offset = (image * count + filter) * sizes[axis];
+                        auto f = filters[axis] + offset, df = given[axis] + offset;
+                        auto step = static_cast<T>(place(filter, count));
+                        auto unbounded = grid.centre[axis] + grid.stride * step, middle = Grid<T>::clamped(unbounded, -far, far);
+                        T common = 0, moved = 0;
+                        for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) common += f[pixel] * df[pixel];
+                        for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) {
+                            auto distance = static_cast<T>(pixel) - middle, square = distance * distance;
+                            if (square * grid.sharpness < T(lowest)) continue;
+                            auto slope = f[pixel] * (df[pixel] - common);
+                            moved -= 2 * slope * distance * grid.sharpness;
+                            sharpness += slope * square;
+                        }
+                        if (unbounded < -far || unbounded > far) continue;
+                        centres[axis] += moved;
+                        stride += moved * step;
+                    }
+                auto to = rp + 5 * image;
+                for (int axis = 0; axis < 2; axis++) to[axis] = centres[axis] * (static_cast<T>(sizes[axis]) / 2);
+                to[2] = stride * grid.stride * grid.stride_moves;
+                to[3] = -sharpness * grid.sharpness * grid.sharpness_moves;
+                to[4] = (ip[image] * grid.intensity - dp[image] * grid.faintness) * grid.intensity_moves;
+            }
+        });
+    });
+    return result;
+}
+
+// MARK: Reading and writing on the CPU
+
+/// Products of the small matrices of one image, row-major: added to what is there.
+///
+/// left·right, of [n, k] and [k, m].
+template <typename T>
+void add_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < k; j++) {
+            auto factor = left[i * k + j];
+            auto row = right + j * m;
+            auto target = to + i * m;
+            for (int64_t l = 0; l < m; l++) target[l] += factor * row[l];
+        }
+}
+
+/// leftᵀ·right, of [k, n] and [k, m].
+template <typename T>
+void add_transposed_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
+    for (int64_t j = 0; j < k; j++)
+        for (int64_t i = 0; i < n; i++) {
+            auto factor = left[j * n + i];
+            auto row = right + j * m;
+            auto target = to + i * m;
+            for (int64_t l = 0; l < m; l++) target[l] += factor * row[l];
+        }
+}
+
+/// left·rightᵀ, of [n, k] and [m, k].
+template <typename T>
+void add_product_of_transposed(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t l = 0; l < m; l++) {
+            // Several sums, so that they can be added side by side.
+            T sums[8] = {};
+            int64_t j = 0;
+            for (; j + 8 <= k; j += 8)
+                for (int lane = 0; lane < 8; lane++) sums[lane] += left[i * k + j + lane] * right[l * k + j + lane];
+            T sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+            for (; j < k; j++) sum += left[i * k + j] * right[l * k + j];
+            to[i * m + l] += sum;
+        }
+}
+
+struct Sizes {
+    int64_t batch, count, rows, columns;
+
+    Sizes(const at::Tensor &vertical, const at::Tensor &horizontal)
+        : batch(vertical.size(0)), count(vertical.size(1)), rows(vertical.size(2)), columns(horizontal.size(2)) {}
+
+    int64_t pixels() const { return rows * columns; }
+    int64_t patch() const { return count * count; }
+    /// Of the work on one image.
+    int64_t work() const { return count * pixels() / 2; }
+};
+
+/// The reading, and σ(c), which its gradient needs.
+std::tuple<at::Tensor, at::Tensor> read_cpu(
+    const at::Tensor &images, const Canvas &canvas, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &intensity) {
+    check_filters(vertical, horizontal, intensity, images, canvas, std::nullopt);
+    Sizes sizes(vertical, horizontal);
+    auto x = images.contiguous(), v = vertical.contiguous(), h = horizontal.contiguous(), g = intensity.contiguous();
+    auto seen = canvas ? at::sigmoid(canvas->contiguous()) : at::Tensor();
+    auto parts = canvas ? 2 : 1;
+    auto result = at::empty({sizes.batch, parts * sizes.patch()}, v.options());
+    with_floating(v.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        const T *xp = data<T>(x), *vp = data<T>(v), *hp = data<T>(h), *gp = data<T>(g), *sp = canvas ? data<T>(seen) : nullptr;
+        auto rp = mutable_data<T>(result);
+        over_images(sizes.batch, sizes.work(), [&](int64_t begin, int64_t end) {
+            std::vector<T> error(canvas ? sizes.pixels() : 0), half(sizes.count * sizes.columns);
+            for (auto image = begin; image < end; image++)
+                for (int part = 0; part < parts; part++) {
+                    auto pixels = xp + image * sizes.pixels();
+                    if (part > 0) {
+                        auto other = sp + image * sizes.pixels();
+                        for (int64_t pixel = 0; pixel < sizes.pixels(); pixel++) error[pixel] = pixels[pixel] - other[pixel];
+                        pixels = error.data();
+                    }
+                    auto to = rp + (image * parts + part) * sizes.patch();
+                    std::fill(half.begin(), half.end(), T(0));
+                    std::fill(to, to + sizes.patch(), T(0));
+                    add_product(half.data(), vp + image * sizes.count * sizes.rows, pixels, sizes.count, sizes.rows, sizes.columns);
+                    add_product_of_transposed(
+                        to, half.data(), hp + image * sizes.count * sizes.columns, sizes.count, sizes.columns, sizes.count);
+                    for (int64_t element = 0; element < sizes.patch(); element++) to[element] *= gp[image];
+                }
+        });
+    });
+    return {result, seen};
+}
+
+/// With G = γ·∂r: ∂x = Vᵀ·G·H, ∂V = G·H·xᵀ, ∂H = Gᵀ·V·x, ∂γ = Σ ∂r ⊙ V·x·Hᵀ; of x − σ(c) also ∂c = −∂x ⊙ σ(1 − σ).
+torch::autograd::variable_list read_backward(
+    const at::Tensor &grad, const at::Tensor &images, const at::Tensor &seen, const at::Tensor &vertical, const at::Tensor &horizontal,
+    const at::Tensor &intensity, bool to_images) {
+    Sizes sizes(vertical, horizontal);
+    auto parts = seen.defined() ? 2 : 1;
+    auto given = grad.contiguous(), x = images.contiguous(), v = vertical.contiguous(), h = horizontal.contiguous(), g = intensity.contiguous();
+    auto d_v = at::zeros_like(v), d_h = at::zeros_like(h), d_g = at::empty({sizes.batch, 1}, v.options());
+    auto d_x = to_images ? at::zeros_like(x) : at::Tensor(), d_c = seen.defined() ? at::empty_like(x) : at::Tensor();
+    with_floating(v.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        const T *dp = data<T>(given), *xp = data<T>(x), *vp = data<T>(v), *hp = data<T>(h), *gp = data<T>(g);
+        auto sp = seen.defined() ? data<T>(seen) : nullptr;
+        T *dvp = mutable_data<T>(d_v), *dhp = mutable_data<T>(d_h), *dgp = mutable_data<T>(d_g);
+        T *dxp = to_images ? mutable_data<T>(d_x) : nullptr, *dcp = sp ? mutable_data<T>(d_c) : nullptr;
+        over_images(sizes.batch, 4 * sizes.work(), [&](int64_t begin, int64_t end) {
+            auto half = sizes.count * sizes.columns;
+            std::vector<T> error(sp ? sizes.pixels() : 0), slope(sizes.pixels()), seen_half(half), product(sizes.patch()), scaled(sizes.patch()), back(half);
+            for (auto image = begin; image < end; image++) {
+                auto filters = vp + image * sizes.count * sizes.rows, others = hp + image * half;
+                dgp[image] = 0;
+                for (int part = 0; part < parts; part++) {
+                    auto pixels = xp + image * sizes.pixels(), other = sp ? sp + image * sizes.pixels() : nullptr;
+                    if (part > 0) {
+                        for (int64_t pixel = 0; pixel < sizes.pixels(); pixel++) error[pixel] = pixels[pixel] - other[pixel];
+                        pixels = error.data();
+                    }
+                    auto from = dp + (image * parts + part) * sizes.patch();
+                    std::fill(seen_half.begin(), seen_half.end(), T(0));
+                    std::fill(product.begin(), product.end(), T(0));
+                    std::fill(back.begin(), back.end(), T(0));
+                    add_product(seen_half.data(), filters, pixels, sizes.count, sizes.rows, sizes.columns);
+                    add_product_of_transposed(product.data(), seen_half.data(), others, sizes.count, sizes.columns, sizes.count);
+                    for (int64_t element = 0; element < sizes.patch(); element++) {
+                        dgp[image] += from[element] * product[element];
+                        scaled[element] = from[element] * gp[image];
+                    }
+                    add_transposed_product(dhp + image * half, scaled.data(), seen_half.data(), sizes.count, sizes.count, sizes.columns);
+                    add_product(back.data(), scaled.data(), others, sizes.count, sizes.count, sizes.columns);
+                    add_product_of_transposed(
+                        dvp + image * sizes.count * sizes.rows, back.data(), pixels, sizes.count, sizes.columns, sizes.rows);
+                    if (part == 0 && !dxp) continue;
+                    std::fill(slope.begin(), slope.end(), T(0));
+                    add_transposed_product(slope.data(), filters, back.data(), sizes.rows, sizes.count, sizes.columns);
+                    if (dxp)
+                        for (int64_t pixel = 0; pixel < sizes.pixels(); pixel++) dxp[image * sizes.pixels() + pixel] += slope[pixel];
+                    if (part > 0)
+                        for (int64_t pixel = 0; pixel < sizes.pixels(); pixel++)
+                            dcp[image * sizes.pixels() + pixel] = -slope[pixel] * other[pixel] * (1 - other[pixel]);
+                }
+            }
+        });
+    });
+    return {d_x, d_c, d_v, d_h, d_g};
+}
+
+at::Tensor write_cpu(
+    const Canvas &canvas, const at::Tensor &patches, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &faintness) {
+    check_filters(vertical, horizontal, faintness, std::nullopt, canvas, patches);
+    Sizes sizes(vertical, horizontal);
+    auto w = patches.contiguous(), v = vertical.contiguous(), h = horizontal.contiguous(), f = faintness.contiguous();
+    auto before = canvas ? canvas->contiguous() : at::Tensor();
+    auto result = at::empty({sizes.batch, sizes.rows, sizes.columns}, v.options());
+    with_floating(v.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        const T *wp = data<T>(w), *vp = data<T>(v), *hp = data<T>(h), *fp = data<T>(f), *bp = canvas ? data<T>(before) : nullptr;
+        auto rp = mutable_data<T>(result);
+        over_images(sizes.batch, sizes.work(), [&](int64_t begin, int64_t end) {
+            std::vector<T> scaled(sizes.patch()), half(sizes.count * sizes.columns);
+            for (auto image = begin; image < end; image++) {
+                for (int64_t element = 0; element < sizes.patch(); element++) scaled[element] = wp[image * sizes.patch() + element] * fp[image];
+                std::fill(half.begin(), half.end(), T(0));
+                add_product(half.data(), scaled.data(), hp + image * sizes.count * sizes.columns, sizes.count, sizes.count, sizes.columns);
+                auto to = rp + image * sizes.pixels();
+                if (bp)
+                    std::copy(bp + image * sizes.pixels(), bp + (image + 1) * sizes.pixels(), to);
+                else
+                    std::fill(to, to + sizes.pixels(), T(0));
+                add_transposed_product(to, vp + image * sizes.count * sizes.rows, half.data(), sizes.rows, sizes.count, sizes.columns);
+            }
+        });
+    });
+    return result;
+}
+
+/// With P = w/γ and ∂ the gradient: ∂P = V·∂·Hᵀ, ∂V = P·H·∂ᵀ, ∂H = Pᵀ·V·∂.
+torch::autograd::variable_list write_backward(
+    const at::Tensor &grad, const at::Tensor &patches, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &faintness) {
+    Sizes sizes(vertical, horizontal);
+    auto given = grad.contiguous(), w = patches.contiguous(), v = vertical.contiguous(), h = horizontal.contiguous(), f = faintness.contiguous();
+    auto d_w = at::empty_like(w), d_v = at::zeros_like(v), d_h = at::zeros_like(h), d_f = at::empty({sizes.batch, 1}, v.options());
+    with_floating(v.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        const T *dp = data<T>(given), *wp = data<T>(w), *vp = data<T>(v), *hp = data<T>(h), *fp = data<T>(f);
+        T *dwp = mutable_data<T>(d_w), *dvp = mutable_data<T>(d_v), *dhp = mutable_data<T>(d_h), *dfp = mutable_data<T>(d_f);
+        over_images(sizes.batch, 3 * sizes.work(), [&](int64_t begin, int64_t end) {
+            auto half = sizes.count * sizes.columns;
+            std::vector<T> scaled(sizes.patch()), seen(half), product(sizes.patch()), drawn(half);
+            for (auto image = begin; image < end; image++) {
+                auto from = dp + image * sizes.pixels(), patch = wp + image * sizes.patch();
+                auto filters = vp + image * sizes.count * sizes.rows, others = hp + image * half;
+                for (int64_t element = 0; element < sizes.patch(); element++) scaled[element] = patch[element] * fp[image];
+                std::fill(seen.begin(), seen.end(), T(0));
+                std::fill(product.begin(), product.end(), T(0));
+                std::fill(drawn.begin(), drawn.end(), T(0));
+                add_product(seen.data(), filters, from, sizes.count, sizes.rows, sizes.columns);
+                add_product_of_transposed(product.data(), seen.data(), others, sizes.count, sizes.columns, sizes.count);
+                T sum = 0;
+                for (int64_t element = 0; element < sizes.patch(); element++) {
+                    sum += product[element] * patch[element];
+                    dwp[image * sizes.patch() + element] = product[element] * fp[image];
+                }
+                dfp[image] = sum;
+                add_transposed_product(dhp + image * half, scaled.data(), seen.data(), sizes.count, sizes.count, sizes.columns);
+                add_product(drawn.data(), scaled.data(), others, sizes.count, sizes.count, sizes.columns);
+                add_product_of_transposed(dvp + image * sizes.count * sizes.rows, drawn.data(), from, sizes.count, sizes.columns, sizes.rows);
+            }
+        });
+    });
+    return {d_w, d_v, d_h, d_f};
+}
+
+// MARK: Gradients
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// The gradients of a formula in libtorch's operators, which can themselves be differentiated: with respect to those inputs that are defined and recorded.
+variable_list recorded_gradients(const variable_list &outputs, const variable_list &inputs, const variable_list &grads) {
+    variable_list wanted;
+    for (auto &input : inputs)
+        if (input.defined() && input.requires_grad()) wanted.push_back(input);
+    auto found = torch::autograd::grad(outputs, wanted, grads, true, true, true);
+    variable_list all;
+    size_t next = 0;
+    for (auto &input : inputs) all.push_back(input.defined() && input.requires_grad() ? found[next++] : at::Tensor());
+    return all;
+}
+
+struct MakeFilters : torch::autograd::Function<MakeFilters> {
+    static variable_list forward(AutogradContext *context, const at::Tensor &numbers, int64_t count, int64_t rows, int64_t columns) {
+        at::AutoDispatchBelowADInplaceOrView below;
+        auto [vertical, horizontal, intensity, faintness] = filters_cpu(numbers, count, rows, columns);
+        context->save_for_backward({numbers, vertical, horizontal});
+        context->saved_data["sizes"] = std::vector<int64_t>{count, rows, columns};
+        return {vertical, horizontal, intensity, faintness};
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list grads) {
+        auto saved = context->get_saved_variables();
+        if (!at::GradMode::is_enabled()) return {filters_backward(grads, saved[0], saved[1], saved[2]), {}, {}, {}};
+        auto sizes = context->saved_data["sizes"].toIntVector();
+        auto [vertical, horizontal, intensity, faintness] = filters_composed(saved[0], sizes[0], sizes[1], sizes[2]);
+        return {recorded_gradients({vertical, horizontal, intensity, faintness}, {saved[0]}, grads)[0], {}, {}, {}};
+    }
+};
+
+struct Read : torch::autograd::Function<Read> {
+    static at::Tensor forward(
+        AutogradContext *context, const at::Tensor &images, const Canvas &canvas, const at::Tensor &vertical, const at::Tensor &horizontal,
+        const at::Tensor &intensity) {
+        at::AutoDispatchBelowADInplaceOrView below;
+        auto [result, seen] = read_cpu(images, canvas, vertical, horizontal, intensity);
+        context->save_for_backward({images, canvas.value_or(at::Tensor()), vertical, horizontal, intensity, seen});
+        context->saved_data["to_images"] = images.requires_grad();
+        return result;
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list grads) {
+        auto saved = context->get_saved_variables();
+        if (!at::GradMode::is_enabled())
+            return read_backward(grads[0], saved[0], saved[5], saved[2], saved[3], saved[4], context->saved_data["to_images"].toBool());
+        auto canvas = saved[1].defined() ? Canvas(saved[1]) : std::nullopt;
+        return recorded_gradients(
+            {read_composed(saved[0], canvas, saved[2], saved[3], saved[4])}, {saved[0], saved[1], saved[2], saved[3], saved[4]}, grads);
+    }
+};
+
+struct Write : torch::autograd::Function<Write> {
+    static at::Tensor forward(
+        AutogradContext *context, const Canvas &canvas, const at::Tensor &patches, const at::Tensor &vertical, const at::Tensor &horizontal,
+        const at::Tensor &faintness) {
+        at::AutoDispatchBelowADInplaceOrView below;
+        context->save_for_backward({patches, vertical, horizontal, faintness});
+        context->saved_data["has_canvas"] = canvas.has_value();
+        return write_cpu(canvas, patches, vertical, horizontal, faintness);
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list grads) {
+        auto saved = context->get_saved_variables();
+        auto found = at::GradMode::is_enabled()
+                         ? recorded_gradients({write_composed(std::nullopt, saved[0], saved[1], saved[2], saved[3])}, saved, grads)
+                         : write_backward(grads[0], saved[0], saved[1], saved[2], saved[3]);
+        // The canvas is only added to.
+        return {context->saved_data["has_canvas"].toBool() ? grads[0] : at::Tensor(), found[0], found[1], found[2], found[3]};
+    }
+};
+
+Filters filters_autograd(const at::Tensor &numbers, int64_t count, int64_t rows, int64_t columns) {
+    if (!is_fused(numbers)) return filters_composed(numbers, count, rows, columns);
+    auto found = MakeFilters::apply(numbers, count, rows, columns);
+    return {found[0], found[1], found[2], found[3]};
+}
+
+at::Tensor read_autograd(
+    const at::Tensor &images, const Canvas &canvas, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &intensity) {
+    if (!is_fused(vertical)) return read_composed(images, canvas, vertical, horizontal, intensity);
+    return Read::apply(images, canvas, vertical, horizontal, intensity);
+}
+
+at::Tensor write_autograd(
+    const Canvas &canvas, const at::Tensor &patches, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &faintness) {
+    if (!is_fused(vertical)) return write_composed(canvas, patches, vertical, horizontal, faintness);
+    return Write::apply(canvas, patches, vertical, horizontal, faintness);
+}
+
+at::Tensor read_plain(
+    const at::Tensor &images, const Canvas &canvas, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &intensity) {
+    if (!is_fused(vertical)) return read_composed(images, canvas, vertical, horizontal, intensity);
+    return std::get<0>(read_cpu(images, canvas, vertical, horizontal, intensity));
+}
+
+at::Tensor write_plain(
+    const Canvas &canvas, const at::Tensor &patches, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &faintness) {
+    if (!is_fused(vertical)) return write_composed(canvas, patches, vertical, horizontal, faintness);
+    return write_cpu(canvas, patches, vertical, horizontal, faintness);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
+    library.def("attention_filters(Tensor numbers, int count, int rows, int columns) -> (Tensor, Tensor, Tensor, Tensor)");
+    library.def("attention_read(Tensor images, Tensor? canvas, Tensor vertical, Tensor horizontal, Tensor intensity) -> Tensor");
+    library.def("attention_write(Tensor? canvas, Tensor patches, Tensor vertical, Tensor horizontal, Tensor faintness) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(weightnorm, CompositeExplicitAutograd, library) {
+    library.impl("attention_filters", filters_cpu);
+    library.impl("attention_read", read_plain);
+    library.impl("attention_write", write_plain);
+}
+
+TORCH_LIBRARY_IMPL(weightnorm, Autograd, library) {
+    library.impl("attention_filters", filters_autograd);
+    library.impl("attention_read", read_autograd);
+    library.impl("attention_write", write_autograd);
+}
