@@ -2,16 +2,16 @@ package import Torch
 
 /// A grid of Gaussian filters over images (Gregor et al., *DRAW: A Recurrent Neural Network For Image Generation*, 2015, §3.2), for each image of a batch.
 ///
-/// The filters of one axis are rows of a matrix F: F[i, a] ∝ exp(−(a − μᵢ)²/(2σ²)), with centres μᵢ = centre + (i − count/2 + ½)·δ and i from 0. As in the
-/// implementation that Weight Normalization's authors took, each row is divided by its sum + 1e-4.
+/// The filters of one axis are rows of a matrix F: F[i, a] ∝ exp(−(a − μᵢ)²/(2σ²)), with centres μᵢ = centre + (i − count/2 + ½)·δ and i from 0. As
+/// in the implementation that the authors of Weight Normalization used, each row is divided by its sum + 1e-4.
 package struct AttentionFilters {
-    /// F of the rows, `[batch, count, rows]`.
+    /// F for the rows, `[batch, count, rows]`.
     package let vertical: Tensor
-    /// F of the columns, `[batch, count, columns]`.
+    /// F for the columns, `[batch, count, columns]`.
     package let horizontal: Tensor
     /// γ, `[batch, 1]`.
     package let intensity: Tensor
-    /// 1/γ; of its own, since a quotient's derivative would leave the type's range before it does.
+    /// 1/γ; kept separately, since the derivative of a quotient would leave the type's range before the quotient does.
     private let faintness: Tensor
     /// Centre, `[batch, 2]`: row and column, in pixels.
     private let centre: Tensor
@@ -19,12 +19,12 @@ package struct AttentionFilters {
     private let stride: Tensor
     private let count: Int
 
-    /// Filters by five numbers an image, `[batch, 5]`: centre of rows and of columns, from −1 to 1 over the image, log δ, log σ² and log γ.
+    /// Filters from five numbers per image, `[batch, 5]`: centre in rows and in columns, from −1 to 1 over the image, log δ, log σ² and log γ.
     ///
-    /// centre = (c + 1)/2·size; δ = (larger side − 1)/(count − 1)·exp(log δ); σ = exp(log σ²/2). With one filter there is no δ.
+    /// centre = (c + 1)/2·size; δ = (larger side − 1)/(count − 1)·exp(log δ); σ = exp(log σ²/2). With a single filter there is no δ.
     package init(_ numbers: Tensor, count: Int, rows: Int, columns: Int) {
         let parts = numbers.split([2, 1, 1, 1], along: 1)
-        // Bounded both ways, so that a distance of 0 and one far outside the image stay what they are whatever the filter's width is.
+        // Bounded on both sides, so that distances of 0 and far outside the image are kept whatever the filter's width.
         let bound = numbers.type.largestExponent
         func exponential(_ logarithm: Tensor) -> Tensor { logarithm.clamped(from: -bound, to: bound).exp() }
         self.count = count
@@ -44,7 +44,7 @@ package struct AttentionFilters {
             let middles = (centres.reshaped([batch, axes, 1]) + offsets.reshaped([batch, 1, count])).clamped(from: -far, to: far)
             let grid = Tensor.range(0..<size, type: numbers.type, on: numbers.device)
             let distances = grid - middles.expandingDimension(3)
-            // exp is many times slower where its result is below the normal numbers, as it is for most pixels; e⁻⁸⁰ is nothing beside 1e-4.
+            // exp is many times slower for results below the normal numbers, as for most pixels; e⁻⁸⁰ is negligible beside 1e-4.
             let heights = (distances.squared() * sharpness.reshaped([batch, 1, 1, 1])).clamped(from: -80).exp()
             return heights / (heights.sum(over: [3], keeping: true) + 1e-4)
         }
@@ -63,7 +63,7 @@ package struct AttentionFilters {
         vertical.matrixProduct(images).matrixProduct(horizontal.transposed()).flattened(from: 1) * intensity
     }
 
-    /// Fᵀ·patch·F/γ of patches `[batch, count²]`: `[batch, rows, columns]`; read's transpose, but that γ divides.
+    /// Fᵀ·patch·F/γ of patches `[batch, count²]`: `[batch, rows, columns]`; the transpose of reading, except that it divides by γ.
     package func written(_ patches: Tensor) -> Tensor {
         let scaled = (patches * faintness).reshaped([patches.shape[0], count, count])
         return vertical.transposed().matrixProduct(scaled).matrixProduct(horizontal)
