@@ -90,7 +90,7 @@ double along_direction(const T *grad, const T *v, double scale, const Layout &la
     return product;
 }
 
-/// Whether a factor keeps full precision in the type; it may be 0 only if its parts are.
+/// Whether a factor keeps full precision in the type, or is 0 only because its origin is.
 template <typename T>
 inline bool fits(double factor, double origin) {
     auto size = std::abs(factor);

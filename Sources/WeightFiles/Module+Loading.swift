@@ -14,7 +14,7 @@ public enum LoadedForms: Sendable {
 extension Module {
     /// Sets all parameters and buffers from a safetensors file, written here or by PyTorch.
     ///
-    /// Each weight's layout is recognised by its names (``StateLayout``), which may be native, or PyTorch's with or without `snake_case`. v and g
+    /// Each weight's layout is recognized by its names (``StateLayout``), which may be native, or PyTorch's with or without `snake_case`. v and g
     /// with any `dim` are read; if it is not the module's own, or its weight is plain, w = g·v/‖v‖ is computed and put into the module's form, unless
     /// the file's form is adopted. PyTorch's batch counter is ignored.
     ///

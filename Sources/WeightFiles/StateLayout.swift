@@ -9,7 +9,7 @@
 /// | ``weightNorm`` | `hidden.weight_v`, `hidden.weight_g` |
 /// | ``parametrizations`` | `hidden.parametrizations.weight.original1` (v), `….original0` (g) |
 ///
-/// A reader need not be told which: it is recognised for each weight by the names, so a file may mix them.
+/// A reader need not be told which: it is recognized for each weight by the names, so a file may mix them.
 public enum StateLayout: String, CaseIterable, Sendable {
     /// This library's own paths, as `Module.namedParameters` has them: every form is kept exactly, with everything that belongs to it.
     case native

@@ -57,7 +57,7 @@ package struct StoredWeight: Equatable, Sendable {
 
 /// The forms that a reader knows, by their names in files.
 struct KnownForms {
-    /// Those recognised by their tensors' names; any other form is named in the file's strings. The scaled form comes before the plain one, whose
+    /// Those recognized by their tensors' names; any other form is named in the file's strings. The scaled form comes before the plain one, whose
     /// tensor it shares.
     static let byTensors: [any WeightForm.Type] = [ScaledWeight.self, NormalizedWeight.self, LogNormalizedWeight.self]
 

@@ -178,7 +178,7 @@ extension WeightFile {
             for weight in changed {
                 for key in StateKey.keys(weight.stored.name, of: weight.stored.form) { metadata[key] = nil }
             }
-            // Without the layout's name a scaled weight is not recognised.
+            // Without the layout's name a scaled weight is not recognized.
             let staysNative = weights.contains {
                 !changes($0) && !$0.stored.isPlain && StoredWeight.pyTorch("", $0.stored.form, .weightNorm) == nil
             }

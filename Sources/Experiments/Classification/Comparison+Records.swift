@@ -131,7 +131,7 @@ extension RunSummary<ClassificationSettings, Comparison.Run, ComparisonOutcome> 
     }
 }
 
-/// Identifies the images used for a run, to recognise them later.
+/// Identifies the images used for a run, to recognize them later.
 package struct ImageSummary: Codable, Equatable, Sendable {
     package var count: Int
     package var rows: Int
