@@ -27,7 +27,7 @@ public final class ReplayMemory {
     public let rows: Int
     /// The width of a frame, in pixels.
     public let columns: Int
-    /// Whether a lost life ends an episode, although the game goes on.
+    /// Whether a lost life ends an episode, although the game continues.
     public let lostLifeEndsEpisode: Bool
     /// Whether rewards are limited to −1…1.
     public let clipsRewards: Bool
@@ -79,7 +79,7 @@ public final class ReplayMemory {
     ///   - rows: the height of a frame, in pixels.
     ///   - columns: the width of a frame, in pixels.
     ///   - depth: the number of frames in a stack.
-    ///   - lostLifeEndsEpisode: whether a lost life ends an episode, although the game goes on.
+    ///   - lostLifeEndsEpisode: whether a lost life ends an episode, although the game continues.
     ///   - clipsRewards: whether rewards are limited to −1…1.
     /// - Throws: ``Failure`` if it would not fit into the available memory.
     public convenience init(
