@@ -8,7 +8,7 @@
 public struct FileError: Error, CustomStringConvertible, Equatable {
     /// The file or folder, as the caller named it.
     public let path: String
-    /// What was tried, as it stands after "cannot": `write`, `read`, `start a run in`.
+    /// What was tried, as worded after "cannot": `write`, `read`, `start a run in`.
     public let operation: String
     /// The system's words for the failure, or what was expected and found.
     public let reason: String
@@ -29,30 +29,30 @@ public struct FileError: Error, CustomStringConvertible, Equatable {
     }
 }
 
-/// Writes files that are seen whole or not at all, also after a kill, a full disk or a power cut.
+/// Writes files completely or not at all, even after a kill, a full disk or a power cut.
 package enum AtomicFile {
     /// Replaces the file at `path` by `bytes`, or throws `FileError` and leaves what was there.
     ///
-    /// A symbolic link stays and the file that it names is replaced, or with `.refused` is an error. What is no regular file (a folder, a device) is refused:
-    /// the rename would put a file in the place of a device such as `/dev/null`.
+    /// A symbolic link stays and its target is replaced, or with `.refused` it is an error. Anything but a regular file (a folder, a device) is
+    /// refused: the rename would replace a device such as `/dev/null` by a file.
     package static func write(_ bytes: some Collection<UInt8>, to path: String, links: Links = .followed) throws {
         try prepare(bytes, for: path, links: links).commit()
     }
 
-    /// What becomes of a symbolic link in the file's place.
+    /// How a symbolic link in the file's place is treated.
     package enum Links: Sendable {
         /// For a file that a user names.
         case followed
-        /// For a file of a folder of ours: ``OwnFile``.
+        /// For a file in one of our own folders: ``OwnFile``.
         case refused
     }
 
-    /// The same for a file that is never in memory as a whole: `body` writes it piece by piece and gives the system's error number, or 0.
+    /// The same for a file that is never entirely in memory: `body` writes it piece by piece and returns the system's error number, or 0.
     package static func write(to path: String, _ body: (borrowing Descriptor) -> Int32) throws {
         try prepare(for: path, body).commit()
     }
 
-    /// Does all of the work that can fail for want of space or rights, without touching the file at `path` yet.
+    /// Does all the work that can fail for lack of space or permission, without touching the file at `path` yet.
     package static func prepare(_ bytes: some Collection<UInt8>, for path: String, links: Links = .followed) throws -> Prepared {
         try prepare(for: path, links: links) { $0.write(bytes) }
     }
@@ -63,7 +63,7 @@ package enum AtomicFile {
         if links == .refused { try OwnFile.requireRegularOrNone(path, operation: "write") }
         let destination = try links == .refused ? path : self.destination(of: path)
         let folder = self.folder(of: destination)
-        // The name does not hold the file's own: that would be too long for a name near the system's limit.
+        // The name does not contain the file's own: that could exceed the system's limit on name length.
         let temporary = join(folder, ".\(hexadecimal(UInt64.random(in: 0 ... .max)))\(temporarySuffix)")
         let prepared = Prepared(path: path, temporary: temporary, destination: destination, folder: folder)
         let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_EXCL, reportedAs: path, operation: "write")
@@ -79,7 +79,7 @@ package enum AtomicFile {
         return prepared
     }
 
-    /// A file that lies, whole, beside the place it is meant for.
+    /// A complete file beside its intended place.
     package struct Prepared {
         let path: String
         let temporary: String
@@ -98,12 +98,12 @@ package enum AtomicFile {
         package func discard() { unlink(temporary) }
     }
 
-    /// All bytes of the file at `path`, which a user named; of files of our own see ``OwnFile``.
+    /// All bytes of the file at `path`, which a user named; for our own files see ``OwnFile``.
     package static func contents(of path: String) throws -> [UInt8] {
         try Descriptor(opening: path, O_RDONLY, reportedAs: path, operation: "read").contents(reportedAs: path)
     }
 
-    /// Whether a name is one that `write` gives to a file not yet in its place: after a kill it may be left over.
+    /// Whether a name is one that `write` gives to a temporary file, which a kill may leave behind.
     package static func isTemporary(_ name: String) -> Bool {
         guard name.hasPrefix("."), name.hasSuffix(temporarySuffix) else { return false }
         let middle = name.dropFirst().dropLast(temporarySuffix.count)
@@ -129,7 +129,8 @@ package enum AtomicFile {
     private static func destination(of path: String) throws -> String {
         var status = stat()
         guard lstat(path, &status) == 0 else {
-            // Nothing there is the usual case. Other reasons (no right to search the folder) come again, better placed, at the opening.
+            // Usually there is nothing there. Other errors (no permission to search the folder) recur, with a better message, when the file is
+            // opened.
             if path.hasSuffix("/") { throw FileError(path: path, operation: "write", code: EISDIR) }
             return path
         }
@@ -147,13 +148,13 @@ package enum AtomicFile {
         }
     }
 
-    /// Makes the rename last through a power cut.
+    /// Makes the rename survive a power cut.
     private static func synchronizeFolder(_ folder: String, reportedAs path: String) throws {
         let number = open(folder, O_RDONLY | O_CLOEXEC)
         // A folder that may be written but not read: the file is in its place, so this is no failure.
         guard number >= 0 else { return }
         let code = Descriptor(number).synchronize()
-        // Some file systems cannot synchronize a folder and say so by EINVAL or ENOTSUP.
+        // Some file systems cannot synchronize a folder and return EINVAL or ENOTSUP.
         guard code == 0 || code == EINVAL || code == ENOTSUP else { throw FileError(path: path, operation: "write", code: code) }
     }
 }

@@ -1,6 +1,6 @@
-/// The cyclic redundancy check of zip and PNG (ISO 3309), which finds every damage of up to 32 bits in a row.
+/// The cyclic redundancy check of zip and PNG (ISO 3309), which detects any damage of up to 32 consecutive bits.
 package enum CRC32 {
-    /// Of a byte followed by 0…7 zero bytes, 256 entries for each: eight bytes are then looked up side by side ("slicing by 8").
+    /// The check of a byte followed by 0…7 zero bytes, 256 entries for each: eight bytes are then looked up at once ("slicing by 8").
     private static let table: [UInt32] = {
         var table: [UInt32] = (0..<256).map { index in
             (0..<8).reduce(UInt32(index)) { rest, _ in rest & 1 == 1 ? rest >> 1 ^ 0xEDB8_8320 : rest >> 1 }
@@ -18,7 +18,7 @@ package enum CRC32 {
         }
     }
 
-    /// The same of many bytes, about ten times as fast; not generic, because what is generic is slow when another module calls it.
+    /// The same for many bytes, about ten times as fast; not generic, because generic code is slow when called from another module.
     package static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         table.withUnsafeBufferPointer { table in
             func entry(_ zeros: Int, _ word: UInt32, _ shift: UInt32) -> UInt32 { table[zeros << 8 | Int(word >> shift & 0xFF)] }

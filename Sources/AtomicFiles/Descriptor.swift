@@ -8,10 +8,10 @@
 package struct Descriptor: ~Copyable {
     package let number: Int32
 
-    /// Takes an open file.
+    /// Takes ownership of an open file.
     package init(_ number: Int32) { self.number = number }
 
-    /// Opens a file; a failure names `path`, which may differ from the file's own while it is written beside its place.
+    /// Opens a file; errors name `path`, which may differ from the file's own while it is written under a temporary name.
     package init(opening file: String, _ flags: Int32, reportedAs path: String, operation: String) throws {
         var number: Int32
         repeat { number = open(file, flags | O_CLOEXEC, 0o666) } while number < 0 && errno == EINTR
@@ -21,17 +21,17 @@ package struct Descriptor: ~Copyable {
 
     deinit { _ = closeDescriptor(number) }
 
-    /// Closes the file; gives the system's error number, or 0.
+    /// Closes the file; returns the system's error number, or 0.
     package consuming func close() -> Int32 {
         let code = closeDescriptor(number) == 0 ? 0 : errno
         discard self
         return code
     }
 
-    /// Writes every byte, in one call of the system where it takes them all at once; gives the system's error number, or 0.
+    /// Writes every byte, in one system call if that takes them all; returns the system's error number, or 0.
     package borrowing func write(_ bytes: some Collection<UInt8>) -> Int32 { Self.write(bytes, to: number) }
 
-    /// The same for a file that is not to be closed, such as standard error.
+    /// The same for a file that must not be closed, such as standard error.
     package static func write(_ bytes: some Collection<UInt8>, to number: Int32) -> Int32 {
         func writeAll(_ buffer: UnsafeBufferPointer<UInt8>) -> Int32 {
             var rest = UnsafeRawBufferPointer(buffer)
@@ -41,7 +41,7 @@ package struct Descriptor: ~Copyable {
                 if written > 0 {
                     rest = UnsafeRawBufferPointer(rebasing: rest[written...])
                 } else if written == 0 {
-                    return EIO  // never seen for a regular file; without this the loop could run for ever
+                    return EIO  // never seen for a regular file; without this the loop could run forever
                 } else if errno != EINTR {
                     return errno
                 }
@@ -65,7 +65,7 @@ package struct Descriptor: ~Copyable {
         return Int(status.st_size)
     }
 
-    /// Fills the buffer from a place in the file, whatever its position is; gives fewer bytes than fit only where the file ends.
+    /// Fills the buffer from an offset in the file, regardless of the current position; returns fewer bytes only at the end of the file.
     package borrowing func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int, reportedAs path: String) throws -> Int {
         var done = 0
         while done < buffer.count {
@@ -89,7 +89,7 @@ package struct Descriptor: ~Copyable {
         return 0
     }
 
-    /// All bytes from the file's beginning, whatever its position is; an error if there are more than `most`, before they are read.
+    /// All bytes from the beginning of the file, regardless of the current position; if there are more than `most`, it throws before reading them.
     package borrowing func contents(atMost most: Int = .max, reportedAs path: String) throws -> [UInt8] {
         func refuse(_ found: Int) -> FileError {
             FileError(path: path, operation: "read", reason: "expected at most \(most) bytes, found \(found)")
@@ -103,7 +103,7 @@ package struct Descriptor: ~Copyable {
             let count = pread(number, &chunk, chunk.count, off_t(bytes.count))
             if count > 0 {
                 bytes += chunk[..<count]
-                // It may have grown since, and a device says 0.
+                // The file may have grown since, and a device reports size 0.
                 guard bytes.count <= most else { throw refuse(bytes.count) }
             } else if count == 0 {
                 return bytes
@@ -114,6 +114,6 @@ package struct Descriptor: ~Copyable {
     }
 }
 
-// Inside `Descriptor` the names `close` and `write` are its own methods.
+// Inside `Descriptor` the names `close` and `write` refer to its own methods.
 private func closeDescriptor(_ number: Int32) -> Int32 { close(number) }
 private func writeDescriptor(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int { write(number, bytes, count) }

@@ -1,6 +1,6 @@
-// libtorch's autocast: operators that gain from a 16-bit type get their float32 arguments converted, each thread for itself.
+// libtorch's autocast: operators that benefit from a 16-bit type get their float32 arguments converted, separately for each thread.
 #include "Guard.hpp"
-// After Guard.hpp, which quietens libtorch's warnings for itself alone.
+// After Guard.hpp, which silences libtorch's warnings only for its own includes.
 #include "AutocastHeaders.hpp"
 
 using namespace ctorch;
@@ -15,8 +15,8 @@ CTorchMessage ctorch_autocast_set(int32_t device_code, int32_t type, CTorchAutoc
             at::autocast::is_autocast_cache_enabled()};
         at::autocast::set_autocast_enabled(kind, wanted != at::kFloat);
         if (wanted != at::kFloat) at::autocast::set_autocast_dtype(kind, wanted);
-        // Casts of parameters are not kept for a second use: a kept one would stay as it was when an optimizer changes the parameter, would be without
-        // gradient if it was first made without recording, and would lie in the memory of a step's recording.
+        // Casts of parameters are not cached: a cached one would be stale when an optimizer changes the parameter, would have no gradient if first
+        // made without recording, and would be in the memory of a step's recording.
         at::autocast::set_autocast_cache_enabled(false);
     });
 }

@@ -1,7 +1,7 @@
 // Bernoulli draws on all cores, registered with the dispatcher as `weightnorm::bernoulli_`. libtorch draws them one after the other from its Mersenne
-// Twister (seen on AMD). Here the generator gives one key for the whole tensor, and each element's number is a function of the key and the
-// element's place in memory alone: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011). So the draws do not depend on the
-// number of threads.
+// Twister (seen on AMD). Here the generator gives one key for the whole tensor, and each element's number depends only on the key and the element's
+// place in memory: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011). So the draws do not depend on the number of
+// threads.
 #include "Guard.hpp"
 #include "TensorHeaders.hpp"
 #include "WeightNormHeaders.hpp"
@@ -11,7 +11,7 @@ using namespace ctorch;
 
 namespace {
 
-/// Counters taken at a time, so that the compiler makes vectors of them.
+/// Counters processed at a time, so that the compiler vectorizes.
 constexpr int lanes = 16;
 /// Elements drawn at a time: four words come from each counter.
 constexpr int64_t block = 4 * lanes;

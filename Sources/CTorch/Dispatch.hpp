@@ -1,4 +1,4 @@
-// The dispatcher's headers, apart from Guard.hpp because they are slow to compile.
+// The dispatcher's headers, separate from Guard.hpp because they are slow to compile.
 #pragma once
 #pragma clang system_header
 #include <ATen/core/dispatch/Dispatcher.h>

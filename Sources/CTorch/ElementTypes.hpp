@@ -1,16 +1,16 @@
-// What our own operators for the CPU share: elements behind their type, and a body called with the type. After a file with libtorch's headers.
+// What our own CPU operators share: typed access to elements, and calling a body with the element type. Include after libtorch's headers.
 #pragma once
 
 namespace ctorch {
 
-// The typed accessors of some versions of libtorch have names that clang mangles otherwise than the compiler that built it.
+// In some versions of libtorch, clang mangles the typed accessors' names differently from the compiler that built it.
 template <typename T>
 const T *data(const at::Tensor &tensor) { return static_cast<const T *>(tensor.const_data_ptr()); }
 
 template <typename T>
 T *mutable_data(const at::Tensor &tensor) { return static_cast<T *>(tensor.mutable_data_ptr()); }
 
-/// Calls the body with a zero of the floating-point type.
+/// Calls the body with a zero of the tensor's floating-point type.
 template <typename Body>
 void with_type(at::ScalarType type, Body &&body) {
     switch (type) {
@@ -22,7 +22,7 @@ void with_type(at::ScalarType type, Body &&body) {
     }
 }
 
-/// The same for the types in which numbers are computed without conversion.
+/// The same for the types that are computed with directly, without conversion.
 template <typename Body>
 void with_floating(at::ScalarType type, Body &&body) {
     if (type == at::kDouble) return body(double());

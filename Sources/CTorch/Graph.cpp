@@ -1,23 +1,24 @@
-// CUDA graphs: what a thread asks of a device is recorded once and then replayed as a whole. Not run on a device yet.
+// CUDA graphs: the work that a thread submits to a device is recorded once and then replayed as a whole. Not run on a device yet.
 //
-// libtorch has at::accelerator::Graph for all kinds of devices, but from 2.11 to 2.15 its CUDA half does not register with it. What it has is
-// at::cuda::CUDAGraph, whose header needs CUDA's own headers and whose symbols a CPU-only libtorch lacks: so its members are looked up by name in the
-// loaded libtorch_cuda, which exports the same names from 2.11 to 2.15. A member function is called as a function whose first argument is the object, as
-// the C++ ABI of Linux and macOS has it. The object is made and unmade by its own constructor and destructor; only its size must be bounded here.
+// libtorch has at::accelerator::Graph for all kinds of devices, but from 2.11 to 2.15 its CUDA half does not register with it. There is
+// at::cuda::CUDAGraph, but its header needs CUDA's own headers and a CPU-only libtorch lacks its symbols: so its members are looked up by name in the
+// loaded libtorch_cuda, which exports the same names from 2.11 to 2.15. A member function is called as a function whose first argument is the object,
+// as in the C++ ABI of Linux and macOS. The object is created and destroyed by its own constructor and destructor; only a bound on its size is needed
+// here.
 #include <dlfcn.h>
 
 #include "Guard.hpp"
-// After Guard.hpp, which quietens libtorch's warnings for itself alone.
+// After Guard.hpp, which silences libtorch's warnings only for its own includes.
 #include "GraphHeaders.hpp"
 
 using namespace ctorch;
 
 namespace {
 
-/// at::MempoolId_t, which is passed by value: {0, 0} asks for a pool of the recording's own.
+/// at::MempoolId_t, which is passed by value: {0, 0} requests a separate pool for the recording.
 using Pool = std::pair<unsigned long long, unsigned long long>;
 
-/// cudaStreamCaptureModeThreadLocal: what other threads ask of CUDA meanwhile neither fails nor spoils the recording.
+/// cudaStreamCaptureModeThreadLocal: other threads' CUDA calls meanwhile neither fail nor spoil the recording.
 constexpr unsigned thread_local_mode = 1;
 
 /// A CUDAGraph has about 600 bytes in libtorch 2.15, most of them its stacks for conditional nodes.
@@ -29,9 +30,9 @@ struct Members {
     void (*begin)(void *, Pool, unsigned);
     void (*end)(void *);
     void (*replay)(void *);
-    /// Null from 2.14 on, where a generator joins a recording at its first draw in it.
+    /// Null from 2.14 on, where a generator joins a recording with its first draw.
     void (*add_generator)(void *, const at::Generator &);
-    /// Whether an object whose recording failed may be destroyed: before 2.14 the allocator keeps asking it about streams.
+    /// Whether an object whose recording failed may be destroyed: before 2.14 the allocator keeps querying it about streams.
     bool unmakes_failures;
 };
 
@@ -49,7 +50,7 @@ void require(const char *name, const char *meaning, Function *&function) {
 }
 
 const Members &members() {
-    static const Members found = [] {  // tried anew at the next call if it throws
+    static const Members found = [] {  // retried at the next call if it throws
         Members all{};
         require("_ZN2at4cuda9CUDAGraphC1Eb", "CUDAGraph(bool)", all.construct);
         require("_ZN2at4cuda9CUDAGraphD1Ev", "~CUDAGraph()", all.destroy);
@@ -64,7 +65,7 @@ const Members &members() {
     return found;
 }
 
-/// A CUDAGraph. Made, recorded and unmade with its device current.
+/// A CUDAGraph. Created, recorded and destroyed with its device current.
 class NativeGraph {
 public:
     explicit NativeGraph(const std::vector<at::Generator> &generators) : all(members()) {
@@ -81,7 +82,7 @@ public:
     }
 
     ~NativeGraph() {
-        if (has_failed && !all.unmakes_failures) return;  // stays for good
+        if (has_failed && !all.unmakes_failures) return;  // leaked on purpose
         all.destroy(room);
         ::operator delete(room, std::align_val_t(64));
     }
@@ -105,7 +106,7 @@ private:
     bool has_failed = false;
 };
 
-/// Makes what is asked of the second stream from now on wait for what was asked of the first.
+/// Makes later work on the second stream wait for the work already submitted to the first.
 void order(c10::Stream first, c10::Stream second) {
     c10::Event event(first.device_type());
     event.record(first);
@@ -121,7 +122,7 @@ struct CTorchRecordingEntry {
 
 struct CTorchGraphEntry {
     c10::Device device;
-    /// Where steps run: recording is not possible on the default stream, and what is to be recorded should have run there before.
+    /// Where steps run: recording is not possible on the default stream, and what will be recorded should first have run on the same stream.
     c10::Stream side;
     std::vector<at::Generator> generators;
 
@@ -138,7 +139,7 @@ struct CTorchGraphEntry {
         is_recording = true;
     }
 
-    /// Ends the recording, whatever became of it.
+    /// Ends the recording, whatever its state.
     void abandon(const char *reason) {
         if (refusal.empty()) refusal = reason;
         if (!is_recording) return;
@@ -146,22 +147,22 @@ struct CTorchGraphEntry {
         try {
             native->end();
         } catch (...) {
-            // What is said first says more.
+            // The first reason says more.
         }
     }
 
-    /// Before 2.12 generators that took part in a recording that could not be ended refuse to draw until they took part in one that could.
+    /// Before 2.12, generators that took part in a recording that could not be ended refuse to draw until they have taken part in one that could.
     void revive_generators() {
         try {
             NativeGraph another(generators);
             another.begin();
             try {
-                auto something = at::zeros({1}, at::TensorOptions(device));  // libtorch warns of an empty recording
+                auto something = at::zeros({1}, at::TensorOptions(device));  // libtorch warns about an empty recording
             } catch (...) {
             }
             another.end();
         } catch (...) {
-            // Then the next draw says what is wrong.
+            // The next draw will then report what is wrong.
         }
     }
 };
@@ -249,7 +250,7 @@ CTorchMessage ctorch_recording_replay(CTorchRecording recording) {
 CTorchMessage ctorch_recording_free(CTorchRecording recording) {
     return guarded([&] {
         c10::DeviceGuard here(recording->device);
-        // The last replay may still be under way.
+        // The last replay may still be running.
         c10::impl::VirtualGuardImpl(recording->device.type()).synchronizeDevice(recording->device.index());
         delete recording;
     });

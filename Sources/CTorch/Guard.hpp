@@ -1,6 +1,6 @@
-// What every entry of CTorch needs: libtorch's headers without their warnings, handles, and the one place where exceptions end.
+// What every entry point of CTorch needs: libtorch's headers without their warnings, handles, and the one place where exceptions end.
 #pragma once
-// libtorch comes through -I (pkg-config allows no -isystem): what this header includes is then taken for the system's.
+// libtorch comes through -I (pkg-config allows no -isystem): what this header includes then counts as system headers.
 #pragma clang system_header
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
@@ -21,7 +21,7 @@ inline std::atomic<int64_t> live_tensors{0};
 
 inline CTorchMessage message(const char *text) noexcept {
     char *copy = strdup(text);
-    // Without memory for its text an error must still not look like success.
+    // Even without memory for its text, an error must not look like success.
     static char no_memory[] = "out of memory";
     return copy ? copy : no_memory;
 }

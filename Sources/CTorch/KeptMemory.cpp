@@ -1,5 +1,5 @@
-// An allocator of tensors' elements on the CPU that keeps large freed blocks for the next tensors: the C library gives them back to the system, which
-// zeroes every page anew when the next training step touches it.
+// An allocator for tensor elements on the CPU that keeps large freed blocks for later tensors: the C library would return them to the system, which
+// zeroes every page again when the next training step touches it.
 #include "Guard.hpp"
 #include "TensorHeaders.hpp"
 
@@ -10,9 +10,9 @@ using namespace ctorch;
 
 namespace {
 
-/// Blocks of fewer bytes are left to the C library, which keeps such on its own.
+/// Smaller blocks are left to the C library, which keeps these itself.
 constexpr size_t smallest_kept = size_t{1} << 16;
-/// Bytes before the elements: the block's size, and as many as keep the elements aligned as libtorch aligns them.
+/// Bytes before the elements: they hold the block's size, and keep the elements aligned as in libtorch.
 constexpr size_t header = 64;
 static_assert(header >= sizeof(size_t) && header % c10::gAlignment == 0);
 
@@ -35,7 +35,7 @@ public:
 
 private:
     std::mutex mutex;
-    /// Blocks that nobody uses, by size.
+    /// Unused blocks, by size.
     std::multimap<size_t, char *> kept;
     size_t kept_bytes = 0, used_bytes = 0, most_used_bytes = 0;
 
@@ -47,10 +47,10 @@ private:
         return block + header;
     }
 
-    /// A block of at least the size, which becomes the block's.
+    /// A block of at least the given size, which is set to the block's size.
     char *reused(size_t &size) {
         std::lock_guard lock(mutex);
-        // A block that is a little too large will do: little is wasted, and batches whose sizes vary find one.
+        // A slightly larger block will do: little is wasted, and batches of varying sizes find one.
         auto found = kept.lower_bound(size);
         bool fits = found != kept.end() && found->first - size <= size / 8;
         if (fits) size = found->first;
@@ -61,7 +61,7 @@ private:
             kept_bytes -= size;
             kept.erase(found);
         } else {
-            // Sizes that are never asked for again must not pile up.
+            // Sizes that are never requested again must not pile up.
             while (!kept.empty() && used_bytes + size + kept_bytes > most + most / 2) drop_largest();
             try {
                 block = fresh(size);
@@ -71,7 +71,7 @@ private:
             }
         }
         used_bytes += size;
-        // Not before: a request that is refused is no need.
+        // Only now: a refused request does not count as use.
         most_used_bytes = most;
         return block;
     }

@@ -1,6 +1,6 @@
-// The element-wise part of an LSTM's step as one operator with its gradient, registered with the dispatcher as `weightnorm::lstm_cell`: about a dozen calls and
-// as many results that the graph would keep become one. Gates are [batch, 4·hidden] in the order i, f, g, o, without the peepholes' terms; cells are
-// [batch, hidden], peepholes [3, hidden] for i, f and o.
+// The element-wise part of an LSTM's step as one operator with its gradient, registered with the dispatcher as `weightnorm::lstm_cell`: it replaces
+// about a dozen calls and as many results that the graph would keep. Gates are [batch, 4·hidden] in the order i, f, g, o, without the peepholes'
+// terms; cells are [batch, hidden], peepholes [3, hidden] for i, f and o.
 #include "Guard.hpp"
 #include "LSTMCellHeaders.hpp"
 #include "ElementTypes.hpp"
@@ -12,7 +12,7 @@ namespace {
 using Cells = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 using Peepholes = std::optional<at::Tensor>;
 
-/// Checks the shapes; the number of hidden units.
+/// Checks the shapes; returns the number of hidden units.
 int64_t hidden_units(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
     TORCH_CHECK(
         cell.dim() == 2 && gates.dim() == 2 && gates.size(0) == cell.size(0) && gates.size(1) == 4 * cell.size(1), "expected gates of [batch, 4·hidden] and ",
@@ -25,15 +25,15 @@ int64_t hidden_units(const at::Tensor &gates, const at::Tensor &cell, const Peep
     return cell.size(1);
 }
 
-/// Calls the body with ranges of hidden units, of which each thread takes some for the whole batch: so the peepholes' sums need no second pass.
+/// Calls the body with ranges of hidden units; each thread takes some of them for the whole batch, so the peepholes' sums need no second pass.
 template <typename Body>
 void over_units(int64_t batch, int64_t hidden, Body &&body) {
-    // A unit's work is about that of eight simple element-wise results an example.
+    // A unit's work is about that of eight simple element-wise results per example.
     auto grain = std::max<int64_t>(16, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 8 * batch));
     at::parallel_for(0, hidden, grain, body);
 }
 
-// In libtorch's operators: for other devices and types, and for derivatives of the gradient. The third result holds i, f, g, o and tanh c′.
+// Composed of libtorch's operators: for other devices and types, and for derivatives of the gradient. The third result holds i, f, g, o and tanh c′.
 Cells forward_composed(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
     auto hidden = hidden_units(gates, cell, peepholes);
     auto part = [&](int64_t gate) { return gates.narrow(1, gate * hidden, hidden); };
@@ -84,7 +84,7 @@ Cells forward_cpu(const at::Tensor &gates, const at::Tensor &cell, const Peephol
                 for (int64_t part = 2; part < 4; part++) std::copy(gate + part * hidden + begin, gate + part * hidden + end, to + part * hidden + begin);
             }
         });
-        // libtorch's own: they are vectorized for the processor at hand.
+        // libtorch's own functions, which are vectorized for the present processor.
         auto opened = part(0, 2), candidate = part(2, 1);
         at::sigmoid_(opened);
         at::tanh_(candidate);
@@ -193,7 +193,7 @@ struct Cell : torch::autograd::Function<Cell> {
         auto saved = context->get_saved_variables();
         auto peepholes = saved[2].defined() ? Peepholes(saved[2]) : std::nullopt;
         Cells found;
-        if (at::GradMode::is_enabled()) {  // the gradient itself is to be differentiated: its terms must depend on the inputs
+        if (at::GradMode::is_enabled()) {  // the gradient itself will be differentiated: its terms must depend on the inputs
             auto [output, next, active] = forward_composed(saved[0], saved[1], peepholes);
             found = backward_composed(grads[0], grads[1], active, saved[1], next, peepholes);
         } else {

@@ -1,4 +1,4 @@
-// Random generators, threads, and CUDA, which is loaded only when it is asked for: no CUDA symbol is linked against.
+// Random generators, threads, and CUDA, which is loaded only on request: no CUDA symbol is linked.
 #include <dlfcn.h>
 
 #include "Guard.hpp"
@@ -39,8 +39,8 @@ namespace {
 std::atomic<bool> tf32_allowed{false};
 
 void apply_tf32() {
-    // The setters of the older interface keep the settings of both in step, without a warning from 2.11 to 2.15. After the newer one's setters, the
-    // older one's readers, which libtorch itself still has in use, throw.
+    // The setters of the older interface keep both interfaces' settings in sync, without a warning from 2.11 to 2.15. After the newer setters, the
+    // older readers, which libtorch itself still uses, would throw.
     at::globalContext().setAllowTF32CuBLAS(tf32_allowed);
     at::globalContext().setAllowTF32CuDNN(tf32_allowed);
 }
@@ -63,11 +63,10 @@ CTorchMessage ctorch_tf32_allow(bool value) {
 
 CTorchMessage ctorch_cuda_load(int32_t *device_count) {
     return guarded([&] {
-        // libtorch remembers the answer to its first question for CUDA, so that the library must be loaded before anything asks. A backward
-        // pass on the CPU asks too.
+        // libtorch remembers its first check for CUDA, so the library must be loaded before anything checks. A backward pass on the CPU checks too.
         static std::atomic<bool> loaded{false};
         if (!loaded) {
-            // libtorch_cuda.so lies beside libtorch_cpu.so, wherever that was found.
+            // libtorch_cuda.so is beside libtorch_cpu.so, wherever that was found.
             Dl_info place;
             TORCH_CHECK(dladdr(reinterpret_cast<const void *>(&at::get_num_threads), &place) && place.dli_fname, "cannot tell where libtorch_cpu lies");
             std::string path = place.dli_fname;

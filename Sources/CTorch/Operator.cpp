@@ -1,6 +1,6 @@
-// One call for every operator of libtorch's dispatcher, by a handle that is looked up once.
+// One call for any operator of libtorch's dispatcher, by a handle that is looked up once.
 #include "Guard.hpp"
-// After Guard.hpp, which quietens libtorch's warnings for itself alone.
+// After Guard.hpp, which silences libtorch's warnings only for its own includes.
 #include "Dispatch.hpp"
 
 #include <array>
@@ -13,13 +13,13 @@ namespace {
 
 constexpr uint32_t bit(int kind) { return uint32_t(1) << kind; }
 
-/// What a schema takes for one argument, found out once: a boxed kernel only asserts it, without the argument's name.
+/// What a schema accepts for one argument, determined once: a boxed kernel only asserts it, without the argument's name.
 struct Formal {
-    /// The kinds of values that fit, a bit each.
+    /// The kinds of values that fit, one bit each.
     uint32_t kinds = 0;
     /// The type of a list's elements.
     c10::TypePtr element;
-    /// Whether those are `int` or `Tensor`, so that a list of them is made without asking each.
+    /// Whether those are `int` or `Tensor`, so that a list of them is made without checking each.
     bool is_plain = false;
 
     explicit Formal(const c10::TypePtr &type) {
@@ -75,7 +75,7 @@ bool fits(const CTorchValue &argument, const Formal &formal) {
 
 c10::IValue value(const CTorchValue &argument, const Formal &formal);
 
-/// A list whose elements are of the type that the schema names, such as `Scalar` or `Tensor?`.
+/// A list whose elements have the type in the schema, such as `Scalar` or `Tensor?`.
 template <typename Element>
 c10::IValue list(const CTorchValue &argument, const Formal &formal, Element &&element) {
     Formal inner(formal.element);
@@ -141,7 +141,7 @@ c10::IValue value(const CTorchValue &argument, const Formal &formal) {
     }
 }
 
-/// Results on their way to Swift, which takes their tensors over.
+/// Results on their way to Swift, which takes ownership of their tensors.
 struct Results {
     std::deque<std::vector<CTorchValue>> lists;
     std::deque<std::string> texts;
@@ -200,7 +200,7 @@ struct CTorchOperatorEntry {
 namespace {
 
 torch::jit::Stack call(CTorchOperator op, const CTorchValue *arguments, int32_t argument_count) {
-    // A wrong number of arguments would be read past the end of the stack by the boxed kernel.
+    // With too few arguments the boxed kernel would read past the end of the stack.
     auto expected = op->formals.size();
     TORCH_CHECK(expected == static_cast<size_t>(argument_count), "expected ", expected, " arguments, found ", argument_count);
     torch::jit::Stack stack;

@@ -1,4 +1,4 @@
-// Handles, what they hold, and the way of bytes in and out.
+// Handles, what they hold, and copying bytes in and out.
 #include "Guard.hpp"
 #include "TensorHeaders.hpp"
 
@@ -44,8 +44,8 @@ CTorchMessage ctorch_tensor_from_bytes(
     const void *bytes, size_t byte_count, const int64_t *sizes, int64_t rank, int32_t type, int32_t device_code, CTorchTensor *result) {
     return guarded([&] {
         auto target = device(device_code);
-        // To another device from page-locked memory, so that the host need not wait: libtorch keeps that memory until the copy is done, and for the next one,
-        // which is why what is large, such as a data set, does not go this way.
+        // To another device from page-locked memory, so that the host need not wait: libtorch keeps that memory until the copy is done, and then for
+        // the next one, which is why large tensors, such as data sets, are not copied this way.
         bool goes_on = !target.is_cpu() && byte_count <= largest_page_locked;
         auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(type)).pinned_memory(goes_on);
         auto host = at::empty(at::IntArrayRef(sizes, static_cast<size_t>(rank)), options);

@@ -1,9 +1,9 @@
-// g·v/‖v‖ as one operator with its gradient, registered with the dispatcher as `weightnorm::normalize`: small weights cost one call instead of
-// about a dozen, large ones two passes over memory. A weight is seen as [blocks, outer, units, inner], row-major; a unit is one (block, unit) pair, with
-// one gain each. ‖v‖ = 0 is taken as 1, so that w = 0 and the gradients are finite. Sums are accumulated in double.
+// g·v/‖v‖ as one operator with its gradient, registered with the dispatcher as `weightnorm::normalize`: small weights cost one call instead of about
+// a dozen, large ones two passes over memory. A weight is seen as [blocks, outer, units, inner], row-major; a unit is one (block, unit) pair, with
+// one gain. ‖v‖ = 0 is taken as 1, so that w = 0 and the gradients are finite. Sums are accumulated in double.
 //
-// w and the gradients are right wherever they are in the type's range, though ‖v‖, ‖v‖² or g/‖v‖ may not be: such units are worked on in double, and in double
-// with v scaled by a power of two, which is exact.
+// w and the gradients are correct whenever they are in the type's range, even if ‖v‖, ‖v‖² or g/‖v‖ is not: such units are computed in double, and if
+// they are double already, with v scaled by a power of two, which is exact.
 #include "Guard.hpp"
 #include "WeightNormHeaders.hpp"
 #include "ElementTypes.hpp"
@@ -24,7 +24,7 @@ inline void each_stretch(const Layout &layout, int64_t row, Body &&body) {
     for (int64_t o = 0; o < layout.outer; o++) body(((block * layout.outer + o) * layout.units + unit) * layout.inner);
 }
 
-/// Σ a·b, in eight independent sums: one alone would wait for itself.
+/// Σ a·b, in eight independent sums: in a single sum each addition would wait for the previous one.
 template <typename T>
 inline double dot(const T *a, const T *b, int64_t count) {
     double sums[8] = {};
@@ -35,11 +35,11 @@ inline double dot(const T *a, const T *b, int64_t count) {
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-/// What the factors are computed in: float for 16-bit elements, else the elements' own type.
+/// The type in which the factors are computed: float for 16-bit elements, else the elements' own type.
 template <typename T>
 using Working = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-/// The length of v·scale, with which everything else is said, so that nothing leaves the range: ‖v‖ = length/scale.
+/// The length of v·scale, in terms of which everything else is expressed, so that nothing leaves the range: ‖v‖ = length/scale.
 struct Length {
     double length, scale;
 };
@@ -48,7 +48,7 @@ struct Length {
 inline double range_scale(const double *v, const Layout &layout, int64_t row) {
     double largest = 0;
     each_stretch(layout, row, [&](int64_t at) {
-        // The comparison in this order lets what is not a number through.
+        // In this order the comparison propagates NaN.
         for (int64_t i = at; i < at + layout.inner; i++) largest = std::abs(v[i]) <= largest ? largest : std::abs(v[i]);
     });
     if (!(largest > 0) || !std::isfinite(largest)) return 1;
@@ -90,7 +90,7 @@ double along_direction(const T *grad, const T *v, double scale, const Layout &la
     return product;
 }
 
-/// Whether a factor keeps all its digits in the type; it is 0 where what it is made of is.
+/// Whether a factor keeps full precision in the type, or is 0 only because its origin is.
 template <typename T>
 inline bool fits(double factor, double origin) {
     auto size = std::abs(factor);
@@ -123,7 +123,7 @@ void backward_rows(const T *grad, const T *v, const T *g, T *grad_v, T *grad_g, 
         auto [norm, scale] = length(v, layout, row);
         auto product = along_direction(grad, v, scale, layout, row);
         if constexpr (std::is_same_v<T, double>) {
-            // ∇w may leave the range with a v that does not; 0 is also what products too small become.
+            // ∇w may leave the range even if v does not; 0 may also be an underflow.
             if (scale == 1 && !(std::abs(product) >= 0x1p-900 && std::isfinite(product))) {
                 auto scaled = scaled_length(v, layout, row);
                 norm = scaled.length, scale = scaled.scale;
@@ -142,7 +142,7 @@ void backward_rows(const T *grad, const T *v, const T *g, T *grad_v, T *grad_g, 
         } else {
             each_stretch(layout, row, [&, norm = norm, scale = scale](int64_t at) {
                 for (int64_t i = at; i < at + layout.inner; i++) {
-                    // The gradient of a unit that has none stays 0, however small ‖v‖ is.
+                    // The gradient of a unit without one stays 0, however small ‖v‖ is.
                     auto across = static_cast<double>(grad[i]) - along * (static_cast<double>(v[i]) * scale);
                     auto turned = fits<double>(factor, 1) ? across * factor : across / norm * gain * scale;
                     grad_v[i] = static_cast<T>(static_cast<Working<T>>(turned));
@@ -161,7 +161,7 @@ Layout checked(const at::Tensor &v, const at::Tensor &g, int64_t blocks, int64_t
     return layout;
 }
 
-/// Rows a thread takes at least: as much work as other element-wise operators take.
+/// The minimum number of rows per thread: as much work as in other element-wise operators.
 int64_t grain(const Layout &layout) { return std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, layout.outer * layout.inner)); }
 
 at::Tensor normalize_cpu(const at::Tensor &v, const at::Tensor &g, int64_t blocks, int64_t outer, int64_t units, int64_t inner) {
@@ -194,7 +194,7 @@ std::tuple<at::Tensor, at::Tensor> normalize_backward_cpu(
     return {grad_v, grad_g};
 }
 
-// The same in libtorch's operators: for other devices, and for derivatives of the gradient.
+// The same composed of libtorch's operators: for other devices, and for derivatives of the gradient.
 
 /// v·scale, with scale a power of two for each unit that brings it near 1, and its norm.
 struct Parts {
@@ -214,7 +214,7 @@ Parts parts(const at::Tensor &v, const at::Tensor &g, const Layout &layout) {
     at::Tensor scale, scaled, norm;
     if (working == at::kDouble) {
         {
-            // A constant to derivatives, for it is one where it does not jump.
+            // A constant for derivatives, since it is constant where it does not jump.
             at::NoGradGuard constant;
             auto magnitudes = four.numel() ? at::linalg_vector_norm(four, INFINITY, reduced, /*keepdim=*/true) : at::sum(four, reduced, /*keepdim=*/true);
             scale = range_scales(magnitudes, 0x1p-1022, 0x1p1023);
@@ -244,11 +244,12 @@ std::tuple<at::Tensor, at::Tensor> normalize_backward_composed(
     auto [scaled, gain, norm, scale] = parts(v, g, checked(v, g, blocks, outer, units, inner));
     auto cotangent = grad.to(scaled.scalar_type()).reshape(scaled.sizes());
     auto along = (cotangent * scaled).sum(std::vector<int64_t>{1, 3}, /*keepdim=*/true) / norm;
-    // g/‖v‖ in two factors, of which the first is neither too large nor, for derivatives where g is 0, too small, and the second ±1 wherever all of it is.
+    // g/‖v‖ in two factors: the first is neither too large nor, for derivatives where g is 0, too small, and the second is ±1 whenever the whole
+    // quotient is in range.
     bool is_double = scaled.scalar_type() == at::kDouble;
     auto power = scale.to(at::kDouble);
     auto first = at::clamp((gain.to(at::kDouble) / norm.to(at::kDouble) * power).abs(), is_double ? 0x1p-512 : 0x1p-64, is_double ? 0x1p1022 : 0x1p126).detach();
-    // Finite, so that no gradient stays none.
+    // Finite, so that a zero gradient stays zero.
     auto largest = is_double ? std::numeric_limits<double>::max() : static_cast<double>(std::numeric_limits<float>::max());
     auto second = at::clamp(gain.to(at::kDouble) / first / norm.to(at::kDouble) * power, -largest, largest);
     auto grad_v = (cotangent - scaled * (along / norm)) * first.to(scaled.scalar_type()) * second.to(scaled.scalar_type());
@@ -274,7 +275,7 @@ struct Normalize : torch::autograd::Function<Normalize> {
         auto saved = context->get_saved_variables();
         auto layout = context->saved_data["layout"].toIntVector();
         std::tuple<at::Tensor, at::Tensor> found;
-        if (at::GradMode::is_enabled()) {  // the gradient itself is to be differentiated
+        if (at::GradMode::is_enabled()) {  // the gradient itself will be differentiated
             found = normalize_backward_composed(grads[0], saved[0], saved[1], layout[0], layout[1], layout[2], layout[3]);
         } else {
             static auto op =

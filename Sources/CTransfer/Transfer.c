@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-// libcurl's binary interface, which is stable (its documentation, "ABI"): the numbers are those of curl.h. Its headers are on few machines, its library
-// on all that have Swift's package manager.
+// libcurl's binary interface, which is stable (its documentation, "ABI"): the numbers are those of curl.h. Few machines have its headers, but all
+// with Swift's package manager have the library.
 typedef struct Curl Curl;
 typedef struct CurlList CurlList;
 enum {
@@ -69,7 +69,7 @@ static void load(void) {
                     curl.free_list && curl.global_start(GLOBAL_ALL) == 0;
 }
 
-/// The headers that are looked at, and the room for the value of each: a longer one is taken for none.
+/// The headers that are read, and the space for each value: a longer value counts as missing.
 enum { ENCODING = 2, HEADERS = 5, ROOM = 512, MOST_HEADER_BYTES = 1 << 16 };
 static const char *const header_names[HEADERS] = {"content-length", "content-range", "content-encoding", "etag", "last-modified"};
 
@@ -79,7 +79,7 @@ typedef struct {
     size_t header_bytes;
     char values[HEADERS][ROOM];
     int is_there[HEADERS];
-    /// Content-Encoding headers of the answer: of several, or of others than these, decoders need memory without bound.
+    /// Content-Encoding headers of the answer: with several, or others than these, decoders need unbounded memory.
     int encodings;
     int is_given, is_ended, is_too_long, is_badly_encoded;
 } State;
@@ -106,13 +106,13 @@ static int give_head(State *state) {
 static size_t take_header(char *bytes, size_t size, size_t count, void *data) {
     State *state = data;
     size_t length = size * count;
-    // Those of every answer together, redirections included.
+    // Those of all answers together, including redirections.
     state->header_bytes += length;
     if (state->header_bytes > MOST_HEADER_BYTES) {
         state->is_too_long = 1;
         return 0;
     }
-    // After the body of a chunked answer more may come, which is too late.
+    // More headers may follow the body of a chunked answer; that is too late.
     if (state->is_given) return length;
     if (length >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) {
         memset(state->is_there, 0, sizeof state->is_there);
@@ -141,7 +141,7 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *data) {
 static size_t take_body(char *bytes, size_t size, size_t count, void *data) {
     State *state = data;
     size_t length = size * count;
-    // Any other number than the length ends the transfer.
+    // Returning any number other than the length ends the transfer.
     if (give_head(state)) return length + 1;
     if (length && state->request->body(state->request->context, bytes, length)) {
         state->is_ended = 1;
@@ -165,7 +165,7 @@ static int kind(int code) {
         case 3: case 5: case 6: case 7: case 35: case 47: case 51: case 53: case 54: case 58: case 59: case 60: case 66: case 77: case 80: case 83:
         case 90: case 91: return CTRANSFER_UNREACHABLE;
         case 28: return CTRANSFER_TIMED_OUT;
-        // No HTTP, or an old form of it that says nothing of itself.
+        // Not HTTP, or an old form of it without a header.
         case 1: case 8: case 43: return CTRANSFER_NO_ANSWER;
         default: return CTRANSFER_BROKEN;
     }
@@ -204,15 +204,15 @@ int ctransfer_run(const CTransferRequest *request, char *message, size_t message
     curl.set(handle, OPTION_MAX_REDIRECTIONS, 10L);
     curl.set(handle, OPTION_PROTOCOLS, (long)HTTP_AND_HTTPS);
     curl.set(handle, OPTION_REDIRECTION_PROTOCOLS, (long)HTTP_AND_HTTPS);
-    // Unpacks what a server packs for the way in spite of our asking.
+    // Decodes what a server compresses for transfer despite our request.
     curl.set(handle, OPTION_ACCEPT_ENCODING, "gzip, deflate");
-    // A connection that is gone is an error of the transfer: libcurl, told to leave signals alone, leaves this one to us.
+    // A lost connection is a transfer error: libcurl, told to leave signals alone, leaves this one to us.
     sigset_t pipe_signal, before, pending;
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
     int code = curl.perform(handle);
-    // Of an answer without a body.
+    // For an answer without a body.
     if (code == 0) give_head(state);
     const char *defect = state->is_too_long        ? "a header of more than 64 KiB"
                          : state->is_badly_encoded ? "a content encoding other than gzip and deflate, or several"

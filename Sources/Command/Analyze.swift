@@ -60,7 +60,7 @@ struct Analyze: ParsableCommand {
         try prepareProcessor(threads: threads)
         let wanted = try Command.norms(norm, former: formerNorm)
         let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
-        // By what the names stand for: through a link, the run would be taken for an earlier one's results, and removed.
+        // Compares what the paths refer to: through a link, the run would be mistaken for an earlier result and removed.
         if let out, RunFolder.isSame(out, source) {
             throw ValidationError("--out: expected another folder than the run's, which is where the results go without it, found '\(out)'")
         }
@@ -76,7 +76,7 @@ struct Analyze: ParsableCommand {
         }
 
         let whitening = analysis.whitening(of: training, notify: printToError)
-        // A folder that cannot take the results is found now, before the minutes of work.
+        // A folder that cannot take the results is detected now, before minutes of work.
         try RunFolder.check(out ?? source, holdsRun: out == nil, writing: ["analysis.json", "analysis.html"])
         let options = NetworkAnalysis.Options(examples: examples, units: units, layers: layers, seed: seed)
         var display: ProgressDisplay?
@@ -96,7 +96,7 @@ struct Analyze: ParsableCommand {
             analysis, data: data, examples: examples, seed: seed, networks: networks, seconds: seconds)
         let report = AnalysisReport(summary)
         print(report.text)
-        // The run's folder is opened only now: a mistake or a break before leaves it as it was.
+        // The run's folder is opened only now: an earlier mistake or interruption leaves it unchanged.
         let folder =
             try out.map { try RunFiles.start(at: $0, config: Configuration(run: source, examples: examples, seed: seed)) }
             ?? RunFolder.reopen(at: source)

@@ -5,12 +5,12 @@ import Torch
 import Training
 import WeightNorm
 
-/// What a classification is where its options don't say.
+/// The defaults of a classification's options.
 protocol ClassificationDefaults: RunDefaults {
     static var data: String { get }
 }
 
-/// The options of `compare`, `sweep` and `train classification` beside those of all runs.
+/// The options of `compare`, `sweep` and `train classification` besides those of all runs.
 struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArguments {
     @Option(help: ArgumentHelp("\(dataHelp) (default: \(Defaults.data))", valueName: "name-or-folder"))
     var data: String?
@@ -37,7 +37,7 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
         help: ArgumentHelp("Whiten the images (ZCA, fitted to those trained on). (default: \(Defaults.origin.whitening))"))
     var whiten: Bool?
 
-    /// Changes the settings by the options that were given.
+    /// Applies the given options to the settings.
     func apply(_ run: RunOptions<Defaults>, learningRate: LearningRateOption<Defaults>? = nil, to settings: inout ClassificationSettings)
         throws
     {
@@ -51,7 +51,7 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
         if let rate = try learningRate?.checked() { settings.setLearningRate(rate) }
     }
 
-    /// The images to train on and those to measure the error on, of the data set that is given or else of the run that is resumed.
+    /// The images for training and for measuring the error, from the given data set or else that of the resumed run.
     func images(storedData: String?, storedHeldOut: Int?) throws -> (data: String, heldOut: Int?, training: ImageSet, test: ImageSet) {
         let (data, heldOut) = (data ?? storedData ?? Defaults.data, heldOut ?? storedHeldOut)
         let (training, test) = try classificationImages(data, heldOut: heldOut)
@@ -59,7 +59,7 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
     }
 }
 
-/// The test errors of `compare` and `train classification` whose first time is reported.
+/// The test errors for which `compare` and `train classification` report the first time below them.
 struct ThresholdOption<Defaults: ThresholdDefaults>: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -70,7 +70,7 @@ struct ThresholdOption<Defaults: ThresholdDefaults>: ParsableArguments {
     func thresholds(stored: [Double]?) throws -> [Double] { try under.map(Command.thresholds) ?? stored ?? Defaults.thresholds }
 }
 
-/// What the thresholds are where the option doesn't say.
+/// The default thresholds.
 protocol ThresholdDefaults {
     static var thresholds: [Double] { get }
 }

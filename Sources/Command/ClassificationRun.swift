@@ -6,21 +6,22 @@ import Torch
 import Training
 import WeightNorm
 
-/// A comparison or a training as the commands make it: in a folder, with checkpoints, until it is finished or a signal comes.
+/// A comparison or training as the commands run it: in a folder, with checkpoints, until it is finished or a signal arrives.
 struct ClassificationRun {
     let configuration: Comparison.Configuration
     let comparison: Comparison
     let training: ImageSet
     let test: ImageSet
     let out: String
-    /// Whether the folder holds this run already, to go on with.
+    /// Whether the folder already holds this run, to be resumed.
     let resumes: Bool
     /// Seconds between checkpoints.
     let interval: Double
     /// The label of the progress display.
     let label: String
 
-    /// Throws if what a run is to go on with is not what it began with; says where device or threads differ, which change roundings.
+    /// Throws if a run would resume with settings or data other than those it started with; reports a different device or number of threads, which
+    /// change rounding.
     static func check(_ configuration: Comparison.Configuration, continues stored: Comparison.Configuration, data: String) throws {
         func require(_ what: String, _ expected: some Equatable, _ found: some Equatable) throws {
             let (expected, found) = ("\(expected)", "\(found)")
@@ -49,7 +50,7 @@ struct ClassificationRun {
 
     /// Trains, and writes and prints the results. After SIGINT or SIGTERM it saves and exits with 130 or 143.
     func run() throws {
-        // The folder before the minute that a whitening can take: a run that is killed in it can be gone on with.
+        // Make the folder before whitening, which can take a minute: a run killed in that time can be resumed.
         let folder = resumes ? nil : try RunFiles.start(at: out, config: configuration)
         let (kind, names) = (configuration.heldOut == nil ? "test" : "held-out", configuration.norms.joined(separator: ", "))
         print("\(training.count) training and \(test.count) \(kind) images of \(configuration.data), \(training.size)")
@@ -58,7 +59,7 @@ struct ClassificationRun {
         let training =
             try folder.map { ComparisonTraining(comparison, images, $0) } ?? ComparisonTraining.resume(comparison, images, at: out)
         if resumes { try printResumption(training) }
-        // To a file, too, before the long work: what a killed run has said is not lost.
+        // Flush output, also to files, before the long work: what a killed run has printed is not lost.
         fflush(nil)
 
         let stop = try training.runInTerminal(label: label, savingEvery: interval)
@@ -85,7 +86,7 @@ struct ClassificationRun {
     }
 
     private var isCIFAR10: Bool {
-        // What was held out belongs to them.
+        // Held-out images count too.
         training.count + (configuration.heldOut ?? 0) == 50_000 && (training.channels, training.rows, training.columns) == (3, 32, 32)
     }
 }

@@ -33,7 +33,7 @@ struct Compare: ParsableCommand {
         try classification.apply(options, learningRate: rate, to: &settings)
         let device = try options.device(stored: stored?.device, threads: stored?.threads)
 
-        // The data and its fit before the folder: a mistake in them must not cost the results of an earlier comparison.
+        // Check the data before making the folder: a mistake must not cost the results of an earlier comparison.
         let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         try comparison.check(training: training, test: test)

@@ -73,7 +73,7 @@ struct DataCommand: ParsableCommand {
             for publication in publications {
                 var fetcher = DataFetcher(
                     publication, root: to ?? DataFolder.cache, sources: from.map { [DataFetcher.Source($0)] } ?? [])
-                // In kilobytes: the numbers stay readable, and the smallest file has five of them.
+                // In kilobytes: the numbers stay readable, and the smallest file has five.
                 var last: ProgressDisplay?
                 fetcher.display = { name, done, total in
                     let kilobytes = { ($0 + 999) / 1000 }
@@ -137,7 +137,7 @@ struct DataCommand: ParsableCommand {
             guard problems.isEmpty else { throw Problems(description: problems.joined(separator: "; ")) }
         }
 
-        /// All that was found wrong, on one line.
+        /// Everything that is wrong, on one line.
         struct Problems: Error, CustomStringConvertible {
             let description: String
         }

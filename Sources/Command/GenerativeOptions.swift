@@ -6,7 +6,7 @@ import Torch
 import Training
 import WeightNorm
 
-/// The options that all trainings of generative models have. What is not given is the preset's, or that of the run which is gone on with.
+/// The options for training any generative model. Defaults come from the preset, or from the run that is resumed.
 struct GenerativeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("\(dataHelp) (default: mnist)", valueName: "name-or-folder"))
     var data: String?
@@ -22,10 +22,10 @@ struct GenerativeOptions: ParsableArguments {
 
 }
 
-/// Settings whose common part options can change.
+/// Settings with a common part that options can change.
 protocol TrainableSettings: GenerativeSettings {
     associatedtype Preset: RawRepresentable<String>
-    /// What `--preset` can name; the first is taken without it.
+    /// The presets that `--preset` can name; the first is the default.
     static var presets: [Preset] { get }
     /// The preset for images like the given ones.
     static func preset(_ preset: Preset, for images: ImageSet) -> Self
@@ -35,7 +35,7 @@ protocol TrainableSettings: GenerativeSettings {
     var learningRate: Double { get set }
 }
 
-/// A training of generative models, from its options to its report.
+/// Trains generative models, from options to report.
 struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
     typealias Experiment = GenerativeExperiment<Settings>
 
@@ -44,7 +44,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
     let options: RunOptions<Defaults>
     let preset: String?
 
-    /// Trains; `apply` changes the settings by the options that the model has of its own.
+    /// Trains; `apply` changes the settings by the model's own options.
     func run(apply: (inout Settings) throws -> Void) throws {
         let stored: Experiment.Configuration? = try options.stored(command: Settings.command)
         let normalizations = try options.norms(stored: stored?.normalizations)

@@ -55,7 +55,7 @@ struct InspectWeights: ParsableCommand {
         for row in rows where row.notFinite > 0 { print("\(Self.plain(row.name)): \(row.notFinite) elements are NaN or infinite") }
     }
 
-    /// Columns, two blanks apart; a heading's line before them.
+    /// Prints columns, two spaces apart, below a line of headings.
     private static func printColumns(_ lines: [[String]]) {
         guard let first = lines.first else { return }
         let widths = first.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
@@ -67,7 +67,7 @@ struct InspectWeights: ParsableCommand {
         }
     }
 
-    /// A name from a file as it may go to a terminal.
+    /// A name from a file, made safe for a terminal.
     private static func plain(_ name: String) -> String { String(Safetensors.quoted(name, atMost: 100).dropFirst().dropLast()) }
 
     private static func text(_ range: [Double]?) -> String {

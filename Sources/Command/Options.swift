@@ -9,7 +9,7 @@ import WeightNorm
 
 // Checks of option values that several subcommands need: one line each, with what was expected and found.
 
-/// The elements of a list separated by commas; none may be empty, unknown or there twice.
+/// The elements of a list separated by commas; none may be empty, unknown or repeated.
 func list<Element: Hashable>(_ text: String, option: String, expected: String, _ parse: (String) -> Element?) throws -> [Element] {
     var found: [Element] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -40,21 +40,21 @@ func require(_ number: Double, in range: NumberRange, option: String) throws {
     guard range.contains(number) else { throw ValidationError("--\(option): expected \(range.description), found \(number)") }
 }
 
-/// Puts an option's number, if one is given, into the settings.
+/// Applies an option's number, if given, to the settings.
 func apply(_ number: Int?, in range: ClosedRange<Int>, option: String, to setting: inout Int) throws {
     guard let number else { return }
     try require(number, in: range, option: option)
     setting = number
 }
 
-/// Puts an option's number, if one is given, into the settings.
+/// Applies an option's number, if given, to the settings.
 func apply(_ number: Double?, in range: NumberRange, option: String, to setting: inout Double) throws {
     guard let number else { return }
     try require(number, in: range, option: option)
     setting = number
 }
 
-/// The value that an option's word stands for, out of those that are allowed.
+/// The value for an option's word, among the allowed values.
 func choice<Value: RawRepresentable<String>>(_ word: String, option: String, outOf allowed: [Value]) throws -> Value {
     guard let value = allowed.first(where: { $0.rawValue == word }) else {
         throw ValidationError("--\(option): expected \(alternatives(allowed.map(\.rawValue))), found '\(word)'")
@@ -62,13 +62,13 @@ func choice<Value: RawRepresentable<String>>(_ word: String, option: String, out
     return value
 }
 
-/// Sets the number of threads, and lets the process keep freed memory, as training does well to.
+/// Sets the number of threads, and makes the process keep freed memory, which speeds up training.
 func prepareProcessor(threads: Int?) throws {
     if let threads { try Runtime.setThreadCount(threads) }
     Runtime.keepFreedMemory()
 }
 
-/// The norms that `--norm` names, out of those that are allowed.
+/// The norms that `--norm` names, among the allowed ones.
 func norms(
     _ text: String, outOf allowed: [Normalization] = Normalization.allCases
 ) throws -> [Normalization] {
@@ -86,7 +86,7 @@ func norms(
     return found
 }
 
-/// The norm that `--norm` names where there can be one.
+/// The norm that `--norm` names, where only one is allowed.
 func norm(_ name: String) throws -> Normalization {
     guard let norm = Normalization(rawValue: name) else {
         throw ValidationError("--norm: expected a norm out of \(allNorms), found '\(name)'")
@@ -121,7 +121,7 @@ func thresholds(_ text: String) throws -> [Double] {
     return found
 }
 
-/// Reads the images of a classification: those to train on and those to measure the error on, which `--held-out` takes from the former.
+/// Reads the images of a classification: those for training and those for measuring the error; `--held-out` takes the latter from the former.
 func classificationImages(_ data: String, heldOut: Int?) throws -> (training: ImageSet, test: ImageSet) {
     let training = try DataFolder.images(data, .training)
     guard let heldOut else {
@@ -136,14 +136,15 @@ func classificationImages(_ data: String, heldOut: Int?) throws -> (training: Im
     return (parts.training, parts.heldOut)
 }
 
-/// Throws unless the test images are of the training images' size.
+/// Throws unless the test images have the size of the training images.
 func requireEqualSizes(_ training: ImageSet, _ test: ImageSet, of data: String) throws {
     guard (test.channels, test.rows, test.columns) == (training.channels, training.rows, training.columns) else {
         throw ValidationError("\(data): expected test images of \(training.size) as the training images, found \(test.size)")
     }
 }
 
-/// Writes a line to standard error, where it does not mix with results. If nobody can hear it, it is lost: Foundation's file handles would end the program.
+/// Writes a line to standard error, where it does not mix with results. If standard error is closed, the line is lost: Foundation's file handles
+/// would end the program.
 func printToError(_ line: String) { _ = Descriptor.write("\(line)\n".utf8, to: STDERR_FILENO) }
 
 /// What `--data` takes, for its help.

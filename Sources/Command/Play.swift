@@ -45,7 +45,7 @@ struct Play: ParsableCommand {
         // One state at a time: threads would wait for each other longer than they work.
         try prepareProcessor(threads: 1)
         let player = try DQNPlayer(at: source, norm: norm, seed: seed)
-        // A signal ends it between two actions or pictures, so that nothing stays behind.
+        // A signal ends it between two actions or pictures, so that nothing is left behind.
         let interruption = Interruption()
         func check() throws { if let code = interruption.exitCode { throw ExitCode(code) } }
         let game = try player.play(exploration: exploration, seed: draws, most: actions) { interruption.received != nil }

@@ -4,12 +4,12 @@ import Foundation
 import Training
 import WeightFiles
 
-// What runs that can be resumed have in common.
+// What all resumable runs share.
 
-/// The configuration of the run in a folder, checked; nil if there is none to resume. Throws if it is one of another command, or lost.
+/// The configuration of the run in a folder, checked; nil if there is none to resume. Throws if it belongs to another command, or is lost.
 func storedConfiguration<Details: RunDetails>(in out: String, command: String) throws -> RunConfiguration<Details.Settings, Details>? {
     guard RunFolder.has("config.json", at: out) else {
-        // Beginning anew would remove it.
+        // Starting again would remove it.
         guard !RunFolder.has(RunCheckpoint.name, at: out) else {
             throw ValidationError("--resume: expected config.json beside the checkpoint in \(out), found none")
         }
@@ -22,7 +22,7 @@ func storedConfiguration<Details: RunDetails>(in out: String, command: String) t
     return try .read(at: out)
 }
 
-/// Prints from where the run in a folder is resumed, and whether another version started it.
+/// Prints where the run in a folder is resumed from, and whether another version started it.
 func printResumption(_ run: Run<some Experiment>) throws {
     let version = try RunHeader(at: run.folder.path).version
     if version != PackageVersion.current {
@@ -33,7 +33,7 @@ func printResumption(_ run: Run<some Experiment>) throws {
     print("Resuming from \(run.experiment.unit) \(run.done) of \(run.total)")
 }
 
-/// Throws if a run would be resumed with other settings than its own, and names those that differ.
+/// Throws if a run would be resumed with settings other than its own, naming those that differ.
 func checkSettings(_ found: some Encodable, continue stored: some Encodable) throws {
     func fields(_ settings: some Encodable) throws -> [String: String] {
         let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(settings)) as? [String: Any] ?? [:]
@@ -49,7 +49,7 @@ func checkSettings(_ found: some Encodable, continue stored: some Encodable) thr
     throw ValidationError("--resume: expected the run's settings, \(text(before)), found \(text(now))")
 }
 
-/// Throws if a run would be resumed with other random numbers; says what has changed on which roundings depend.
+/// Throws if a run would be resumed with other random numbers; reports changes that affect rounding.
 func checkMachine(device: (before: String, now: String), threads: (before: Int?, now: Int?)) throws {
     guard (device.before == "cpu") == (device.now == "cpu") else {
         throw ValidationError(
@@ -62,7 +62,7 @@ func checkMachine(device: (before: String, now: String), threads: (before: Int?,
     }
 }
 
-/// Ends the process of a run that a signal stopped, with the code it is to exit with, and says how to resume it.
+/// Ends the process of a run that a signal stopped, with the matching exit code, and says how to resume it.
 func endStoppedRun(_ run: Run<some Experiment>, exitCode code: Int32?, command: String) throws {
     guard let code else { return }
     let name = code == 130 ? "SIGINT" : "SIGTERM"

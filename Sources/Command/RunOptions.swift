@@ -5,14 +5,14 @@ import Torch
 import Training
 import WeightNorm
 
-/// What a command's runs are where their options don't say.
+/// The defaults of a command's run options.
 protocol RunDefaults {
     /// The norms that such a run can have.
     static var allowedNorms: [Normalization] { get }
     static var norms: [Normalization] { get }
-    /// What an epoch is, for help.
+    /// What an epoch is, for the help text.
     static var epoch: String { get }
-    /// Where numbers come from that are not given, for help.
+    /// Where default numbers come from, for the help text.
     static var origin: RunOrigin { get }
     /// Seconds between two checkpoints.
     static var checkpointInterval: Double { get }
@@ -27,7 +27,7 @@ extension RunDefaults {
     static var checkpointInterval: Double { 60 }
 }
 
-/// Words for the numbers that a run has without options: its preset's, unless its command has none.
+/// Describes the default numbers of a run: its preset's, unless its command has no presets.
 struct RunOrigin {
     var epochs = "the preset's"
     var batch = "the preset's"
@@ -38,7 +38,7 @@ struct RunOrigin {
 }
 
 extension RunOrigin {
-    /// Of `compare` and `sweep`, which have one set of numbers.
+    /// For `compare` and `sweep`, which have only one set of numbers.
     static let onePass: RunOrigin = {
         let settings = ClassificationSettings.onePass
         return RunOrigin(
@@ -48,7 +48,7 @@ extension RunOrigin {
     }()
 }
 
-/// The options of everything that trains. What is not given is that of the run that is resumed, or else the preset's.
+/// The options of every command that trains. Defaults come from the run that is resumed, or else from the preset.
 struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -94,28 +94,28 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
         return try resume ? storedConfiguration(in: out, command: command) : nil
     }
 
-    /// The norms that are given, or else those of the run that is resumed.
+    /// The given norms, or else those of the resumed run.
     func norms(stored: [Normalization]?) throws -> [Normalization] {
         try Command.norms(norm, former: formerNorm, outOf: Defaults.allowedNorms) ?? stored ?? Defaults.norms
     }
 
-    /// The seeds that are given, or else those of the run that is resumed.
+    /// The given seeds, or else those of the resumed run.
     func seeds(stored: [UInt64]?) throws -> [UInt64] { try seeds.map(Command.seeds) ?? stored ?? [0] }
 
-    /// Puts the numbers that are given into settings.
+    /// Applies the given numbers to the settings.
     func apply(to epochs: inout Int, _ batch: inout Int, most: ClosedRange<Int> = SettingsLimits.batch) throws {
         try Command.apply(self.epochs, in: SettingsLimits.epochs, option: "epochs", to: &epochs)
         try Command.apply(self.batch, in: most, option: "batch", to: &batch)
     }
 
-    /// Gets the processor and the device ready.
+    /// Prepares the processor and the device.
     func device(stored: String?, threads storedThreads: Int?) throws -> Device {
         try prepareProcessor(threads: threads ?? storedThreads)
         return try Device(named: device ?? stored ?? "cpu")
     }
 }
 
-/// The option of all runs but sweeps, which have several.
+/// The option of all runs except sweeps, which have several rates.
 struct LearningRateOption<Defaults: RunDefaults>: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -123,7 +123,7 @@ struct LearningRateOption<Defaults: RunDefaults>: ParsableArguments {
             valueName: "number"))
     var learningRate: Double?
 
-    /// The rate that is given; throws if no run can have it.
+    /// The given rate; throws if it is out of range.
     func checked() throws -> Double? {
         if let learningRate { try require(learningRate, in: .rate, option: "learning-rate") }
         return learningRate

@@ -70,7 +70,7 @@ struct TrainClassification: ParsableCommand {
         guard !settings.usesTF32 || !device.isCPU else { throw ValidationError("--tf32: expected it with --device cuda, found cpu") }
         if settings.usesTF32 { Runtime.allowsTF32 = true }
 
-        // The data and its fit before the folder: a mistake in them must not cost the results of an earlier run.
+        // Check the data before making the folder: a mistake must not cost the results of an earlier run.
         let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
         var comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         comparison.pace = .everyEpoch

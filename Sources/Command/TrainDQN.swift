@@ -86,7 +86,7 @@ struct TrainDQN: ParsableCommand {
             seeds: try options.seeds(stored: stored?.seeds), device: try options.device(stored: stored?.device, threads: stored?.threads))
         try experiment.check()
         if let stored { try check(experiment, preset: name, continues: stored) }
-        // Before the folder: what cannot be begun must not cost the results of an earlier run.
+        // Before the folder is made: a run that cannot start must not cost the results of an earlier run.
         let resources = try DQNResources(for: experiment)
         try settings.checkNetwork(
             rows: resources.training.rows, columns: resources.training.columns, actions: resources.training.actions.count)
@@ -110,7 +110,7 @@ struct TrainDQN: ParsableCommand {
             throw ValidationError("--stickiness: expected it with an Atari game alone, found catch")
         }
         try Command.apply(stickiness, in: .dropout, option: "stickiness", to: &settings.stickiness)
-        // Each game takes part in all of these.
+        // Each of these covers all games.
         let (needed, limits) = (
             settings.depth + 1,
             [

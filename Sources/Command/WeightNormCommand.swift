@@ -4,7 +4,7 @@ import Experiments
 import Foundation
 import Training
 
-/// The command `weightnorm`; each subcommand has a file of its own.
+/// The command `weightnorm`; each subcommand has its own file.
 @main
 struct WeightNormCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,9 +14,9 @@ struct WeightNormCommand: ParsableCommand {
         version: PackageVersion.current,
         subcommands: [Train.self, Sample.self, Play.self, Compare.self, SweepCommand.self, Analyze.self, DataCommand.self, Weights.self])
 
-    // Errors are one line on standard error, without the usage that ArgumentParser puts behind them: `--help` is a word away.
+    // Errors are one line on standard error, without the usage that ArgumentParser appends: `--help` is one word away.
     static func main() {
-        // A file that must not grow any further (ulimit -f) is then an error of the write, which is told, and not a silent end.
+        // Exceeding a file size limit (ulimit -f) is then a write error, which is reported, and not a silent end.
         signal(SIGXFSZ, SIG_IGN)
         do {
             var command = try parseAsRoot()
@@ -24,7 +24,7 @@ struct WeightNormCommand: ParsableCommand {
             try command.run()
             try checkOutput()
         } catch let code as ExitCode {
-            // What there was to say has been said.
+            // Everything has been reported.
             exit(withError: code)
         } catch {
             let code = exitCode(for: error)
@@ -34,17 +34,18 @@ struct WeightNormCommand: ParsableCommand {
         }
     }
 
-    /// What is said of an error. Of a data set that is not there the library names its own call: here the command stands in its place.
+    /// The text for an error. For a missing data set the library names its own call; this replaces it by the command.
     private static func text(of error: any Error) -> String {
         guard let error = error as? DatasetError, let name = error.unfetched else { return message(for: error) }
         let script = name == Publication.fashionMNIST.name ? "Scripts/\(name).sh or " : ""
         return "\(error.path): \(error.problem): run \(script)weightnorm data fetch \(name)"
     }
 
-    /// Files, libraries, sockets and pipes that a command may hold open at once, with room to spare.
+    /// The number of files, libraries, sockets and pipes that a command may hold open at once, with room to spare.
     private static let leastOpenFiles = 64
 
-    /// Asks the system for as many open files as are needed, and throws if it refuses: libraries below end the program in the middle of the work without them.
+    /// Requests the needed number of open files, and throws if the system refuses: without them, underlying libraries would end the program in the
+    /// middle of its work.
     private static func requireOpenFiles() throws {
         #if canImport(Darwin)
             let resource = RLIMIT_NOFILE
@@ -61,13 +62,14 @@ struct WeightNormCommand: ParsableCommand {
         }
     }
 
-    /// Throws if what was printed did not reach its file: a result that is lost is no success.
+    /// Throws if the output did not reach its file: a lost result is not a success.
     private static func checkOutput() throws {
         guard fflush(nil) != 0 else { return }
         throw RunFailure("cannot write to standard output: \(String(cString: strerror(errno)))")
     }
 
-    /// One line, whatever a file, folder or server has put into it: the lists in messages are short, names and texts may be of any length.
+    /// Reduces a text to one line, whatever a file, folder or server put into it: lists in messages are short, but names and texts may have any
+    /// length.
     private static func line(_ text: String) -> String {
         let line = text.split(whereSeparator: \.isNewline).map { $0.trimmingPrefix(while: \.isWhitespace) }.joined(separator: " ")
         let most = 8000

@@ -3,7 +3,7 @@ import Foundation
 import WeightFiles
 import WeightNorm
 
-/// `weightnorm weights`: what a safetensors file holds of weights, and in which way.
+/// `weightnorm weights`: which weights a safetensors file holds, and how.
 struct Weights: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Inspect, fold, unfold and convert the weights in a safetensors file.",
@@ -24,9 +24,9 @@ struct WeightsOutput: ParsableArguments {
     @Flag(help: "Replace the file if it exists. It may be the one that is read.")
     var force = false
 
-    /// Throws if the file is there and is not to be replaced.
+    /// Throws if the file exists and must not be replaced.
     func check() throws {
-        // A link that leads nowhere is there too.
+        // A broken link exists too.
         let isThere = (try? FileManager.default.attributesOfItem(atPath: out)) != nil
         guard force || !isThere else {
             throw ValidationError("--out: expected a new file, found \(out) already there; --force replaces it")

@@ -1,7 +1,7 @@
 import Dispatch
 public import Torch
 
-/// Images of a minibatch and their classes.
+/// The images of a minibatch and their classes.
 public struct Batch: Sendable {
     /// Pixels from 0 to 255, `.uint8`, `[count, channels, rows, columns]`.
     public let images: Tensor
@@ -11,15 +11,15 @@ public struct Batch: Sendable {
     public let count: Int
 }
 
-/// The minibatches of one epoch over a set of images; the next one is made ready beside the work on the current one.
+/// The minibatches of one epoch over a set of images; the next one is prepared while the current one is in use.
 public struct Batches: Sequence, Sendable {
     private let set: ImageSet
     private let order: [Int32]
     private let size: Int
     private let device: Device
 
-    /// The images in an order that depends on seed and epoch alone, in minibatches of the given size; what is left over at the end is
-    /// dropped, so that all minibatches are equal in size. Traps unless the size is from 1 to the number of images.
+    /// The images in an order that depends only on seed and epoch, in minibatches of the given size; leftover images at the end are dropped, so all
+    /// minibatches are equal in size. Traps unless the size is from 1 to the number of images.
     public static func shuffled(_ set: ImageSet, size: Int, seed: UInt64, epoch: Int, on device: Device = .cpu) -> Batches {
         trap(
             unless: size >= 1 && size <= set.count,
@@ -44,7 +44,7 @@ public struct Batches: Sequence, Sendable {
     /// The number of minibatches.
     public var count: Int { (order.count + size - 1) / size }
 
-    /// The minibatch at a place of the order, made now.
+    /// The minibatch at an index, made when asked for.
     public subscript(index: Int) -> Batch {
         trap(unless: (0..<count).contains(index), "minibatches: expected an index below \(count), found \(index)")
         let indices = order[index * size..<Swift.min((index + 1) * size, order.count)]
@@ -62,14 +62,14 @@ public struct Batches: Sequence, Sendable {
     /// From the first minibatch to the last.
     public func makeIterator() -> Iterator { Iterator(self) }
 
-    /// Gives minibatches while a worker thread makes the next.
+    /// Returns minibatches while a worker thread makes the next.
     public final class Iterator: IteratorProtocol {
         private let batches: Batches
         private let queue = DispatchQueue(label: "swift-weightnorm.batches")
         private var following = 0
         private var pending: Pending?
 
-        // Unchecked: `batch` is written before `done` is signalled, and read after it was waited for.
+        // Unchecked: `batch` is written before `done` is signalled, and read after waiting for it.
         private final class Pending: @unchecked Sendable {
             let done = DispatchSemaphore(value: 0)
             var batch: Batch?

@@ -6,24 +6,23 @@ import Foundation
     import Glibc
 #endif
 
-/// The bytes of a file in order, unpacked by `gzip` where it is packed.
+/// The bytes of a file in order, decompressed by `gzip` if the file is compressed.
 package final class ByteStream {
     package let path: String
-    /// The number of bytes in all; nil for a packed file, where only reading tells.
+    /// The total number of bytes; nil for a compressed file, for which only reading tells.
     package let length: Int?
 
     private let input: FileHandle
     private let gzip: Process?
     private let messages = Messages()
 
-    /// Opens a file; it is taken for packed if its name ends in `.gz` or it begins with the bytes 1f 8b, unless its bytes are
-    /// wanted as they are.
+    /// Opens a file; it counts as compressed if its name ends in `.gz` or it begins with the bytes 1f 8b, unless its bytes are requested as they are.
     ///
-    /// - Throws: ``DatasetError`` if it cannot be read or is no regular file, or there is no gzip to unpack it.
+    /// - Throws: ``DatasetError`` if it cannot be read or is not a regular file, or there is no gzip to decompress it.
     package init(path: String, asItIs: Bool = false) throws {
         self.path = path
         func failure(_ problem: String) -> DatasetError { DatasetError(path: path, problem: problem) }
-        // Not blocking: opening a pipe would wait for its writer, before it can be told from a file.
+        // Non-blocking: opening a pipe would wait for its writer, before it can be distinguished from a file.
         let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard number >= 0 else { throw failure("cannot read it: \(String(cString: strerror(errno)))") }
         let file = FileHandle(fileDescriptor: number, closeOnDealloc: true)
@@ -44,7 +43,7 @@ package final class ByteStream {
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = ["-dc"]
-        // By standard input, gzip minds neither how the file's name ends nor a hyphen at its beginning.
+        // With standard input, gzip ignores the file name's ending and any leading hyphen.
         process.standardInput = file
         process.standardOutput = output
         process.standardError = messages.pipe
@@ -57,17 +56,17 @@ package final class ByteStream {
         (length, input, gzip) = (nil, output.fileHandleForReading, process)
     }
 
-    // Reading may end early, at a wrong header or at a byte too many: gzip would wait for ever to write the rest. It ends because the
-    // pipe is closed. SIGTERM would not do: started on a worker thread, gzip has inherited that thread's mask, which blocks it.
+    // Reading may end early, at a bad header or an excess byte: gzip would wait forever to write the rest. Closing the pipe ends it. SIGTERM would
+    // not do: if started on a worker thread, gzip has inherited that thread's signal mask, which blocks it.
     deinit {
         guard let gzip, gzip.isRunning else { return }
         try? input.close()
         gzip.waitUntilExit()
     }
 
-    /// The next `count` bytes, or fewer where the file ends.
+    /// The next `count` bytes, or fewer at the end of the file.
     ///
-    /// Room is made as bytes arrive, not as many as a header may promise.
+    /// Memory grows as bytes arrive, not by what a header may promise.
     package func next(_ count: Int) throws -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(min(count, 1 << 26))
@@ -86,7 +85,7 @@ package final class ByteStream {
         return bytes
     }
 
-    /// At the end of the output: whether gzip was content with its input.
+    /// At the end of the output: checks whether gzip accepted its input.
     private func checkGzip() throws {
         guard let gzip else { return }
         gzip.waitUntilExit()
@@ -98,15 +97,15 @@ package final class ByteStream {
     }
 }
 
-/// What a program says on its standard error, of which the beginning is kept: all of it is read beside its work, or the program would wait for room in the pipe.
-// Unchecked: `bytes` is written by the one block of the queue, and read after it was waited for.
+/// The beginning of a program's standard error. All of it is read while the program works, or the program would block on a full pipe.
+// Unchecked: `bytes` is written by the queue's only block, and read after waiting for it.
 private final class Messages: @unchecked Sendable {
     let pipe = Pipe()
     private let done = DispatchGroup()
     private var bytes: [UInt8] = []
     private static let most = 512
 
-    /// Begins, once the program runs.
+    /// Starts reading; to be called once the program runs.
     func gather() {
         let number = pipe.fileHandleForReading.fileDescriptor
         DispatchQueue.global().async(group: done) { [self] in

@@ -6,9 +6,9 @@
 
 /// CIFAR-10 in its binary version: 60,000 photographs of 32 × 32 pixels in colour, in ten classes.
 ///
-/// The five files `data_batch_1.bin` to `data_batch_5.bin` are for training, `test_batch.bin` for the test error. A file is records of 3073
-/// bytes without a header: the class, then 1024 bytes each of red, green and blue, row-major. (Krizhevsky, *Learning Multiple Layers of
-/// Features from Tiny Images*, 2009.)
+/// The five files `data_batch_1.bin` to `data_batch_5.bin` are for training, `test_batch.bin` for the test error. A file consists of records of 3073
+/// bytes, without a header: the class, then 1024 bytes each of red, green and blue, row-major. (Krizhevsky, *Learning Multiple Layers of Features
+/// from Tiny Images*, 2009.)
 public enum CIFAR10 {
     /// What the classes 0 to 9 show.
     public static let classNames = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -19,7 +19,7 @@ public enum CIFAR10 {
     private static let side = 32
     private static let channels = 3
     private static let features = channels * side * side
-    /// Records in a published file; a file of more is another data set.
+    /// Records in a published file; a file with more is another data set.
     private static let mostRecords = 10_000
 
     static func files(_ split: ImageSet.Split) -> [String] {
@@ -31,9 +31,9 @@ public enum CIFAR10 {
 
     /// Reads a part of the data set from a folder with its files, or with the archive's folder `cifar-10-batches-bin`.
     ///
-    /// A file may hold fewer images than the published 10,000, so long as all files of the part hold equally many.
+    /// A file may hold fewer images than the published 10,000, as long as all files of the part hold the same number.
     ///
-    /// - Throws: ``DatasetError`` if a file is missing, is no whole number of records, or has a class above 9.
+    /// - Throws: ``DatasetError`` if a file is missing, is not a whole number of records, or has a class above 9.
     public static func load(folder: String, split: ImageSet.Split) throws -> ImageSet {
         let names = files(split)
         let paths = names.map { find($0, in: folder) }
@@ -59,7 +59,7 @@ public enum CIFAR10 {
         return ImageSet(images: images, labels: labels, channels: channels, rows: side, columns: side)
     }
 
-    /// Whether a folder has a file of this data set, or the archive's folder.
+    /// Whether a folder contains a file of this data set, or the archive's folder.
     static func isThere(in folder: String) -> Bool {
         ImageSet.Split.allCases.contains { files($0).contains { find($0, in: folder) != nil } }
             || access("\(folder)/\(archiveFolder)", F_OK) == 0
@@ -69,7 +69,7 @@ public enum CIFAR10 {
         ["\(folder)/\(name)", "\(folder)/\(archiveFolder)/\(name)"].first { access($0, F_OK) == 0 }
     }
 
-    /// Gives the number of images in the file.
+    /// Appends a file's images and labels; returns their number.
     private static func append(_ path: String, to images: inout [UInt8], _ labels: inout [UInt8]) throws -> Int {
         func failure(_ problem: String) -> DatasetError { DatasetError(path: path, problem: problem) }
         let record = 1 + features

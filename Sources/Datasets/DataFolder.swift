@@ -1,11 +1,11 @@
 import Foundation
 
-/// Where data sets lie on this machine.
+/// Where data sets are on this machine.
 public enum DataFolder {
-    /// The data sets that are known by name: each is a folder of that name in the cache.
+    /// The data sets known by name: each is in a folder of that name in the cache.
     public static let names = Publication.all.map(\.name)
 
-    /// The cache of this package, as the set-up scripts find it: `$XDG_CACHE_HOME/swift-weightnorm` where that is an absolute path, else
+    /// This package's cache, the same as in the set-up scripts: `$XDG_CACHE_HOME/swift-weightnorm` if that is an absolute path, else
     /// `~/.cache/swift-weightnorm`.
     public static var cache: String {
         let environment = ProcessInfo.processInfo.environment
@@ -14,10 +14,11 @@ public enum DataFolder {
         return "\(base)/swift-weightnorm"
     }
 
-    /// Reads a part of the data set of a known name, or of one in any folder: CIFAR-10 where there is a file of its binary version, else the
-    /// four IDX files of MNIST and its like.
+    /// Reads a part of the data set of a known name, or of one in any folder: CIFAR-10 if there is a file of its binary version, else the four IDX
+    /// files of MNIST and the like.
     ///
-    /// - Throws: ``DatasetError`` if it is neither, or a file is missing or damaged; of a known data set that is not there it says which call fetches it.
+    /// - Throws: ``DatasetError`` if it is neither, or a file is missing or damaged; for a known data set that is not there, the error says which
+    ///   call fetches it.
     public static func images(_ data: String, _ split: ImageSet.Split) throws -> ImageSet {
         var folder = data
         if names.contains(data) {

@@ -5,7 +5,7 @@ public struct DatasetError: Error, CustomStringConvertible, Equatable {
     /// What was expected and what was found.
     public let problem: String
 
-    /// The name of the known data set that is not there and that ``DataFolder/fetch(_:)`` gets; nil for all other problems.
+    /// The name of a known data set that is not there and that ``DataFolder/fetch(_:)`` can fetch; nil for all other problems.
     public let unfetched: String?
 
     /// One line, such as `data/t10k-labels-idx1-ubyte: expected 10008 bytes, found 9000`.

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The system's gzip, by which files are unpacked.
+/// The system's gzip, which decompresses files.
 package enum Gzip {
     /// Where the program is; nil if there is none.
     package static var program: String? {
@@ -8,7 +8,7 @@ package enum Gzip {
         return folders.map { "\($0)/gzip" }.first(where: isProgram)
     }
 
-    /// Whether a path is a file that may be run; a folder may be too, in its own way.
+    /// Whether a path is an executable file; folders can have that permission too.
     package static func isProgram(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0

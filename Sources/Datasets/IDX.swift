@@ -4,7 +4,7 @@
     import Glibc
 #endif
 
-/// A file in the format of MNIST: a header of big-endian words (magic number, then the dimensions) and one byte an element.
+/// A file in the format of MNIST: a header of big-endian words (magic number, then the dimensions) and one byte per element.
 ///
 /// The magic number is 0x000008NN for unsigned bytes with NN dimensions: 0x00000801 for labels, 0x00000803 for images. A file whose
 /// name ends in `.gz` or which begins with the bytes 1f 8b is read through the system's `gzip`.
@@ -14,12 +14,12 @@ public struct IDXFile: Equatable, Sendable {
     /// The elements, in row-major order.
     public let bytes: [UInt8]
 
-    /// More elements than this are taken for a damaged header.
+    /// More elements than this count as a damaged header.
     static let mostElements = 1 << 31
 
-    /// Reads a file, and checks its header before it makes room for what that promises.
+    /// Reads a file; its header is checked before memory is allocated for what it promises.
     ///
-    /// The rank is the number of dimensions to insist on; nil permits 1 to 4.
+    /// The rank is the required number of dimensions; nil permits 1 to 4.
     ///
     /// - Throws: ``DatasetError`` if the file is missing, damaged, shorter or longer than its header says, or of another rank.
     public static func read(_ path: String, rank: Int? = nil) throws -> IDXFile {
@@ -56,7 +56,7 @@ public struct IDXFile: Equatable, Sendable {
         let promised = 4 + 4 * rank + elements
         func wrongLength(_ found: String) -> DatasetError { failure("expected \(promised) bytes for \(shape), found \(found)") }
         if let length = stream.length, length != promised { throw wrongLength("\(length)") }
-        // One byte more than promised is asked for: it tells a file that is too long, and a bomb never gets further.
+        // One byte more than promised is requested: it reveals a file that is too long, and a decompression bomb gets no further.
         let bytes = try stream.next(elements + 1)
         guard bytes.count >= elements else { throw wrongLength("\(promised - elements + bytes.count)") }
         guard bytes.count == elements else { throw wrongLength("more") }
@@ -78,7 +78,7 @@ extension ImageSet {
     ///
     /// - Throws: ``DatasetError`` if one is damaged, their counts differ, or a label is not below `classes`.
     public static func read(images imagePath: String, labels labelPath: String, classes: Int = 10) throws -> ImageSet {
-        // The labels first: if the two names were given the wrong way round, no images are read in vain.
+        // The labels first: if the two names were swapped, no images are read in vain.
         let labels = try IDXFile.read(labelPath, rank: 1)
         let images = try IDXFile.read(imagePath, rank: 3)
         guard labels.bytes.count == images.dimensions[0] else {
@@ -93,9 +93,9 @@ extension ImageSet {
         return ImageSet(images: images.bytes, labels: labels.bytes, rows: images.dimensions[1], columns: images.dimensions[2])
     }
 
-    /// Reads one part of MNIST, Fashion-MNIST or the like from a folder that holds their four files, packed by `gzip` or not.
+    /// Reads one part of MNIST, Fashion-MNIST or the like from a folder with the four files, compressed by `gzip` or not.
     ///
-    /// The names are those of publication, such as `train-images-idx3-ubyte.gz`; a dot in the place of the second hyphen is known too.
+    /// The names are the published ones, such as `train-images-idx3-ubyte.gz`; a dot instead of the second hyphen is accepted too.
     public static func load(folder: String, split: Split, classes: Int = 10) throws -> ImageSet {
         try read(
             images: find("\(split.rawValue)-images", "idx3-ubyte", in: folder),

@@ -31,7 +31,7 @@ public struct ImageSet: Equatable, Sendable {
         self.columns = columns
     }
 
-    /// The two parts in which data sets are published; the raw value is how MNIST's files of it begin.
+    /// The two parts in which data sets are published; the raw value is the prefix of MNIST's file names.
     public enum Split: String, CaseIterable, Sendable {
         /// The images to learn from.
         case training = "train"

@@ -1,11 +1,11 @@
 import Foundation
 
-/// The checksum by which the publishers of data sets name their files (RFC 1321): against damage, not against forgery.
+/// The checksum that publishers of data sets give for their files (RFC 1321): against damage, not against forgery.
 ///
-/// Own code, because it is a page: swift-crypto would be fetched and built by everyone who uses this package.
+/// Implemented here because it is only a page: everyone who uses this package would have to fetch and build swift-crypto.
 package struct MD5 {
     private var state: (UInt32, UInt32, UInt32, UInt32) = (0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476)
-    /// The bytes after the last whole block.
+    /// The bytes after the last complete block.
     private var rest: [UInt8] = []
     private var length: UInt64 = 0
 
@@ -18,9 +18,9 @@ package struct MD5 {
         return sum.hexadecimal()
     }
 
-    /// The checksum of a file, or, unless it is wanted as it is, of what is packed in it if `gzip` packed it; and the number of those bytes.
+    /// The checksum and the number of bytes of a file; of a file compressed by `gzip`, those of its contents, unless it is requested as it is.
     ///
-    /// - Throws: ``DatasetError`` if the file cannot be read, or holds more than `limit` bytes: a packed one could hold no end of them.
+    /// - Throws: ``DatasetError`` if the file cannot be read, or holds more than `limit` bytes: a compressed file could hold any number.
     package static func ofFile(_ path: String, asItIs: Bool = false, limit: Int = .max) throws -> (sum: String, bytes: Int) {
         let stream = try ByteStream(path: path, asItIs: asItIs)
         var sum = MD5()
@@ -34,7 +34,7 @@ package struct MD5 {
         }
     }
 
-    /// Takes more bytes.
+    /// Adds more bytes.
     package mutating func update(_ bytes: some Collection<UInt8>) {
         if bytes.withContiguousStorageIfAvailable({ update(UnsafeRawBufferPointer($0)) }) == nil {
             Array(bytes).withUnsafeBytes { update($0) }

@@ -4,9 +4,9 @@
     import Glibc
 #endif
 
-/// A data set as it is published: its files with their checksums, and where they are to be had.
+/// A data set as published: its files with their checksums, and where to get them.
 public struct Publication: Equatable, Sendable {
-    /// A file as it lies in the data set's folder, unpacked.
+    /// A file as it is in the data set's folder, unpacked.
     public struct File: Equatable, Sendable {
         /// Its name without folders.
         public let name: String
@@ -15,7 +15,7 @@ public struct Publication: Equatable, Sendable {
         /// MD5 in hexadecimal digits.
         public let md5: String
 
-        /// A file of so many bytes, with their MD5 in hexadecimal digits.
+        /// A file with its size and its MD5 in hexadecimal digits.
         public init(_ name: String, bytes: Int, md5: String) {
             self.name = name
             self.bytes = bytes
@@ -23,13 +23,13 @@ public struct Publication: Equatable, Sendable {
         }
     }
 
-    /// A file as it is downloaded: one file packed by `gzip`, or a `.tar.gz` of several.
+    /// A file as downloaded: one file compressed by `gzip`, or a `.tar.gz` of several.
     public struct Download: Equatable, Sendable {
-        /// Its name, which stands behind a mirror's address and a slash.
+        /// Its name, which follows a mirror's address and a slash.
         public let name: String
-        /// MD5 of the published packed file. Others may have packed the same files again: what counts is in ``files``.
+        /// MD5 of the published compressed file. Others may have compressed the same files again: what counts is in ``files``.
         public let md5: String
-        /// What is in it and belongs to the data set; other files of an archive are left out.
+        /// The files in it that belong to the data set; other files of an archive are ignored.
         public let files: [File]
 
         /// A download that holds these files.
@@ -42,7 +42,7 @@ public struct Publication: Equatable, Sendable {
         /// Whether it is an archive of several files, by its name.
         public var isArchive: Bool { name.hasSuffix(".tar.gz") }
 
-        /// More bytes than this are not taken: packing makes nothing much longer.
+        /// No more bytes than this are accepted: compression makes nothing much longer.
         public var mostBytes: Int {
             let unpacked = files.reduce(0) { $0 + $1.bytes }
             return unpacked + unpacked / 100 + 1_000_000
@@ -51,7 +51,7 @@ public struct Publication: Equatable, Sendable {
 
     /// The name of the data set, and of its folder.
     public let name: String
-    /// A line that says what it is.
+    /// A one-line description.
     public let title: String
     /// The address of its page.
     public let home: String
@@ -62,7 +62,7 @@ public struct Publication: Equatable, Sendable {
     /// What is fetched from a mirror.
     public let downloads: [Download]
 
-    /// A data set of one's own, which ``DataFetcher`` fetches and checks as it does the known ones.
+    /// A data set of your own, which ``DataFetcher`` fetches and checks like the known ones.
     public init(name: String, title: String, home: String, licence: String, mirrors: [String], downloads: [Download]) {
         self.name = name
         self.title = title
@@ -79,7 +79,7 @@ public struct Publication: Equatable, Sendable {
 
     // MARK: - What lies in a folder
 
-    /// A file's path in a folder, under any of the names by which it goes: packed or not, in the archive's folder or not.
+    /// A file's path in a folder, under any of its possible names: compressed or not, in the archive's folder or not.
     public static func find(_ file: File, in folder: String) -> String? {
         spellings(of: file.name).map { "\(folder)/\($0)" }.first { access($0, F_OK) == 0 }
     }
@@ -91,17 +91,17 @@ public struct Publication: Equatable, Sendable {
         return names.flatMap { [$0, "\($0).gz"] }
     }
 
-    /// What is known of a file in a folder.
+    /// The state of a file in a folder.
     public enum State: Equatable, Sendable {
         /// It has the size and the checksum.
         case right
-        /// There is no file of any of its names.
+        /// There is no file under any of its names.
         case missing
         /// What was expected and found, in words.
         case wrong(String)
     }
 
-    /// Reads a file in a folder and compares its checksum, that of the unpacked bytes.
+    /// Reads a file in a folder and compares the checksum of its unpacked bytes.
     public static func check(_ file: File, in folder: String) -> State {
         guard let path = find(file, in: folder) else { return .missing }
         do {
@@ -115,12 +115,12 @@ public struct Publication: Equatable, Sendable {
         }
     }
 
-    /// Whether every file is in the folder, by name alone.
+    /// Whether every file is in the folder, judged only by name.
     public func isThere(in folder: String) -> Bool { files.allSatisfy { Self.find($0, in: folder) != nil } }
 }
 
 extension Publication {
-    /// Every data set that is known by name.
+    /// Every data set known by name.
     public static let all = [cifar10, fashionMNIST, mnist]
 
     /// CIFAR-10, in its binary version.
@@ -148,7 +148,7 @@ extension Publication {
         home: "https://github.com/zalandoresearch/fashion-mnist", licence: "MIT",
         mirrors: [
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
-            // It speaks no https; what it sends is checked like all else.
+            // It does not support https; what it sends is checked like everything else.
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
         ],
         downloads: idx([

@@ -2,11 +2,11 @@ import Torch
 
 /// The generator SplitMix64 of Steele, Lea and Flood (2014): a counter with the step 0x9E3779B97F4A7C15, mixed by two multiplications.
 ///
-/// Its state is one word and every seed is good, so it serves to make the larger state of ``Xoshiro256``.
+/// Its state is one word and every seed is good, so it is used to make the larger state of ``Xoshiro256``.
 public struct SplitMix64: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    /// Begins at a seed; equal seeds give equal numbers on every machine.
+    /// Starts from a seed; equal seeds give equal numbers on every machine.
     public init(seed: UInt64) { state = seed }
 
     /// The next 64 bits.
@@ -29,7 +29,7 @@ public struct Xoshiro256: RandomNumberGenerator, Sendable {
         state = (seeds.next(), seeds.next(), seeds.next(), seeds.next())
     }
 
-    /// Begins at a state of one's own, which must not be all zeros.
+    /// Starts from a given state, which must not be all zeros.
     package init(state: (UInt64, UInt64, UInt64, UInt64)) {
         trap(unless: state != (0, 0, 0, 0), "Xoshiro256: the state 0 would give nothing but zeros")
         self.state = state
@@ -49,11 +49,10 @@ public struct Xoshiro256: RandomNumberGenerator, Sendable {
         return result
     }
 
-    /// A number from 0 up to, but without, `bound`, each equally likely.
+    /// A number from 0 up to, but not including, `bound`, each equally likely.
     ///
-    /// Own code, because the standard library does not promise that its draws stay the same from version to version. The high word of
-    /// draw × bound is the number; draws in the first 2⁶⁴ mod bound of the low word are refused, since they would favour some
-    /// numbers (Lemire 2019).
+    /// Implemented here because the standard library does not promise that its draws stay the same across versions. The high word of draw × bound is
+    /// the number; draws whose low word is in the first 2⁶⁴ mod bound values are rejected, since they would favour some numbers (Lemire 2019).
     public mutating func next(below bound: UInt64) -> UInt64 {
         trap(unless: bound > 0, "Xoshiro256: expected a bound above 0")
         let refused = (0 &- bound) % bound
@@ -65,9 +64,9 @@ public struct Xoshiro256: RandomNumberGenerator, Sendable {
 }
 
 extension Xoshiro256: Codable {
-    /// The state that was encoded, from which the numbers go on.
+    /// Resumes from an encoded state.
     ///
-    /// - Throws: `DecodingError` if it is none.
+    /// - Throws: `DecodingError` if it is not a valid state.
     public init(from decoder: any Decoder) throws {
         let words = try [UInt64](from: decoder)
         guard words.count == 4, words.contains(where: { $0 != 0 }) else {
@@ -82,11 +81,10 @@ extension Xoshiro256: Codable {
     public func encode(to encoder: any Encoder) throws { try [state.0, state.1, state.2, state.3].encode(to: encoder) }
 }
 
-/// The numbers 0 ..< count in an order that depends on `seed` and `epoch` alone: the same on every machine and in every Swift version.
+/// The numbers 0 ..< count in an order that depends only on `seed` and `epoch`: the same on every machine and in every Swift version.
 ///
-/// It is the shuffle of Fisher and Yates from the last place to the first, `order.swapAt(i, draw below i + 1)`, with ``Xoshiro256``
-/// seeded by (the first number of ``SplitMix64`` for `seed`) XOR `epoch`. Mixing the seed first keeps epoch 1 of seed 0 apart from
-/// epoch 0 of seed 1.
+/// It is the Fisher–Yates shuffle from the last place to the first, `order.swapAt(i, draw below i + 1)`, with ``Xoshiro256`` seeded by (the first
+/// number of ``SplitMix64`` for `seed`) XOR `epoch`. Mixing the seed first keeps epoch 1 of seed 0 apart from epoch 0 of seed 1.
 public func permutation(count: Int, seed: UInt64, epoch: Int) -> [Int32] {
     trap(unless: count >= 0 && count <= Int32.max, "permutation: expected a count from 0 to \(Int32.max), found \(count)")
     var seeds = SplitMix64(seed: seed)

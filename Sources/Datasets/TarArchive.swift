@@ -1,11 +1,11 @@
 /// Reads tar archives: ustar, with the long names of POSIX (pax) and GNU.
 ///
-/// An archive is taken for hostile. It may hold regular files and folders; their paths must be plain, which is to say relative and
-/// without `.`, `..`, empty parts or control characters; no path may come twice. Nothing here opens a file for writing: the caller gives,
-/// for the names that it expects, where the bytes go.
+/// An archive is treated as hostile. It may hold regular files and folders; their paths must be plain, that is, relative and without `.`, `..`, empty
+/// parts or control characters; no path may occur twice. Nothing here opens a file for writing: for the names that it expects, the caller says where
+/// the bytes go.
 package struct TarArchive {
     private let stream: ByteStream
-    /// Bytes that may come in all, a guard against an archive that unpacks without end.
+    /// The maximum total number of bytes, against an archive that unpacks without end.
     private let limit: Int
     private var position = 0
 
@@ -13,7 +13,7 @@ package struct TarArchive {
     /// A long name or a pax header is a few hundred bytes.
     private static let longestExtension = 1 << 16
     private static let mostEntries = 10_000
-    /// Zeros after the end mark, and what the entries' own blocks take.
+    /// The maximum for zeros after the end mark and for the entries' own blocks.
     private static let mostPadding = 1 << 20
 
     package init(_ stream: ByteStream, limit: Int) {
@@ -21,9 +21,10 @@ package struct TarArchive {
         self.limit = limit
     }
 
-    /// Reads the whole archive; `sink` gets each regular file's path and size, and gives where its bytes go piece by piece, or nil to pass over it.
+    /// Reads the whole archive; `sink` gets each regular file's path and size, and returns a closure that takes its bytes piece by piece, or nil to
+    /// skip it.
     ///
-    /// - Throws: ``DatasetError`` at the first defect, which may come after files were already given; what `sink` and its pieces throw.
+    /// - Throws: ``DatasetError`` at the first defect, by when some files may already have been passed on; what `sink` and its pieces throw.
     package mutating func read(_ sink: (_ path: String, _ size: Int) throws -> (([UInt8]) throws -> Void)?) throws {
         var seen: Set<String> = []
         var longPath: String?
@@ -40,7 +41,7 @@ package struct TarArchive {
                 (paxPath, paxSize) = try pax(extensionBody(header), at: header)
                 continue
             case UInt8(ascii: "g"):
-                // Of the whole archive; only comments are harmless to leave unread.
+                // A header for the whole archive; only comments can safely be left unread.
                 let (path, size) = try pax(extensionBody(header), at: header)
                 guard path == nil, size == nil else {
                     throw failure(at: header, "expected a path and size for each file, found them in a global pax header")
@@ -91,7 +92,7 @@ package struct TarArchive {
         DatasetError(path: stream.path, problem: "\(problem) (tar entry at byte \(offset))")
     }
 
-    /// Headers, long names and padding count too: an archive may consist of nothing else.
+    /// Headers, long names and padding count too: an archive may contain nothing else.
     private mutating func take(_ count: Int) throws -> [UInt8] {
         let bytes = try stream.next(count)
         position += bytes.count
@@ -116,7 +117,7 @@ package struct TarArchive {
             }
             return nil
         }
-        // The sum of all bytes, those of the sum itself taken for spaces.
+        // The sum of all bytes, with those of the sum itself counted as spaces.
         let sum = bytes.enumerated().reduce(0) { $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element)) }
         guard let stated = Self.octal(bytes[148..<156]), stated == sum else {
             throw failure(
@@ -149,7 +150,7 @@ package struct TarArchive {
         return digits.reduce(0) { $0 << 3 | Int($1 - 48) }
     }
 
-    /// The path and size in a pax header: lines of `LENGTH KEY=VALUE`, the length that of the whole line.
+    /// The path and size in a pax header: lines of `LENGTH KEY=VALUE`, where the length is that of the whole line.
     private func pax(_ body: [UInt8], at header: Header) throws -> (path: String?, size: Int?) {
         func wrong() -> DatasetError { failure(at: header, "expected lines of a pax header, LENGTH KEY=VALUE, found something else") }
         var path: String?
@@ -237,7 +238,7 @@ package struct TarArchive {
         }
     }
 
-    /// After the end mark come zeros up to a full record; reading them lets gzip check its own sum.
+    /// After the end mark come zeros up to a full record; reading them lets gzip verify its own checksum.
     private mutating func readPadding() throws {
         let start = position
         while true {

@@ -2,49 +2,50 @@ import Datasets
 public import Foundation
 import Torch
 
-/// Games of the Atari 2600, played side by side by the real emulator, ale-py, in a process of its own.
+/// Atari 2600 games, played side by side by the real emulator, ale-py, in a separate process.
 ///
-/// As in Mnih et al. (*Human-level control through deep reinforcement learning*, 2015): an action is held for four frames, of the last two the
-/// brighter pixel counts, frames are grey and 84×84, the actions are those that the game knows, and a game begins with up to 29 no-ops (``Options/noOps``). Rewards are the game's own
-/// points. Actions are not repeated by chance (no "sticky actions") unless asked for, and there is no limit on a game's length unless asked for.
+/// As in Mnih et al. (*Human-level control through deep reinforcement learning*, 2015): an action is held for four frames, each pixel is the brighter
+/// of the last two frames', frames are grey and 84×84, the actions are those of the game, and a game begins with up to 29 no-ops (``Options/noOps``).
+/// Rewards are the game's own points. By default actions are not repeated at random (no "sticky actions"), and there is no limit on a game's length.
 ///
-/// The emulator's games cannot be saved: a run that goes on from a checkpoint goes on with new games. They depend on seed and actions alone.
+/// The emulator's games cannot be saved: a run that resumes from a checkpoint continues with new games. They depend only on seed and actions.
 ///
-/// The emulator is licensed under the GPL; it is installed by `make atari` in a clone of this package, into the cache folder, and only talks with this process.
+/// The emulator is licensed under the GPL; it is installed by `make atari` in a clone of this package, into the cache folder, and only communicates
+/// with this process.
 public final class Atari: Environment {
     /// What is played, and how.
     public struct Options: Codable, Equatable, Sendable {
         /// ale-py's name of the game, such as `breakout` or `space_invaders`.
         public var game: String
-        /// The number of games that are played side by side.
+        /// The number of games played side by side.
         public var count: Int
-        /// The emulator's threads; 0 for one per game, but not more than the processor has.
+        /// The emulator's threads; 0 for one per game, but no more than the processor has.
         public var threads = 0
-        /// A game begins with 0 up to, but without, this number of no-ops.
+        /// A game begins with fewer no-ops than this number, drawn at random from 0 up.
         public var noOps = 30
-        /// The probability with which, at each frame, the action before is played in the place of the new one.
+        /// The probability, at each frame, that the previous action is played instead of the new one.
         public var stickiness = 0.0
-        /// Whether a game begins with a press of the fire button, in whose place a no-op falls away.
+        /// Whether a game begins with a press of the fire button, which replaces a no-op.
         public var firesAtStart = false
-        /// The frames (60 a second, four a step) after which a game is broken off; nil for no limit.
+        /// The number of frames (60 per second, four per step) after which a game is cut off; nil for no limit.
         public var mostFrames: Int?
 
-        /// So many games of a name, as the paper plays them.
+        /// The given number of games of that name, played as in the paper.
         public init(game: String, count: Int) { (self.game, self.count) = (game, count) }
     }
 
     /// The games of the paper's figure.
     package static let paperGames = ["breakout", "enduro", "seaquest", "space_invaders"]
 
-    /// The Python that has the emulator.
+    /// The Python interpreter with the emulator.
     public static var python: String { "\(DataFolder.cache)/atari/bin/python" }
 
-    /// Whether the emulator is there.
+    /// Whether the emulator is installed.
     public static var isInstalled: Bool { Gzip.isProgram(python) }
 
     /// What is played, and how.
     public let options: Options
-    /// Those that the game knows, such as `noop`, `fire` and `up`.
+    /// The game's own actions, such as `noop`, `fire` and `up`.
     public let actions: [String]
     /// The number of games.
     public var count: Int { options.count }
@@ -56,7 +57,7 @@ public final class Atari: Environment {
     public let version: String
 
     private let worker: WorkerProcess
-    /// Seconds that a step may take: the emulator needs a hundredth, but the machine may have been put to sleep, or the games be many.
+    /// Seconds that a step may take: the emulator needs a hundredth, but the machine may have been asleep, or there may be many games.
     private let patience: Double
     private var last: EnvironmentStep?
     private var lives: [Int32]
@@ -75,13 +76,13 @@ public final class Atari: Environment {
         try self.init(options, python: Self.python, program: AtariWorker.program, patience: 60)
     }
 
-    /// The same with another program in the emulator's place, for tests; seconds of patience with a step.
+    /// The same with another program instead of the emulator, for tests, and the number of seconds allowed for a step.
     package init(_ options: Options, python: String, program: String, patience: Double) throws {
         trap(unless: options.count > 0, "Atari: expected at least one game, found \(options.count)")
         (self.options, self.patience) = (options, patience)
         typealias Layout = AtariWorker
         let count = options.count
-        // An int of 32 bits, to which the emulator adds 1.
+        // A 32-bit int, to which the emulator adds 1.
         let mostFrames = options.mostFrames ?? 2_000_000_000
         let numbersEnd = Layout.headerSize + 4 * count * Layout.Number.allCases.count
         let arguments: [any CustomStringConvertible] = [
@@ -89,10 +90,10 @@ public final class Atari: Environment {
             numbersEnd, Layout.framesOffset(games: count), options.stickiness, options.firesAtStart ? 1 : 0,
         ]
         let name = "Atari \(options.game)"
-        // -I: nothing of the user's own Python settings and packages.
+        // -I: ignore the user's own Python settings and packages.
         worker = try WorkerProcess(
             python, ["-I", "-c", program] + arguments.map(\.description), sharing: Layout.memorySize(games: count), name: name)
-        // Python reads its packages from the disk: longer than a step.
+        // Python reads its packages from disk, which takes longer than a step.
         try worker.receive(Layout.done, within: patience * 2)
         let header = UnsafeRawBufferPointer(worker.memory)
         let found = header.load(as: Int32.self)
@@ -116,13 +117,13 @@ public final class Atari: Environment {
     /// Ends the emulator, as releasing the last reference does.
     public func end() { worker.end() }
 
-    /// Begins every game anew; see ``Environment/reset(seed:)``.
+    /// Restarts every game; see ``Environment/reset(seed:)``.
     ///
     /// - Throws: ``EnvironmentError`` if the emulator has ended, or does not answer within a minute.
     public func reset(seed: UInt64) throws -> EnvironmentStep {
         if isUnderWay { _ = try receive() }
         var seeds = SplitMix64(seed: seed)
-        // The emulator's seeds are ints, of which it takes negative ones for none.
+        // The emulator's seeds are ints; it treats negative ones as no seed.
         let numbers = numbers(.seed)
         for game in 0..<count { numbers[game] = Int32(truncatingIfNeeded: seeds.next() >> 33) }
         try worker.send(AtariWorker.reset)
@@ -133,7 +134,7 @@ public final class Atari: Environment {
         return step
     }
 
-    /// Lets every game take a step; see ``Environment/send(_:)``.
+    /// Starts a step of every game; see ``Environment/send(_:)``.
     ///
     /// - Throws: as ``reset(seed:)``.
     public func send(_ actions: [Int]) throws {
@@ -158,7 +159,7 @@ public final class Atari: Environment {
         var step = EnvironmentStep(beginning: frames(), count: count)
         let (rewards, lives, terminated, truncated) = (numbers(.reward), numbers(.lives), numbers(.terminated), numbers(.truncated))
         for game in 0..<count {
-            // The emulator begins a game anew in the step after its end, whose action it ignores.
+            // The emulator restarts a game in the step after its end, whose action it ignores.
             step.begins[game] = before.ends[game] != nil
             guard !step.begins[game] else { continue }
             step.rewards[game] = Double(rewards[game])

@@ -1,20 +1,20 @@
-/// The program that plays Atari games for ``Atari``: its text, so that the command needs no file beside itself, and the memory that both share.
+/// The program that plays Atari games for ``Atari``: its text, so that the command needs no separate file, and the layout of the shared memory.
 package enum AtariWorker {
-    /// A change of the memory's layout or the commands changes it.
+    /// To be increased when the memory layout or the commands change.
     static let version: Int32 = 1
     static let rows = 84
     static let columns = 84
-    /// Bytes before the numbers of the games: the version and the numbers of the actions, in 32 bits each.
+    /// The number of bytes before the games' numbers: the version and the action numbers, 32 bits each.
     static let headerSize = 256
     /// Bytes that ale-py's version may take at the end of the header.
     static let longestVersion = 32
 
-    /// The numbers of each game, 32 bits, in the order in which they lie in the memory: all games' seeds, all games' actions, …
+    /// The 32-bit numbers of each game, in memory order: all games' seeds, all games' actions, …
     enum Number: Int, CaseIterable {
         case seed, action, reward, lives, terminated, truncated
     }
 
-    /// Where the frames begin, at a multiple of 64 bytes.
+    /// The offset of the frames, a multiple of 64 bytes.
     static func framesOffset(games: Int) -> Int { (headerSize + 4 * games * Number.allCases.count + 63) / 64 * 64 }
 
     /// The bytes of the shared memory.
@@ -30,18 +30,18 @@ package enum AtariWorker {
         "down-fire", "up-right-fire", "up-left-fire", "down-right-fire", "down-left-fire",
     ]
 
-    /// The lines with which every such program begins: see ``WorkerProcess/lifelineProgram``.
+    /// The first lines of every such program: see ``WorkerProcess/lifelineProgram``.
     package static let lifeline = WorkerProcess.lifelineProgram
 
-    // What is said of ale-py holds for 0.12.1, as read in its source (`src/ale/vector/preprocessed_env.cpp`) and tested here:
-    // - `stack_num=1`: frames alone. The stacks are made here, for acting and for the replay memory alike.
-    // - `reward_clipping=False`: clipped rewards would be no scores.
-    // - `life_loss_info=False`: then `terminated` is the end of the game and nothing else. With it, it is also a lost life, and what tells the two apart, the
-    //   number of lives, is 0 throughout in games that have none, such as Pong. Lost lives are seen in the number of lives here.
+    // These notes hold for ale-py 0.12.1, as read in its source (`src/ale/vector/preprocessed_env.cpp`) and tested here:
+    // - `stack_num=1`: single frames. The stacks are made here, both for acting and for the replay memory.
+    // - `reward_clipping=False`: clipped rewards would not be scores.
+    // - `life_loss_info=False`: then `terminated` means only the end of the game. With True it also means a lost life, and what distinguishes the
+    //   two, the number of lives, is always 0 in games without lives, such as Pong. Here lost lives are detected by the number of lives.
     // - `episodic_life=False`: it would begin a new game after each lost life.
     // - `use_fire_reset`: by default the class presses the fire button once at the start of each game; the paper does not.
     // - `noop_max=30` gives 0 to 29 no-ops.
-    // - `repeat_action_probability`: 0 by default in this class, 0.25 where gymnasium makes it.
+    // - `repeat_action_probability`: 0 by default in this class, but 0.25 if gymnasium creates it.
     // - `max_num_frames_per_episode`: 108,000 by default; an int, to which 1 is added.
     package static let program =
         lifeline + """

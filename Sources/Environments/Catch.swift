@@ -2,23 +2,23 @@ import Datasets
 public import Foundation
 import Torch
 
-/// A ball falls down a grid, a row a step, and a paddle in the lowest row is to be under it when it arrives: the game Catch of Mnih et al.
+/// A ball falls down a grid, one row per step, and a paddle in the lowest row must be under it when it arrives: the game Catch of Mnih et al.
 /// (*Recurrent Models of Visual Attention*, 2014), as bsuite plays it.
 ///
-/// The ball begins in the highest row, in any column with equal probability; the paddle begins in the middle. The action moves the paddle by one
-/// column, or lets it stay, and then the ball falls. In the lowest row the game ends and pays 1 for a ball that was caught, −1 for another. It is small
-/// enough to be solved exactly: ``CatchSolution``.
+/// The ball starts in the top row, in any column with equal probability; the paddle starts in the middle. The action moves the paddle by one column
+/// or leaves it, and then the ball falls. In the lowest row the game ends and pays 1 if the ball was caught, else −1. It is small enough to be solved
+/// exactly: ``CatchSolution``.
 public final class Catch: Environment {
-    /// A moment of one game.
+    /// The state of one game.
     public struct State: Codable, Hashable, Sendable {
-        /// Where the ball is, from the highest row.
+        /// The ball's row, counted from the top.
         public var ballRow: Int
-        /// Where the ball is, from the left.
+        /// The ball's column, counted from the left.
         public var ballColumn: Int
-        /// Where the paddle is, from the left.
+        /// The paddle's column, counted from the left.
         public var paddleColumn: Int
 
-        /// A moment of a game.
+        /// A state of a game.
         public init(ballRow: Int, ballColumn: Int, paddleColumn: Int) {
             (self.ballRow, self.ballColumn, self.paddleColumn) = (ballRow, ballColumn, paddleColumn)
         }
@@ -30,10 +30,10 @@ public final class Catch: Environment {
     public let rows: Int
     /// Of the grid.
     public let columns: Int
-    /// Where the paddle goes.
+    /// The paddle's moves.
     public let actions = ["left", "stay", "right"]
 
-    /// Everything that changes, as a snapshot holds it.
+    /// Everything that changes, as stored in a snapshot.
     private struct Games: Codable {
         var states: [State]
         var random: Xoshiro256
@@ -43,7 +43,7 @@ public final class Catch: Environment {
     private var games: Games?
     private var isUnderWay = false
 
-    /// Games on a grid. Traps if there is no game, or the grid has less than two rows or one column.
+    /// Games on a grid. Traps if there is no game, or the grid has fewer than two rows or one column.
     public init(count: Int, rows: Int = 10, columns: Int = 5) {
         trap(
             unless: count > 0 && rows > 1 && columns > 0,
@@ -51,10 +51,10 @@ public final class Catch: Environment {
         (self.count, self.rows, self.columns) = (count, rows, columns)
     }
 
-    /// The games' states, for tests and analyses; empty before the first reset.
+    /// The games' states, for tests and analysis; empty before the first reset.
     public var states: [State] { games?.states ?? [] }
 
-    /// Begins every game anew; see ``Environment/reset(seed:)``.
+    /// Restarts every game; see ``Environment/reset(seed:)``.
     public func reset(seed: UInt64) -> EnvironmentStep {
         var random = Xoshiro256(seed: seed)
         let states = (0..<count).map { _ in start(&random) }
@@ -64,7 +64,7 @@ public final class Catch: Environment {
         return step
     }
 
-    /// Lets every game take a step; see ``Environment/send(_:)``.
+    /// Starts a step of every game; see ``Environment/send(_:)``.
     public func send(_ actions: [Int]) {
         trap(unless: !isUnderWay, "Catch: expected a step to be received before the next is sent")
         trap(
@@ -101,9 +101,9 @@ public final class Catch: Environment {
         return try JSONEncoder().encode(games)
     }
 
-    /// Goes on where a snapshot was made; see ``Environment/restore(_:)``.
+    /// Resumes from a snapshot; see ``Environment/restore(_:)``.
     ///
-    /// - Throws: ``EnvironmentError`` if it is none of so many games on such a grid.
+    /// - Throws: ``EnvironmentError`` if it is not a snapshot of the same number of games on the same grid.
     public func restore(_ snapshot: Data) throws -> EnvironmentStep {
         guard let found = try? JSONDecoder().decode(Games.self, from: snapshot) else {
             throw EnvironmentError(environment: "Catch", problem: "expected a snapshot of it, found something else")
@@ -114,7 +114,7 @@ public final class Catch: Environment {
             (0..<rows).contains(state.ballRow) && (0..<columns).contains(state.ballColumn) && (0..<columns).contains(state.paddleColumn)
                 && (state.ballRow == rows - 1) == (end != nil)
         }
-        // Frames are made of states that are on the grid alone.
+        // Frames can only be made from states on the grid.
         guard counts.allSatisfy({ $0 == count }), isOnGrid, last.frames == found.states.flatMap(frame) else {
             throw EnvironmentError(
                 environment: "Catch", problem: "expected a snapshot of \(count) games on \(rows) × \(columns) places, found another")
@@ -130,20 +130,20 @@ public final class Catch: Environment {
         State(ballRow: 0, ballColumn: Int(random.next(below: UInt64(columns))), paddleColumn: columns / 2)
     }
 
-    /// What follows a state in which the ball is still falling.
+    /// The state that follows one in which the ball is still falling.
     public func next(_ state: State, action: Int) -> State {
         State(
             ballRow: state.ballRow + 1, ballColumn: state.ballColumn,
             paddleColumn: min(max(state.paddleColumn + action - 1, 0), columns - 1))
     }
 
-    /// What the game pays on reaching a state, with which it ends; nil while the ball is falling.
+    /// The reward on reaching a state that ends the game; nil while the ball is falling.
     public func reward(in state: State) -> Double? {
         guard state.ballRow == rows - 1 else { return nil }
         return state.ballColumn == state.paddleColumn ? 1 : -1
     }
 
-    /// The state as it is shown: ball and paddle 255, all else 0, `[rows, columns]`.
+    /// The state as a frame: ball and paddle 255, everything else 0, `[rows, columns]`.
     public func frame(of state: State) -> [UInt8] {
         var frame = [UInt8](repeating: 0, count: rows * columns)
         frame[state.ballRow * columns + state.ballColumn] = 255
@@ -159,7 +159,7 @@ public struct CatchSolution {
     /// `[ballRow, ballColumn, paddleColumn, action]`.
     private var table: [Double]
 
-    /// Solves the game by going back from its end (backward induction): Q(s, a) = r, or γ·max over a′ of Q(s′, a′) while the ball is falling.
+    /// Solves the game by backward induction: Q(s, a) = r, or γ·max over a′ of Q(s′, a′) while the ball is falling.
     public init(_ game: Catch, discount: Double) {
         self.game = game
         self.discount = discount
@@ -181,10 +181,10 @@ public struct CatchSolution {
         ((state.ballRow * game.columns + state.ballColumn) * game.columns + state.paddleColumn) * game.actions.count
     }
 
-    /// The value of each action in a state in which the ball is still falling, if all that follow are the best.
+    /// The value of each action in a state in which the ball is still falling, if all later actions are optimal.
     public func values(of state: Catch.State) -> [Double] { Array(table[place(state)..<place(state) + game.actions.count]) }
 
-    /// The states in which the ball is still falling and that can be reached from a start.
+    /// The states, reachable from a start, in which the ball is still falling.
     public var states: [Catch.State] {
         var found = Set((0..<game.columns).map { Catch.State(ballRow: 0, ballColumn: $0, paddleColumn: game.columns / 2) })
         var layer = found

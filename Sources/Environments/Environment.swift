@@ -1,9 +1,9 @@
 public import Foundation
 
-/// Games of one kind that are played side by side, all of them a step at a time.
+/// Games of one kind, played side by side, one step of all at a time.
 ///
-/// An action is sent and its result received in two calls, so that whoever plays can work while the games go on beside it. A game that has ended begins
-/// anew with the next step, whose action is not played: ``EnvironmentStep/begins`` tells.
+/// Sending actions and receiving their result are separate calls, so that the player can work while the games run. A game that has ended restarts
+/// with the next step, whose action is not played: see ``EnvironmentStep/begins``.
 ///
 /// ```swift
 /// var now = try environment.reset(seed: 1)
@@ -17,7 +17,7 @@ public protocol Environment: AnyObject {
     /// The number of games.
     var count: Int { get }
 
-    /// The names of the actions, of which each game takes one a step, by its index.
+    /// The names of the actions; each game takes one per step, by its index.
     var actions: [String] { get }
 
     /// The rows of a frame, in pixels.
@@ -26,14 +26,15 @@ public protocol Environment: AnyObject {
     /// The columns of a frame, in pixels.
     var columns: Int { get }
 
-    /// Begins every game anew; what follows depends on the seed and the actions alone, also from one game to the next.
+    /// Restarts every game; what follows depends only on the seed and the actions, even across games.
     ///
-    /// - Throws: if the games are played elsewhere, and cannot be any longer.
+    /// - Throws: if the games are played by another process that can no longer play them.
     func reset(seed: UInt64) throws -> EnvironmentStep
 
-    /// Lets every game take a step, without waiting for it.
+    /// Starts a step of every game, without waiting for it.
     ///
-    /// Traps if there is not an index of ``actions`` for each game, before the first ``reset(seed:)``, and if a step was sent that was not received.
+    /// Traps unless there is an index of ``actions`` for each game, before the first ``reset(seed:)``, and if a step that was sent has not been
+    /// received.
     ///
     /// - Throws: as ``reset(seed:)``.
     func send(_ actions: [Int]) throws
@@ -43,19 +44,19 @@ public protocol Environment: AnyObject {
     /// - Throws: as ``reset(seed:)``.
     func receive() throws -> EnvironmentStep
 
-    /// The games as they are, from which ``restore(_:)`` goes on exactly; nil if they cannot be saved: then a run goes on with new games.
+    /// The present state of the games, from which ``restore(_:)`` resumes exactly; nil if they cannot be saved: a run then resumes with new games.
     ///
-    /// Traps if a step was sent that was not received.
+    /// Traps if a step that was sent has not been received.
     func snapshot() throws -> Data?
 
-    /// Goes on where a snapshot of an environment like this one was made; gives what the last step before it gave.
+    /// Resumes from a snapshot of an identical environment; returns what the last step before it returned.
     ///
-    /// - Throws: if it is no such snapshot; then the games are as they were.
+    /// - Throws: if it is not such a snapshot; the games are then unchanged.
     func restore(_ snapshot: Data) throws -> EnvironmentStep
 }
 
 extension Environment {
-    /// Lets every game take a step and waits for it.
+    /// Makes a step of every game and waits for it.
     public func step(_ actions: [Int]) throws -> EnvironmentStep {
         try send(actions)
         return try receive()
@@ -65,25 +66,25 @@ extension Environment {
     public var frameSize: Int { rows * columns }
 }
 
-/// What a step brought about in each of the games that are played side by side.
+/// The result of a step in each of the games played side by side.
 public struct EnvironmentStep: Codable, Equatable, Sendable {
-    /// How a game can have ended.
+    /// How a game ended.
     public enum End: String, Codable, Sendable {
         /// By its rules.
         case terminated
-        /// By a limit on its length, of which the game's rules know nothing: it has a future that is not seen.
+        /// By a limit on its length that is not part of its rules: it has a future that is not seen.
         case truncated
     }
 
     /// The newest frame of each game, one after the other: grey levels, row-major, `[count, rows, columns]`.
     public var frames: [UInt8]
-    /// What each game paid, in the game's own points.
+    /// The reward of each game, in the game's own points.
     public var rewards: [Double]
-    /// How each game ended with this step; nil while it goes on.
+    /// How each game ended with this step; nil if it continues.
     public var ends: [End?]
-    /// Whether a life was lost with which the game did not end.
+    /// Whether a life was lost without ending the game.
     public var lostLives: [Bool]
-    /// Whether the step began the game, in the place of playing an action: its frame is the game's first, it paid nothing, and it is no transition.
+    /// Whether the step started a game instead of playing an action: its frame is the game's first, it paid nothing, and it is not a transition.
     public var begins: [Bool]
 
     /// The first frames of all games.
@@ -104,7 +105,7 @@ public struct EnvironmentStep: Codable, Equatable, Sendable {
         return frames[game * size..<(game + 1) * size]
     }
 
-    /// Whether a game's frame is the first of an episode: of a game or, where a lost life ends an episode, of what follows that.
+    /// Whether a game's frame is the first of an episode: of a game or, if a lost life ends an episode, of what follows that.
     public func startsEpisode(_ game: Int, lostLifeEndsEpisode: Bool) -> Bool {
         begins[game] || lostLifeEndsEpisode && lostLives[game]
     }

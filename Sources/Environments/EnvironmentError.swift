@@ -1,13 +1,13 @@
-/// Why games cannot be played, or no longer.
+/// Why games cannot be played, or can no longer be played.
 public struct EnvironmentError: Error, CustomStringConvertible, Equatable {
     /// Which games.
     public let environment: String
     /// What was expected and what was found.
     public let problem: String
-    /// The last that a program said which plays them, as much as was kept; empty if none does or it said nothing.
+    /// The last output of the program that plays them, as far as it was kept; empty if there is no program or no output.
     public let lastWords: String
 
-    /// An error with the last words of the program that plays, if one does.
+    /// An error with the last words of the playing program, if there is one.
     public init(environment: String, problem: String, lastWords: String = "") {
         (self.environment, self.problem, self.lastWords) = (environment, problem, lastWords)
     }

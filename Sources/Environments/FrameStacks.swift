@@ -1,10 +1,10 @@
 public import Torch
 
-/// The last frames of every game, as a network is to see them that acts: where an episode is younger than the stack is deep, the older frames are zero.
+/// The last frames of every game, as input for a network that acts: if an episode is shorter than the stack, the older frames are zero.
 ///
-/// ``ReplayMemory`` gives the same stacks of the same steps.
+/// ``ReplayMemory`` gives the same stacks for the same steps.
 public struct FrameStacks {
-    /// The frames of a stack.
+    /// The number of frames in a stack.
     public let depth: Int
     private let count: Int
     private let rows: Int
@@ -13,7 +13,7 @@ public struct FrameStacks {
     /// `[count, depth, rows, columns]`, the newest frame last.
     private var bytes: [UInt8]
 
-    /// Stacks of zeros for the games of an environment.
+    /// Zero stacks for the games of an environment.
     public init(_ environment: any Environment, depth: Int = 4, lostLifeEndsEpisode: Bool) {
         (count, rows, columns) = (environment.count, environment.rows, environment.columns)
         self.depth = depth
@@ -21,7 +21,7 @@ public struct FrameStacks {
         bytes = [UInt8](repeating: 0, count: count * depth * rows * columns)
     }
 
-    /// Puts in the newest frame of every game.
+    /// Adds the newest frame of every game.
     public mutating func push(_ step: EnvironmentStep) {
         let size = rows * columns
         trap(
@@ -47,9 +47,9 @@ public struct FrameStacks {
     /// The stacks, `.uint8` of `[count, depth, rows, columns]`, the newest frame last.
     public func tensor(on device: Device = .cpu) -> Tensor { Tensor(bytes, shape: [count, depth, rows, columns], on: device) }
 
-    /// Goes on with stacks as ``tensor(on:)`` gave them.
+    /// Resumes with stacks that ``tensor(on:)`` gave.
     ///
-    /// - Throws: `TorchError` if they are of another type or shape.
+    /// - Throws: `TorchError` if they have another type or shape.
     public mutating func restore(_ tensor: Tensor) throws {
         guard tensor.type == .uint8, tensor.shape == [count, depth, rows, columns] else {
             throw TorchError("stacks of frames: expected uint8\([count, depth, rows, columns]), found \(tensor.type)\(tensor.shape)")

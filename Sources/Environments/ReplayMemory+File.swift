@@ -4,14 +4,14 @@ import Torch
 import Training
 import WeightFiles
 
-// A file of its own, not a part of the checkpoint: it is the larger by orders of magnitude, goes from memory to disk and back without a copy in between, and
-// may be left out.
+// A separate file, not part of the checkpoint: it is larger by orders of magnitude, goes from memory to disk and back without an intermediate copy,
+// and may be omitted.
 
 extension ReplayMemory {
-    /// Far more than were ever appended, far less than overflows.
+    /// Far more than are ever appended, far less than would overflow.
     private static let mostAppended = 1_000_000_000_000_000
 
-    /// What the header says of it.
+    /// What the file's header says about the memory.
     private struct Header: Codable {
         var games: Int
         var perGame: Int
@@ -22,15 +22,15 @@ extension ReplayMemory {
         var clipsRewards: Bool
         var appended: Int
         var rings: [Ring]
-        /// Of the tensors' bytes, in the order of ``parts(_:)``.
+        /// The checksums of the tensors' bytes, in the order of ``parts(_:)``.
         var checksums: [UInt32]
     }
 
-    /// Writes all transitions to a safetensors file, which is seen whole or not at all, in the place of an earlier one.
+    /// Writes all transitions to a safetensors file, completely or not at all, replacing an earlier one.
     ///
-    /// It takes as many bytes as the transitions that are there: ``byteCount(capacity:rows:columns:)``.
+    /// Its size is that of the stored transitions: ``byteCount(capacity:rows:columns:)``.
     ///
-    /// - Throws: `FileError` if the system cannot write it; then the earlier file is still there.
+    /// - Throws: `FileError` if the system cannot write it; the earlier file is then still there.
     public func write(to path: String) throws {
         var items: [SafetensorsItem] = []
         var checksums: [UInt32] = []
@@ -52,14 +52,14 @@ extension ReplayMemory {
         }
     }
 
-    /// Takes the transitions of a file in the place of its own; what is drawn then is what the memory would have drawn that was written.
+    /// Replaces the transitions by those in a file; later draws are those that the written memory would have made.
     ///
     /// - Parameters:
-    ///   - path: the file's.
-    ///   - expected: the number of transitions that had been appended, where a checkpoint beside it tells; nil for any.
+    ///   - path: the file's path.
+    ///   - expected: the number of transitions that had been appended, if a checkpoint beside it states it; nil for any.
     ///   - actionCount: the number of actions that the games have.
-    /// - Throws: `CheckpointError` if it is no such file, is of another moment or of a memory made differently; then the memory is as it was. Also if
-    ///   it is damaged, `SafetensorsError` and `FileError`; then the memory may be empty.
+    /// - Throws: `CheckpointError` if it is not such a file, is from another moment or from a memory with other settings; the memory is then
+    ///   unchanged. Also, and `SafetensorsError` and `FileError`, if it is damaged; the memory may then be empty.
     public func restore(from path: String, appended expected: Int? = nil, actions actionCount: Int = 256) throws {
         func failure(_ problem: String) -> CheckpointError { CheckpointError(path: path, problem: problem) }
         let file = try SafetensorsFile(openingOwn: path)
@@ -122,7 +122,7 @@ extension ReplayMemory {
         }
     }
 
-    /// A tensor of the file, and where its elements lie here.
+    /// A tensor in the file, and where its elements are in memory.
     private struct Part {
         var name: String
         var type: ElementType
@@ -130,7 +130,7 @@ extension ReplayMemory {
         var memory: UnsafeMutableRawBufferPointer
     }
 
-    /// For each game the part of its ring that is filled: slots 0 ..< count.
+    /// For each game the filled part of its ring: slots 0 ..< count.
     private func withParts(_ body: ([Part]) throws -> Void) throws {
         try actions.withUnsafeMutableBytes { actions in
             try rewards.withUnsafeMutableBytes { rewards in
@@ -146,7 +146,7 @@ extension ReplayMemory {
                                     name: "\(game)/\(name)", type: type, shape: [count] + inner,
                                     memory: UnsafeMutableRawBufferPointer(rebasing: all[start..<start + count * size])))
                         }
-                        // The larger elements first, so that each lies at a multiple of its size.
+                        // Larger elements first, so that each is at a multiple of its size.
                         if isFirst {
                             part("rewards", .float32, [], rewards)
                         } else {

@@ -9,30 +9,30 @@ import Training
     import Glibc
 #endif
 
-/// The last transitions of an agent in several games, from which it draws at random to learn from.
+/// The latest transitions of an agent in several games, from which random ones are drawn for learning.
 ///
-/// Each frame is held once. A transition is a place in its game's ring: the frame that was seen, the action, the reward, and what became of the episode; the
-/// stacks of frames that a network takes are put together when they are drawn. Frames from before the start of the episode are zero in them, as in
-/// ``FrameStacks``; what follows the last transition of an episode has no meaning, and its newest frame is zero.
+/// Each frame is stored once. A transition is a place in its game's ring: the frame that was seen, the action, the reward, and whether the episode
+/// ended; the stacks of frames for a network are assembled when they are drawn. In them, frames from before the episode's start are zero, as in
+/// ``FrameStacks``; what follows the last transition of an episode is meaningless, and its newest frame is zero.
 ///
-/// The frames' memory is taken from the system as it fills, but asked for at the start: ``byteCount(capacity:rows:columns:)``.
+/// The frames' memory is reserved at the start, but only taken from the system as it fills: ``byteCount(capacity:rows:columns:)``.
 public final class ReplayMemory {
-    /// The most transitions, of all games together.
+    /// The maximum number of transitions, of all games together.
     public let capacity: Int
     /// The number of games.
     public let games: Int
-    /// The frames of a stack.
+    /// The number of frames in a stack.
     public let depth: Int
-    /// Those of a frame, in pixels.
+    /// The height of a frame, in pixels.
     public let rows: Int
-    /// Those of a frame, in pixels.
+    /// The width of a frame, in pixels.
     public let columns: Int
-    /// Whether a lost life ends an episode, although the game goes on.
+    /// Whether a lost life ends an episode, although the game continues.
     public let lostLifeEndsEpisode: Bool
     /// Whether rewards are limited to −1…1.
     public let clipsRewards: Bool
 
-    /// Transitions of a game.
+    /// The capacity per game.
     let perGame: Int
     let frameSize: Int
     /// `[games, perGame, rows, columns]`.
@@ -41,9 +41,9 @@ public final class ReplayMemory {
     var actions: [UInt8]
     var rewards: [Float]
     var marks: [Marks]
-    /// Where in its ring a game's next transition goes, and how many there are in the ring.
+    /// The slot of each game's next transition in its ring, and the number of transitions in the ring.
     var rings: [Ring]
-    /// Transitions that were ever appended.
+    /// The number of transitions ever appended.
     public internal(set) var appended = 0
 
     struct Ring: Codable, Equatable {
@@ -51,37 +51,37 @@ public final class ReplayMemory {
         var count = 0
     }
 
-    /// What is to be known of a transition.
+    /// Facts about a transition.
     struct Marks: OptionSet, BitwiseCopyable {
         let rawValue: UInt8
         /// Its frame is the first of an episode.
         static let starts = Marks(rawValue: 1)
-        /// The episode ended with it: nothing follows that would have a value.
+        /// The episode ended with it: nothing of value follows.
         static let ends = Marks(rawValue: 2)
-        /// What followed was not seen: it cannot be learned from.
+        /// What followed was not seen: the transition cannot be learned from.
         static let breaksOff = Marks(rawValue: 4)
     }
 
-    /// Why there can be no such memory.
+    /// Why a memory cannot be made.
     public struct Failure: Error, CustomStringConvertible, Equatable {
-        /// What was expected and found, in a line.
+        /// What was expected and found, in one line.
         public let description: String
     }
 
-    /// What the rest of a training may need, in bytes.
+    /// What the rest of training may need, in bytes.
     static let spare = 512 << 20
 
-    /// A memory without transitions. Traps if there is not one transition to each game, and room for its stack.
+    /// An empty memory. Traps unless each game has room for at least one transition and its stack.
     ///
     /// - Parameters:
-    ///   - capacity: the most transitions, rounded down to a multiple of the number of games.
-    ///   - games: the number of games that are played side by side.
-    ///   - rows: those of a frame, in pixels.
-    ///   - columns: those of a frame, in pixels.
-    ///   - depth: the frames of a stack.
-    ///   - lostLifeEndsEpisode: whether a lost life ends an episode, although the game goes on.
+    ///   - capacity: the maximum number of transitions, rounded down to a multiple of the number of games.
+    ///   - games: the number of games played side by side.
+    ///   - rows: the height of a frame, in pixels.
+    ///   - columns: the width of a frame, in pixels.
+    ///   - depth: the number of frames in a stack.
+    ///   - lostLifeEndsEpisode: whether a lost life ends an episode, although the game continues.
     ///   - clipsRewards: whether rewards are limited to −1…1.
-    /// - Throws: ``Failure`` if it would not fit into the memory that the system has to give.
+    /// - Throws: ``Failure`` if it would not fit into the available memory.
     public convenience init(
         capacity: Int = 1_000_000, games: Int, rows: Int = 84, columns: Int = 84, depth: Int = 4, lostLifeEndsEpisode: Bool,
         clipsRewards: Bool = true
@@ -91,7 +91,7 @@ public final class ReplayMemory {
             clipsRewards: clipsRewards, available: SystemMemory.available)
     }
 
-    /// The same with so many bytes that the system has to give; nil if that is not known.
+    /// The same with the given number of available bytes; nil if that is unknown.
     package init(
         capacity: Int = 1_000_000, games: Int, rows: Int = 84, columns: Int = 84, depth: Int = 4, lostLifeEndsEpisode: Bool,
         clipsRewards: Bool = true, available: Int?
@@ -111,7 +111,7 @@ public final class ReplayMemory {
                     "a replay memory of \(self.capacity) transitions: expected \(gigabytes(needed)) of memory and \(gigabytes(Self.spare)) to spare, "
                     + "found \(gigabytes(available)); take fewer transitions")
         }
-        // Pages come from the system when they are first written to, and are zero until then.
+        // The system provides pages when they are first written to; until then they are zero.
         let size = self.capacity * frameSize
         guard let start = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), start != MAP_FAILED
         else {
@@ -129,20 +129,21 @@ public final class ReplayMemory {
 
     deinit { munmap(frames.baseAddress, frames.count) }
 
-    /// The bytes that so many transitions take when all are there: a frame and six more each.
+    /// The bytes that a full memory of this capacity takes: a frame and six more per transition.
     public static func byteCount(capacity: Int, rows: Int = 84, columns: Int = 84) -> Int { capacity * (rows * columns + 6) }
 
-    /// The number of transitions there.
+    /// The number of stored transitions.
     public var count: Int { rings.reduce(0) { $0 + $1.count } }
 
-    /// How many of them can be drawn now.
+    /// The number of transitions that can be drawn now.
     public var drawableCount: Int {
         rings.enumerated().reduce(0) { sum, ring in sum + (0..<ring.element.count).count { canBeDrawn(ring.offset, slot: $0) } }
     }
 
-    /// Puts in what came of a step: in each game that did not begin with it, the transition from what was seen before. The oldest fall out.
+    /// Adds the result of a step: for each game that did not start with it, the transition from what was seen before. The oldest transitions are
+    /// dropped.
     ///
-    /// Traps if the steps are not of as many games and as large frames as the memory is for.
+    /// Traps unless the steps have the memory's number of games and frame size.
     public func append(_ seen: EnvironmentStep, actions taken: [Int], _ result: EnvironmentStep) {
         trap(
             unless: seen.count == games && taken.count == games && result.count == games && seen.frames.count == games * frameSize,
@@ -150,7 +151,7 @@ public final class ReplayMemory {
         )
         for game in 0..<games where !result.begins[game] {
             var mark: Marks = []
-            // Of what came before the first nothing is here.
+            // Nothing is stored from before the first transition.
             if rings[game].count == 0 || seen.startsEpisode(game, lostLifeEndsEpisode: lostLifeEndsEpisode) { mark.insert(.starts) }
             if result.ends[game] == .terminated || lostLifeEndsEpisode && result.lostLives[game] { mark.insert(.ends) }
             if result.ends[game] == .truncated { mark.insert(.breaksOff) }
@@ -168,13 +169,13 @@ public final class ReplayMemory {
         }
     }
 
-    /// Forgets all transitions; what was taken of the system's memory stays taken.
+    /// Discards all transitions; memory taken from the system is not returned.
     public func removeAll() {
         rings = [Ring](repeating: Ring(), count: games)
         appended = 0
     }
 
-    /// Says that the games will not go on where they are: what follows the newest transitions will not be seen.
+    /// Notes that the games will not continue from here: what follows the newest transitions will not be seen.
     public func breakOff() {
         for game in 0..<games where rings[game].count > 0 {
             let place = game * perGame + (rings[game].next + perGame - 1) % perGame
@@ -182,10 +183,10 @@ public final class ReplayMemory {
         }
     }
 
-    /// Draws transitions, each independently and with equal probability among those whose stacks are whole.
+    /// Draws transitions, each independently and with equal probability among those whose stacks are complete.
     ///
-    /// Not among them are a game's newest while what follows it has not been appended, those after which the game was broken off and, once a ring is full, the
-    /// oldest `depth` − 1, of whose stacks a part has been written over. Traps if there is no other.
+    /// This excludes a game's newest transition until what follows it has been appended, those after which the game was broken off and, once a ring
+    /// is full, the oldest `depth` − 1, whose stacks have been partly overwritten. Traps if none is left.
     public func sample(_ batch: Int, using random: inout Xoshiro256, on device: Device = .cpu) -> ReplayBatch {
         let places = (0..<batch).map { _ in draw(&random) }
         let stackSize = (depth + 1) * frameSize
@@ -217,17 +218,17 @@ public final class ReplayMemory {
         fatalError("replay memory: expected transitions to draw from, found \(count) of which none is whole")
     }
 
-    /// Whether the transition in a slot that is filled has whole stacks.
+    /// Whether the transition in a filled slot has complete stacks.
     func canBeDrawn(_ game: Int, slot: Int) -> Bool {
         let ring = rings[game]
         let marks = marks[game * perGame + slot]
-        // From the oldest on; until the ring is full, that is slot 0, which starts an episode.
+        // Counted from the oldest; until the ring is full, that is slot 0, which starts an episode.
         let age = ring.count < perGame ? slot : (slot + perGame - ring.next) % perGame
         if ring.count == perGame && age < depth - 1 || marks.contains(.breaksOff) { return false }
         return age < ring.count - 1 || marks.contains(.ends)
     }
 
-    /// Puts together the frames of a transition: the stack that was seen, and the newest frame of what followed.
+    /// Assembles the frames of a transition: the stack that was seen, and the newest frame of what followed.
     private func gather(_ place: Int, into target: UnsafeMutableRawBufferPointer) {
         let start = place / perGame * perGame
         func part(_ index: Int) -> UnsafeMutableRawBufferPointer {
@@ -258,11 +259,11 @@ public final class ReplayMemory {
 
 /// Transitions that were drawn from a ``ReplayMemory``.
 public struct ReplayBatch {
-    /// The stacks that were seen and what followed, in one: `.uint8` of `[batch, depth + 1, rows, columns]`, the newest frame last.
+    /// The stacks that were seen and the frame that followed, in one tensor: `.uint8` of `[batch, depth + 1, rows, columns]`, the newest frame last.
     public let frames: Tensor
     /// The actions that were taken, `.int64` of `[batch]`.
     public let actions: Tensor
-    /// What they paid, `.float32` of `[batch]`.
+    /// The rewards, `.float32` of `[batch]`.
     public let rewards: Tensor
     /// 1 where the episode ended, else 0, `.float32` of `[batch]`.
     public let ends: Tensor
@@ -275,6 +276,6 @@ public struct ReplayBatch {
     /// What was seen: `.uint8` of `[batch, depth, rows, columns]`.
     public var states: Tensor { frames.sliced(0..<depth, along: 1) }
 
-    /// What followed, in the same shape; without meaning where the episode ended.
+    /// What followed, in the same shape; meaningless where the episode ended.
     public var nextStates: Tensor { frames.sliced(1..<depth + 1, along: 1) }
 }

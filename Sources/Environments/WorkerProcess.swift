@@ -7,15 +7,16 @@ import Foundation
     import Glibc
 #endif
 
-/// A program in a process of its own that obeys commands of one byte and shares memory with this one.
+/// A program in a separate process that obeys one-byte commands and shares memory with this process.
 ///
-/// It finds open, by number: 3, the channel, on which commands come and answers go; 4, the shared memory, as a file to be mapped; 5, the lifeline, on which
-/// nothing ever comes and which is closed when this process ends, in whatever way. Its input is empty, and what it prints is kept as its last words.
+/// It finds these descriptors open: 3, the channel for commands and answers; 4, the shared memory, as a file to be mapped; 5, the lifeline, on which
+/// nothing is ever sent and which is closed when this process ends, however it ends. Its input is empty, and what it prints is kept as its last
+/// words.
 ///
-/// Nothing of it stays behind. The shared memory has no name that could; ``lifelineProgram`` lets the system end the program with this process, even when
-/// this one is killed and the program hangs.
+/// Nothing is left behind. The shared memory has no name; ``lifelineProgram`` lets the system end the program with this process, even if this one is
+/// killed and the program hangs.
 final class WorkerProcess {
-    /// What both processes see; zeros at first.
+    /// The memory that both processes see; initially zeros.
     let memory: UnsafeMutableRawBufferPointer
     /// For messages.
     private let name: String
@@ -26,13 +27,13 @@ final class WorkerProcess {
     private var lastWords: [UInt8] = []
     private var failure: EnvironmentError?
 
-    /// The process's number; nil after its end.
+    /// The process ID; nil after its end.
     var identifier: Int32? { process > 0 ? process : nil }
 
-    /// Lines of Python with which a program begins.
+    /// The first lines, in Python, of a program.
     ///
-    /// The lifeline's owner gets SIGIO when its other end is closed, which ends a process that has not asked for it otherwise, whatever it is doing. Linux's
-    /// PR_SET_PDEATHSIG would do so when the thread ends that started the process, and threads come and go here.
+    /// The lifeline's owner gets SIGIO when the other end is closed; by default that ends a process, whatever it is doing. Linux's PR_SET_PDEATHSIG
+    /// would already do so when the thread that started the process ends, and threads come and go here.
     static let lifelineProgram = """
         import fcntl, os, select, signal, sys
         CHANNEL, MEMORY, LIFELINE = 3, 4, 5
@@ -47,7 +48,7 @@ final class WorkerProcess {
 
     /// Starts a program.
     ///
-    /// - Throws: ``EnvironmentError`` if the system does not let it.
+    /// - Throws: ``EnvironmentError`` if the system does not allow it.
     init(_ executable: String, _ arguments: [String], sharing size: Int, name: String) throws {
         func failure(_ what: String, _ code: Int32) -> EnvironmentError {
             EnvironmentError(environment: name, problem: "cannot \(what): \(String(cString: strerror(code)))")
@@ -59,8 +60,8 @@ final class WorkerProcess {
         }
         var isStarted = false
         defer { if !isStarted { munmap(start, size) } }
-        // Sockets, because the system makes them so that no other process which is being started meanwhile gets them, and because writing to one that
-        // nobody reads need not end this process.
+        // Sockets, because they can be created so that no process being started meanwhile inherits them, and because writing to one that nobody reads
+        // need not end this process.
         var far: [Int32] = []
         defer { for number in far { close(number) } }
         func socketPair() throws -> Descriptor {
@@ -89,7 +90,7 @@ final class WorkerProcess {
         for (target, number) in [far[1], far[1], far[0], shared, far[2]].enumerated() {
             posix_spawn_file_actions_adddup2(&actions, number, Int32(target + 1))
         }
-        // A group of its own: Ctrl-C is for this process, which may want to save a run before it ends. No signal blocked or ignored.
+        // Its own process group: Ctrl-C is for this process, which may want to save a run before it ends. No signal is blocked or ignored.
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
         posix_spawnattr_setpgroup(&attributes, 0)
         var signals = sigset_t()
@@ -117,7 +118,7 @@ final class WorkerProcess {
         munmap(memory.baseAddress, memory.count)
     }
 
-    /// A file without a name, so that nothing of it stays behind whenever this process is killed.
+    /// A file without a name, so that nothing is left behind if this process is killed at any time.
     private static func sharedFile(of size: Int, _ failure: (String, Int32) -> EnvironmentError) throws -> Int32 {
         #if os(Linux)
             let number = open("/dev/shm", __O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600)
@@ -146,7 +147,7 @@ final class WorkerProcess {
         return (moved(numbers[0]), moved(numbers[1]))
     }
 
-    /// The same file under a number that is none of those which the program is to find.
+    /// The same file under a descriptor other than those that the program expects.
     private static func moved(_ number: Int32) -> Int32 {
         let other = fcntl(number, F_DUPFD_CLOEXEC, 10)
         guard other >= 0 else { return number }
@@ -172,7 +173,8 @@ final class WorkerProcess {
 
     /// Waits for an answer of one byte.
     ///
-    /// - Throws: ``EnvironmentError`` if it is another, none comes in the given time, or the program has ended; then it is ended.
+    /// - Throws: ``EnvironmentError`` if it is another answer, none comes in the given time, or the program has ended; the program is then
+    ///   terminated.
     func receive(_ expected: UInt8, within seconds: Double) throws {
         if let failure { throw failure }
         let deadline = ContinuousClock.now + .seconds(seconds)
@@ -181,7 +183,7 @@ final class WorkerProcess {
             var waiting = [
                 pollfd(fd: channel.number, events: Int16(POLLIN), revents: 0), pollfd(fd: errors.number, events: Int16(POLLIN), revents: 0),
             ]
-            // Once the program has closed its output there is nothing to wait for on it.
+            // Once the program has closed its output, there is nothing more to wait for.
             let ready = poll(&waiting, nfds_t(areErrorsOpen ? 2 : 1), Int32(min(rest.rounded(.up), 1e9)))
             if ready < 0, errno != EINTR { throw fail("cannot wait for it: \(String(cString: strerror(errno)))") }
             if ready == 0 && rest == 0 {
@@ -200,7 +202,7 @@ final class WorkerProcess {
 
     private var areErrorsOpen = true
 
-    /// Takes what the program has said, without waiting for more, and keeps the end of it.
+    /// Reads what the program has printed, without waiting for more, and keeps the end.
     private func readErrors() {
         var chunk = [UInt8](repeating: 0, count: 4096)
         while areErrorsOpen {
@@ -211,9 +213,9 @@ final class WorkerProcess {
         }
     }
 
-    /// What is to be thrown after the program has closed the channel.
+    /// The error to throw after the program has closed the channel.
     private func ended() -> EnvironmentError {
-        // Closing comes a moment before the end, whose kind tells why.
+        // The channel closes a moment before the process ends; the way it ends tells why.
         var status: Int32 = 0
         for _ in 0..<100 where process > 0 {
             if waitpid(process, &status, WNOHANG) == process {
@@ -235,7 +237,7 @@ final class WorkerProcess {
         return failure
     }
 
-    /// Ends the program, which has nothing to save, and waits for its end.
+    /// Terminates the program, which has nothing to save, and waits for its end.
     func end() {
         guard process > 0 else { return }
         kill(process, SIGKILL)
@@ -245,7 +247,7 @@ final class WorkerProcess {
     }
 }
 
-// Inside the class the name `send` is its own method's.
+// Inside the class the name `send` refers to its own method.
 private func sendBytes(_ number: Int32, _ bytes: UnsafeRawPointer, _ count: Int, _ flags: Int32) -> Int {
     send(number, bytes, count, flags)
 }

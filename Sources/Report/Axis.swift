@@ -1,6 +1,6 @@
 import Foundation
 
-/// One axis of a chart: what it measures, how its numbers are written, and which part of it is shown.
+/// One axis of a chart: what it measures, how its numbers are written, and its range.
 public struct Axis: Sendable {
     /// How values are placed.
     public enum Scale: Sendable {
@@ -22,14 +22,14 @@ public struct Axis: Sendable {
 
     /// What is measured.
     public var title: String
-    /// In what, such as `degrees`; nil if the title says it, or there is none.
+    /// The unit, such as `degrees`; nil if the title says it, or there is none.
     public var unit: String?
     /// How values are placed.
     public var scale: Scale
     /// How values are written.
     public var format: Format
-    /// The lower end of the axis; `nil` takes it from the data. A bound that cannot be used (not finite, not positive on a
-    /// logarithmic axis) counts as `nil`.
+    /// The lower end of the axis; `nil` takes it from the data. An unusable bound (not finite, or not positive on a logarithmic axis) counts as
+    /// `nil`.
     public var minimum: Double?
     /// The upper end, in the same way.
     public var maximum: Double?
@@ -47,13 +47,13 @@ public struct Axis: Sendable {
         self.maximum = maximum
     }
 
-    /// The title with the unit, as it stands beside the axis.
+    /// The title with the unit, as shown beside the axis.
     var heading: String {
         if let unit { return "\(title) (\(unit))" }
         return format == .percent ? "\(title) (%)" : title
     }
 
-    /// Whether a value has a place on this axis. Huge values count as diverged: their differences and ratios are no longer finite.
+    /// Whether a value can be drawn on this axis. Huge values count as diverged: their differences and ratios are no longer finite.
     func canDraw(_ value: Double) -> Bool {
         switch scale {
         case .linear: value.isFinite && value.magnitude < 1e300
@@ -85,7 +85,7 @@ public struct Axis: Sendable {
 
     /// The numbers of a logarithmic axis.
     ///
-    /// - Parameter asPowers: whether the axis as a whole is written in powers of ten, so that no two ways stand side by side.
+    /// - Parameter asPowers: whether the axis as a whole is written in powers of ten, so that the two styles are not mixed.
     func decadeText(_ value: Double, asPowers: Bool) -> String {
         let shown = format == .percent ? value * 100 : value
         if asPowers { return NumberText.scientific(shown) }
@@ -93,15 +93,15 @@ public struct Axis: Sendable {
     }
 }
 
-/// A labelled place on an axis; a tick without text is a minor one.
+/// A tick on an axis; one without text is a minor tick.
 package struct Tick: Equatable {
     package var value: Double
     package var text: String
-    /// Left out where the chart is narrow.
+    /// Omitted if the chart is narrow.
     package var isSecondary = false
 }
 
-/// The shown part of an axis: it places values between 0 and 1.
+/// The visible range of an axis; maps values to 0…1.
 package struct AxisScale: Equatable {
     package var lower: Double
     package var upper: Double
@@ -117,7 +117,7 @@ package struct AxisScale: Equatable {
         let fixedUpper = axis.maximum.flatMap { axis.canDraw($0) ? $0 : nil }
         var low = drawable.min() ?? (scale == .linear ? 0 : fixedUpper.map { $0 / 10 } ?? 1)
         var high = drawable.max() ?? (scale == .linear ? 1 : low * 10)
-        // Errors, losses and epochs read best from zero, unless that would press them into a small part of the height.
+        // Errors, losses and epochs read best from zero, unless that would squeeze them into a small part of the height.
         if scale == .linear, low > 0, low <= 0.3 * high { low = 0 }
         low = fixedLower ?? low
         high = fixedUpper ?? high
@@ -133,7 +133,7 @@ package struct AxisScale: Equatable {
             if rounds {
                 let (bottom, span) = (low, high - low)
                 let step = AxisScale.roundStep(span: span, count: 5)
-                // A round end is worth a tenth of the height at most; else a small margin does, but zero stays the end.
+                // A round end may cost at most a tenth of the height; otherwise a small margin suffices, but zero stays the end.
                 func end(_ round: Double, from value: Double) -> Double {
                     value == 0 || (round - value).magnitude <= 0.1 * span ? round : value + (round > value ? 0.04 : -0.04) * span
                 }
@@ -146,7 +146,7 @@ package struct AxisScale: Equatable {
                 low = fixedLower ?? middle / 3
                 high = fixedUpper.flatMap { $0 > low ? $0 : nil } ?? middle * 3
             } else if rounds {
-                // A twentieth of the height on both sides; whole decades would waste up to half of it.
+                // A twentieth of the height on each side; whole decades would waste up to half of it.
                 let margin = pow(high / low, 0.05)
                 if fixedLower == nil { low /= margin }
                 if fixedUpper == nil { high *= margin }
@@ -156,7 +156,7 @@ package struct AxisScale: Equatable {
         upper = high
     }
 
-    /// 0 at the lower end, 1 at the upper end, outside of them for values beyond.
+    /// 0 at the lower end, 1 at the upper end; values outside the range lie beyond.
     package func fraction(_ value: Double) -> Double {
         switch scale {
         case .linear: (value - lower) / (upper - lower)
@@ -168,9 +168,9 @@ package struct AxisScale: Equatable {
         scale == .linear || upper / lower < 4 ? linearTicks(axis, count: count) : logarithmicTicks(axis, count: count)
     }
 
-    /// The smallest of 1, 2 and 5 times a power of ten that cuts the span into about `count` parts.
+    /// The smallest of 1, 2 and 5 times a power of ten that divides the span into about `count` parts.
     ///
-    /// A quarter more of them is allowed: from 2 to 5 is a long way, and too few labels are worse than one too many.
+    /// Up to a quarter more are allowed: from 2 to 5 is a big jump, and too few labels are worse than one too many.
     static func roundStep(span: Double, count: Int) -> Double {
         let rough = span / Double(max(1, count))
         let power = pow(10, log10(rough).rounded(.down))
@@ -189,7 +189,7 @@ package struct AxisScale: Equatable {
             let value = index * step
             return Tick(value: value, text: axis.tickText(value, step: step))
         }
-        // What a phone has room for, at about seven pixels a character.
+        // What fits on a phone, at about seven pixels per character.
         let width = ticks.reduce(0) { $0 + $1.text.count * 7 + 14 }
         return width <= 230
             ? ticks

@@ -1,19 +1,19 @@
 /// A line chart.
 ///
-/// It is an SVG whose text and lines keep their size while the plot takes the width that is there, so one chart serves a
-/// phone and a wide screen. Colours and marks come from the page's style sheet.
+/// It is an SVG whose text and lines keep their size while the plot fills the available width, so one chart suits both a phone and a wide screen.
+/// Colours and marks come from the page's style sheet.
 public struct Chart: Sendable {
     /// What is shown.
     public var title: String
-    /// A sentence below the title; it should say what the reader is to see.
+    /// A sentence below the title; it should say what the reader should see.
     public var summary: Prose?
-    /// The axis from left to right.
+    /// The horizontal axis.
     public var x: Axis
-    /// The axis from below.
+    /// The vertical axis.
     public var y: Axis
     /// The curves, in the order of the legend.
     public var series: [Series]
-    /// Height of the plot without its labels, in CSS pixels.
+    /// Height of the plot without labels, in CSS pixels.
     public var height: Int
 
     /// A chart of the series; a height below 80 counts as 80.
@@ -31,7 +31,7 @@ public struct Chart: Sendable {
 struct LegendEntry {
     enum Sign: Equatable {
         case series(Series.Style)
-        /// The upright stroke of a value to compare with.
+        /// The vertical stroke of a reference value.
         case reference
     }
 
@@ -80,7 +80,7 @@ extension Series.Style {
 }
 
 extension Chart {
-    /// The series with their colours given out.
+    /// The series with their colours assigned.
     var coloured: [Series] {
         var next = 0
         return series.map { series in
@@ -95,7 +95,7 @@ extension Chart {
 
     /// The whole figure.
     ///
-    /// - Parameter id: unique on the page; ids inside of the figure begin with it.
+    /// - Parameter id: unique on the page; ids inside the figure begin with it.
     package func markup(id: String) -> Markup {
         let plot = ChartPlot(self)
         let notes: [Markup] = plot.notes.map { "<p class=\"note\">\($0)</p>\n" }

@@ -19,7 +19,7 @@ extension ChartPlot {
         "Line chart: \(chart.title). \(chart.y.heading) against \(chart.x.heading)."
     }
 
-    /// The curves in words, for readers who do not see them.
+    /// The curves in words, for readers who cannot see them.
     var description: String {
         let sentences = zip(series, drawable).filter(\.0.isInLegend).prefix(16).map { series, points in
             guard let first = points.first, let last = points.last, let low = points.min(by: { $0.y < $1.y }) else {
@@ -93,7 +93,7 @@ extension ChartPlot {
             """
     }
 
-    /// Marks on the curves, and invisible discs that carry the values as tooltips.
+    /// Marks on the curves, and invisible discs with the values as tooltips.
     var marks: Markup {
         var marks: Markup = ""
         var tips: Markup = ""
@@ -112,7 +112,7 @@ extension ChartPlot {
         return "<g class=\"marks\">\n\(marks)</g>\n<g class=\"tips\">\n\(tips)</g>\n"
     }
 
-    /// Names at the ends of the curves, each tied to its curve by a short line.
+    /// Names at the ends of the curves, each connected to its curve by a short line.
     var labels: Markup {
         guard !endLabels.isEmpty else { return "" }
         let items: [Markup] = endLabels.map { label in
@@ -135,7 +135,7 @@ extension ChartPlot {
         if count == 1 { return [0] }
         guard series.markers == .sparse else { return [] }
         guard count > 10 else { return Array(0..<count) }
-        // Curves of one chart are marked at different places, so that marks do not hide each other where curves meet.
+        // Curves in one chart are marked at different places, so that marks do not cover each other where curves meet.
         let offset = (Double(order) * 0.37).truncatingRemainder(dividingBy: 1)
         return (0..<7).map { Int((Double($0) + 0.15 + 0.7 * offset) / 7 * Double(count)) }
     }

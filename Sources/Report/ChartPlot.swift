@@ -6,7 +6,7 @@ struct ChartPlot {
     struct EndLabel {
         var entry: LegendEntry
         var style: Series.Style
-        /// Where the curve ends, and where its name stands, in pixels from the top.
+        /// Where the curve ends, and where its name is, in pixels from the top.
         var curve: Double
         var text: Double
     }
@@ -19,7 +19,7 @@ struct ChartPlot {
 
     let chart: Chart
     let series: [Series]
-    /// Of every series, the points that have a place.
+    /// The points of every series that can be drawn.
     let drawable: [[Series.Point]]
     let xScale: AxisScale
     let yScale: AxisScale
@@ -54,16 +54,16 @@ struct ChartPlot {
                     isEmpty: drawable.isEmpty, showsMark: series.markers != .none))
         }
         legend = entries
-        // Names at the curves' ends replace the legend, so it is all of them or none.
+        // Names at the ends of the curves replace the legend, so all of them are shown or none.
         endLabels = ends.count == entries.count ? ChartPlot.arranged(ends, entries: entries, height: Double(chart.height)) : []
     }
 
-    /// Places names below each other without overlap, each as near to its curve as the others allow; empty where they do not fit.
+    /// Places names below each other without overlap, each as near to its curve as the others allow; empty if they do not fit.
     private static func arranged(_ ends: [End], entries: [LegendEntry], height: Double) -> [EndLabel] {
         let line = 17.0
         guard Double(ends.count) * line <= height, entries.allSatisfy({ $0.name.count <= 34 }) else { return [] }
         let sorted = ends.sorted { $0.y < $1.y }
-        // Blocks of touching names: each block sits at the mean of what its names want, and blocks that meet are joined.
+        // Blocks of touching names: each block is placed at the mean of the positions that its names want, and blocks that meet are merged.
         var blocks: [(wanted: [Double], top: Double)] = []
         for end in sorted {
             blocks.append(([end.y], 0))

@@ -1,19 +1,19 @@
-/// Final values over several runs: every run a ring, their mean a mark, a line from the lowest to the highest.
+/// Final values of several runs: a ring for each run, a mark for the mean, and a line from the lowest to the highest.
 ///
-/// Rings rather than bars: with three seeds a bar hides that there were three, and bars of errors must start at zero.
+/// Rings rather than bars: a bar would hide that there were only three seeds, and bars of errors must start at zero.
 public struct DotPlot: Sendable {
     /// One measured quantity of a row.
     public struct Measure: Sendable {
         /// What is measured.
         public var name: String
-        /// One value a run.
+        /// One value per run.
         public var values: [Double]
-        /// A value to compare with, such as the paper's.
+        /// A reference value, such as the paper's.
         public var reference: Double?
-        /// Of the rings and the mark.
+        /// The colour of the rings and the mark.
         public var colour: Series.Colour
 
-        /// A measured quantity; the automatic colour gives every name of a measure its own slot.
+        /// A measured quantity; the automatic colour gives each measure name its own slot.
         public init(_ name: String, values: [Double], reference: Double? = nil, colour: Series.Colour = .automatic) {
             self.name = name
             self.values = values
@@ -22,11 +22,11 @@ public struct DotPlot: Sendable {
         }
     }
 
-    /// What was measured of one thing, such as a norm.
+    /// The measurements of one thing, such as a norm.
     public struct Row: Sendable {
-        /// Of what.
+        /// The thing's name.
         public var name: String
-        /// Each gets a line.
+        /// Each measure gets a line.
         public var measures: [Measure]
 
         /// A row of measured quantities.
@@ -42,11 +42,11 @@ public struct DotPlot: Sendable {
     public var summary: Prose?
     /// The axis of all values.
     public var axis: Axis
-    /// From above.
+    /// From top to bottom.
     public var rows: [Row]
-    /// What the references are, for the legend.
+    /// The legend's name for the references.
     public var referenceName: String
-    /// Decimals of the written means.
+    /// Decimals of the means in the plot.
     public var decimals: Int
 
     /// A plot of the rows.
@@ -156,7 +156,7 @@ extension DotPlot {
         return LegendEntry.list(entries)
     }
 
-    /// The mean, with the sample standard deviation where there are several runs.
+    /// The mean, with the sample standard deviation if there are several runs.
     private func value(_ measure: Measure) -> String {
         let factor = axis.format == .percent ? 100.0 : 1
         let values = measure.values.filter(axis.canDraw).map { $0 * factor }

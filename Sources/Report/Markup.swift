@@ -1,7 +1,7 @@
-/// HTML that is already escaped.
+/// HTML that has already been escaped.
 ///
-/// Literals are trusted, every interpolated string is escaped: `"<td>\(name)</td>" as Markup` is safe for any `name`.
-/// So a forgotten escape cannot happen by leaving something out; it takes a deliberate `Markup(trusted:)`.
+/// Literals are trusted; every interpolated string is escaped: `"<td>\(name)</td>" as Markup` is safe for any `name`. So escaping cannot be
+/// forgotten; skipping it takes a deliberate `Markup(trusted:)`.
 package struct Markup: Sendable, Equatable, ExpressibleByStringInterpolation {
     package var html: String
 
@@ -30,7 +30,7 @@ package struct Markup: Sendable, Equatable, ExpressibleByStringInterpolation {
             html += literal
         }
 
-        // Numbers are left out on purpose, except integers: a floating-point number must be given its format first.
+        // Floating-point numbers are left out on purpose: they must be formatted first.
         package mutating func appendInterpolation(_ text: String) {
             html += Markup.escaped(text)
         }
@@ -48,7 +48,7 @@ package struct Markup: Sendable, Equatable, ExpressibleByStringInterpolation {
         }
     }
 
-    /// Title and sentence of a figure, the same for all kinds.
+    /// Title and summary of a figure, the same for all kinds.
     static func caption(title: String, summary: Prose?) -> Markup {
         let sentence: Markup = summary.map { "\n<span class=\"summary\">\($0.markup)</span>" } ?? ""
         return "<figcaption><span class=\"title\">\(title)</span>\(sentence)</figcaption>\n"
@@ -60,7 +60,7 @@ package struct Markup: Sendable, Equatable, ExpressibleByStringInterpolation {
 
     /// Text made safe for HTML, both between tags and inside a quoted attribute.
     ///
-    /// Control characters are parse errors even as references, so they become the replacement character.
+    /// Control characters are parse errors even as character references, so they become the replacement character.
     package static func escaped(_ text: String) -> String {
         var result = ""
         result.reserveCapacity(text.utf8.count)
@@ -89,7 +89,7 @@ package struct Markup: Sendable, Equatable, ExpressibleByStringInterpolation {
 public struct Prose: Sendable, Equatable, ExpressibleByStringInterpolation {
     var markup: Markup
 
-    /// The text as it stands on the page.
+    /// The text as it appears on the page.
     public var html: String { markup.html }
 
     /// Prose that is one plain string.
@@ -119,7 +119,7 @@ public struct Prose: Sendable, Equatable, ExpressibleByStringInterpolation {
             markup += "\(literal)"
         }
 
-        /// Text, in which everything is escaped.
+        /// Text; everything in it is escaped.
         public mutating func appendInterpolation(_ text: String) {
             markup += "\(text)"
         }
@@ -129,7 +129,7 @@ public struct Prose: Sendable, Equatable, ExpressibleByStringInterpolation {
             markup += "\(number)"
         }
 
-        /// A number with a fixed count of decimals.
+        /// A number with a fixed number of decimals.
         public mutating func appendInterpolation(_ number: Double, decimals: Int) {
             markup += "\(NumberText.fixed(number, decimals: decimals))"
         }
@@ -139,12 +139,12 @@ public struct Prose: Sendable, Equatable, ExpressibleByStringInterpolation {
             markup += "<code>\(code)</code>"
         }
 
-        /// Text that matters more than what surrounds it.
+        /// Text that matters more than its surroundings.
         public mutating func appendInterpolation(strong: String) {
             markup += "<strong>\(strong)</strong>"
         }
 
-        /// A link; an address that is neither the web's nor relative stays plain text, so that data cannot smuggle in a script.
+        /// A link; an address that is neither a web address nor relative stays plain text, so that data cannot smuggle in a script.
         public mutating func appendInterpolation(link text: String, to address: String) {
             let isWeb = address.hasPrefix("https://") || address.hasPrefix("http://")
             let isRelative = !address.contains(":") && !address.hasPrefix("//")

@@ -1,11 +1,11 @@
 import Foundation
 
-/// Numbers as a reader wants to see them, independent of the machine's locale.
+/// Numbers formatted for readers, independent of the machine's locale.
 public enum NumberText {
-    /// A number with a fixed count of decimals, groups of thousands from 10 000 on, and a true minus sign.
+    /// A number with a fixed number of decimals, thousands grouped from 10 000 on, and a true minus sign.
     public static func fixed(_ value: Double, decimals: Int) -> String {
         guard value.isFinite else { return notFinite(value) }
-        // Beyond 2⁵³ digits are noise, and a long row of them would break every layout.
+        // Beyond 2⁵³ digits are noise, and a long row of them would break the layout.
         guard value.magnitude < 9e15 else { return scientific(value) }
         let digits = String(format: "%.\(max(0, min(decimals, 12)))f", value.magnitude)
         let isZero = !digits.contains { $0 != "0" && $0 != "." }
@@ -21,7 +21,7 @@ public enum NumberText {
         return trimmed(fixed(value, decimals: decimals))
     }
 
-    /// `mean ± deviation`, both with the same count of decimals.
+    /// `mean ± deviation`, both with the same number of decimals.
     public static func spread(_ mean: Double, _ deviation: Double, decimals: Int) -> String {
         "\(fixed(mean, decimals: decimals)) ± \(fixed(deviation, decimals: decimals))"
     }
@@ -60,7 +60,7 @@ public enum NumberText {
         guard whole.count > 4 else { return digits }
         var result = ""
         for (index, digit) in whole.enumerated() {
-            // A narrow no-break space, as ISO 80000 asks: a comma is a decimal sign to half of the readers.
+            // A narrow no-break space, as ISO 80000 requires: to half of the readers a comma is a decimal sign.
             if index > 0, (whole.count - index) % 3 == 0 { result += "\u{202F}" }
             result.append(digit)
         }

@@ -1,17 +1,17 @@
 public import Foundation
 
-/// Pictures as PNG files: still ones without compression, for those of a report are small, and animations.
+/// Pictures as PNG files: still pictures, uncompressed since those in a report are small, and animations.
 public enum PNG {
     /// A file of `[height, width, channels]` bytes: 1 channel is grey, 3 are red, green and blue.
     ///
-    /// The compressed data are stored blocks of the deflate format (RFC 1950, 1951), so that no compressor is needed. Traps unless the bytes are as
-    /// many as the size says.
+    /// The compressed data are stored blocks of the deflate format (RFC 1950, 1951), so no compressor is needed. Traps unless the number of bytes
+    /// matches the size.
     public static func file(_ pixels: [UInt8], width: Int, height: Int, channels: Int) -> Data {
         guard channels == 1 || channels == 3, width > 0, height > 0, pixels.count == width * height * channels else {
             fatalError("PNG: expected 1 or 3 × \(width) × \(height) bytes, found \(pixels.count) for \(channels)")
         }
         var data = signature
-        // Eight bits a channel; colour type 0 is grey, 2 is colour; no interlacing.
+        // Eight bits per channel; colour type 0 is grey, 2 is colour; no interlacing.
         chunk("IHDR", number(width) + number(height) + [8, channels == 1 ? 0 : 2, 0, 0, 0], to: &data)
         var lines: [UInt8] = []
         lines.reserveCapacity(height * (1 + width * channels))
@@ -33,10 +33,10 @@ public enum PNG {
         /// From 0 to 255.
         public let blue: UInt8
 
-        /// A colour of three parts from 0 to 255.
+        /// A colour from three components from 0 to 255.
         public init(red: UInt8, green: UInt8, blue: UInt8) { (self.red, self.green, self.blue) = (red, green, blue) }
 
-        /// So many levels of grey, from black to white.
+        /// The given number of grey levels, from black to white.
         public static func greys(_ count: Int) -> [Colour] {
             (0..<count).map { level in
                 let grey = UInt8((Double(level) * 255 / Double(count - 1)).rounded())
@@ -45,29 +45,29 @@ public enum PNG {
         }
     }
 
-    /// A picture of an animation.
+    /// A frame of an animation.
     public struct Frame {
-        /// Places in the palette, `[height, width]`.
+        /// Palette indices, `[height, width]`.
         public let pixels: [UInt8]
         /// How long it is shown.
         public let milliseconds: Int
 
-        /// A picture that is shown for so long.
+        /// A frame that is shown for the given time.
         public init(_ pixels: [UInt8], milliseconds: Int) {
             self.pixels = pixels
             self.milliseconds = milliseconds
         }
     }
 
-    /// An animation that begins again when it is over (PNG, third edition, §11.3.6: APNG), which browsers play; other programs show its first picture.
+    /// A looping animation (PNG, third edition, §11.3.6: APNG), which browsers play; other programs show its first frame.
     ///
-    /// Of each frame only the rectangle is kept that differs from the frame before. Traps unless there are 1 to 256 colours, at least one frame, and each
-    /// has as many pixels as the size says.
+    /// Only the rectangle of each frame that differs from the previous one is stored. Traps unless there are 1 to 256 colours, at least one frame,
+    /// and each has as many pixels as the size says.
     public static func animation(_ frames: [Frame], width: Int, height: Int, palette: [Colour]) -> Data {
         animation(frames.count, width: width, height: height, palette: palette) { frames[$0] }
     }
 
-    /// The same with frames that are made one after the other, so that only two of them are in memory.
+    /// The same with frames made one after the other, so that only two of them are in memory.
     public static func animation(_ count: Int, width: Int, height: Int, palette: [Colour], frame: (Int) throws -> Frame) rethrows -> Data {
         guard count > 0, width > 0, height > 0, (1...256).contains(palette.count) else {
             fatalError(
@@ -75,7 +75,7 @@ public enum PNG {
             )
         }
         var data = signature
-        // Colour type 3: places in a palette.
+        // Colour type 3: palette indices.
         chunk("IHDR", number(width) + number(height) + [8, 3, 0, 0, 0], to: &data)
         chunk("acTL", number(count) + number(0), to: &data)
         chunk("PLTE", palette.flatMap { [$0.red, $0.green, $0.blue] }, to: &data)
@@ -98,7 +98,7 @@ public enum PNG {
                 lines += frame.pixels[row * width + part.left..<row * width + part.left + part.width]
             }
             let duration = max(0, min(frame.milliseconds, 65535))
-            // The frame stays until the next is drawn over it, and takes the place of what is there.
+            // The frame stays until the next is drawn over it, and replaces what is there.
             let control =
                 number(part.width) + number(part.height) + number(part.left) + number(part.top)
                 + [UInt8(duration >> 8), UInt8(duration & 255), UInt8(1000 >> 8), UInt8(1000 & 255), 0, 0]
@@ -109,7 +109,7 @@ public enum PNG {
         return data
     }
 
-    /// The rectangle of a frame that is kept; one pixel where nothing has changed.
+    /// The rectangle of a frame that is stored; one pixel if nothing has changed.
     private struct Part {
         var left: Int
         var top: Int
@@ -146,7 +146,7 @@ public enum PNG {
         data += number(Int(crc32(named)))
     }
 
-    /// The checksum of a chunk (ISO 3309). Written out here, so that reports need no other target of this package; pictures are small.
+    /// The checksum of a chunk (ISO 3309). Implemented here so that reports need no other target of this package; pictures are small.
     private static func crc32(_ bytes: [UInt8]) -> UInt32 {
         var sum = ~UInt32(0)
         for byte in bytes {

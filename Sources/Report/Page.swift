@@ -20,7 +20,7 @@ public struct Page: Sendable {
         case image(Image)
         /// Names and values.
         case settings(Settings)
-        /// Blocks side by side where there is room, else below each other.
+        /// Blocks side by side if there is room, else below each other.
         case row([Block])
     }
 
@@ -28,7 +28,7 @@ public struct Page: Sendable {
     public struct Section: Sendable {
         /// The heading.
         public var title: String
-        /// What stands below it.
+        /// The blocks below it.
         public var blocks: [Block]
 
         /// A section with this heading.
@@ -54,16 +54,16 @@ public struct Page: Sendable {
 
     /// The heading of the page, and its name in the browser.
     public var title: String
-    /// What stands below the heading: what the page is about, in a few sentences.
+    /// The text below the heading: what the page is about, in a few sentences.
     public var lead: Prose
     /// The parts of the page.
     public var sections: [Section]
-    /// What stands at the end: who made it, and when.
+    /// The text at the end: who made the page, and when.
     public var footer: Prose
     /// Rules added to the style sheet, for `Series.Colour.custom`. It is trusted, not escaped.
     public var extraStyle: String
 
-    /// A page of these parts.
+    /// A page with these parts.
     public init(_ title: String, lead: Prose, sections: [Section], footer: Prose, extraStyle: String = "") {
         self.title = title
         self.lead = lead
@@ -107,9 +107,9 @@ public struct Page: Sendable {
         return document.html
     }
 
-    /// Writes the file beside its place and renames it, so that a reader never meets half a page.
+    /// Writes a temporary file beside it and renames that, so that a reader never sees half a page.
     ///
-    /// - Throws: ``ReportError/cannotWrite(file:reason:)`` if the system does not let it.
+    /// - Throws: ``ReportError/cannotWrite(file:reason:)`` if the system does not allow it.
     public func write(to file: URL) throws(ReportError) {
         do {
             try Data(html().utf8).write(to: file, options: .atomic)
@@ -154,7 +154,7 @@ public struct Page: Sendable {
 public enum ReportError: Error, Equatable, CustomStringConvertible {
     /// The page's file cannot be written, with the system's reason.
     case cannotWrite(file: String, reason: String)
-    /// The data of a picture are no PNG file.
+    /// A picture's data are not a PNG file.
     case notPNG(name: String, found: String)
 
     /// One line with what was expected and found.
@@ -166,7 +166,7 @@ public enum ReportError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// A PNG picture inside of the page.
+/// A PNG picture embedded in the page.
 public struct Image: Sendable {
     let png: Data
     let width: Int
@@ -180,13 +180,13 @@ public struct Image: Sendable {
     /// A picture from the bytes of a PNG file.
     ///
     /// - Parameters:
-    ///   - title: what stands above it.
+    ///   - title: the heading above it.
     ///   - png: the file's bytes.
-    ///   - alternative: what the picture shows, for readers who do not see it.
+    ///   - alternative: what the picture shows, for readers who cannot see it.
     ///   - summary: a sentence below the title.
-    ///   - scale: CSS pixels a pixel of the picture, for samples of a few dozen pixels.
+    ///   - scale: CSS pixels per pixel of the picture, for samples of a few dozen pixels.
     ///   - isPixelArt: whether enlarged pixels keep their edges.
-    /// - Throws: ``ReportError/notPNG(name:found:)`` for data that is no PNG picture.
+    /// - Throws: ``ReportError/notPNG(name:found:)`` for data that is not a PNG picture.
     public init(
         _ title: String, png: Data, alternative: String, summary: Prose? = nil, scale: Int = 1, isPixelArt: Bool = false
     ) throws(ReportError) {
@@ -195,7 +195,7 @@ public struct Image: Sendable {
             let start = bytes.prefix(4).map { String($0, radix: 16, uppercase: true) }.joined(separator: " ")
             throw .notPNG(name: title, found: png.isEmpty ? "no bytes" : "\(png.count) bytes that begin with \(start)")
         }
-        // Width and height stand at fixed places, right after the signature and the name of the first chunk.
+        // Width and height are at fixed places, right after the signature and the name of the first chunk.
         func number(at offset: Int) -> Int { bytes[offset..<offset + 4].reduce(0) { $0 << 8 | Int($1) } }
         guard number(at: 16) > 0, number(at: 20) > 0 else { throw .notPNG(name: title, found: "a picture without pixels") }
         self.png = png

@@ -1,8 +1,8 @@
 /// The colours and marks of the charts.
 ///
-/// Found by a search with two demands that the tests repeat: at least 3:1 contrast to the background, and distances in a
-/// perceptual colour space that hold for common vision and for simulated protanopia, deuteranopia and tritanopia.
-/// The first five are held further apart than the rest. Marks tell the series apart where colour does not.
+/// Found by a search with two criteria, which the tests check: at least 3:1 contrast to the background, and sufficient distances in a perceptual
+/// colour space for normal vision and for simulated protanopia, deuteranopia and tritanopia. The first five are further apart than the rest. Marks
+/// distinguish the series where colour does not.
 package enum Palette {
     package static let light = ["#2436ab", "#ba4005", "#147c69", "#dc52b4", "#ac9337", "#43216e", "#2799e0", "#7a2418"]
     package static let dark = ["#649cf6", "#e3611c", "#45e0b2", "#a86496", "#ebb818", "#7b69ea", "#c6e8fc", "#d08288"]
@@ -22,7 +22,7 @@ package enum Palette {
         "M-2 -5.4H2V5.4H-2Z",
     ]
 
-    /// The marks as symbols for `<use>`, once a page.
+    /// The marks as symbols for `<use>`, once per page.
     static var symbols: Markup {
         let paths: [Markup] = marks.enumerated().map { "<path id=\"mark-\($0.offset)\" d=\"\($0.element)\"/>\n" }
         return "<svg width=\"0\" height=\"0\" class=\"symbols\" aria-hidden=\"true\"><defs>\n\(paths)</defs></svg>\n"

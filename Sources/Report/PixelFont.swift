@@ -1,19 +1,20 @@
-/// Letters for pictures that no browser letters, as PNG files: capitals, digits and a few signs, five pixels wide and seven high.
+/// A font for pictures, such as PNG files, in which no browser draws text: capitals, digits and a few signs, five pixels wide and seven high.
 public enum PixelFont {
-    /// Pixels of a letter.
+    /// The size of a letter in pixels.
     public static let (width, height) = (5, 7)
 
     /// Pixels from one letter to the next, and from one line to the next.
     public static let (advance, lineHeight) = (6, 9)
 
-    /// The rows of a letter from above, five bits each, the highest for the left pixel; small letters are taken for capitals, unknown ones for a box.
+    /// The rows of a letter from the top, five bits each, the highest for the left pixel; lowercase letters are shown as capitals, unknown ones as a
+    /// box.
     public static func rows(of letter: Character) -> [UInt8] {
-        // Thousands are set apart by a narrow space.
+        // Thousands are separated by a narrow space.
         let capital = letter.isWhitespace ? " " : letter.uppercased().first ?? letter
         return glyphs[capital] ?? [0b11111, 0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b11111]
     }
 
-    /// The pixels that a line of text takes.
+    /// The width of a line of text in pixels.
     public static func width(of text: String, scale: Int = 1) -> Int { text.isEmpty ? 0 : (text.count * advance - 1) * scale }
 
     private static let glyphs: [Character: [UInt8]] = [

@@ -4,7 +4,7 @@ public struct Series: Sendable {
     public struct Point: Sendable, Equatable {
         /// Its place on the x axis.
         public var x: Double
-        /// Its value; one that is not finite makes a gap.
+        /// Its value; a value that is not finite leaves a gap.
         public var y: Double
 
         /// A point.
@@ -14,7 +14,7 @@ public struct Series: Sendable {
         }
     }
 
-    /// How far values spread at one place of the x axis.
+    /// The spread of values at one place on the x axis.
     public struct Spread: Sendable, Equatable {
         /// The place.
         public var x: Double
@@ -45,19 +45,19 @@ public struct Series: Sendable {
 
     /// The colour of the curve, and the shape of its marks.
     public enum Colour: Sendable, Equatable {
-        /// The next slot that the chart has free.
+        /// The chart's next free slot.
         case automatic
-        /// A colour and mark of the palette, 0 to 7; higher slots take the same colours with other marks.
+        /// A colour and mark of the palette, 0 to 7; higher slots have the same colours with other marks.
         case slot(Int)
-        /// Grey, for what is there to compare with.
+        /// Grey, for reference curves.
         case muted
-        /// A CSS class of the page's own that sets `--series`.
+        /// A CSS class, defined by the page, that sets `--series`.
         case custom(String)
     }
 
     /// Where the curve has marks.
     public enum Markers: Sendable {
-        /// A few along the curve, so that curves are told apart without their colour.
+        /// A few along the curve, so that curves can be distinguished without colour.
         case sparse
         /// One at every point.
         case all
@@ -65,7 +65,7 @@ public struct Series: Sendable {
         case none
     }
 
-    /// As it stands in the legend.
+    /// The name in the legend.
     public var name: String
     /// From left to right.
     public var points: [Point]
@@ -94,9 +94,9 @@ public struct Series: Sendable {
         self.isInLegend = isInLegend
     }
 
-    /// The mean of several runs with a band from their lowest to their highest value, at the places that all runs share.
+    /// The mean of several runs with a band from their lowest to their highest value, at the places that all runs have in common.
     ///
-    /// A place where one run has no finite value stays in the curve as a gap: a mean over the survivors would flatter it.
+    /// A place where one run has no finite value is left as a gap: a mean over the survivors would look too good.
     public init(_ name: String, meanOf runs: [[Point]], colour: Colour = .automatic, style: Style = .solid) {
         var values: [Double: [Double]] = [:]
         for run in runs {
@@ -117,7 +117,7 @@ public struct Series: Sendable {
 }
 
 extension Series.Colour {
-    /// The slot that gives colour and mark, where there is one.
+    /// The slot that determines colour and mark, if there is one.
     var slot: Int? {
         if case .slot(let number) = self { return max(0, number) }
         return nil
@@ -128,7 +128,7 @@ extension Series.Colour {
         case .automatic: "c0"
         case .slot(let number): "c\(max(0, number) % Palette.size)"
         case .muted: "muted"
-        // Only what can stand in a class name: a space would add a second class.
+        // Only characters allowed in a class name: a space would add a second class.
         case .custom(let name): String(name.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "-" })
         }
     }
@@ -136,24 +136,24 @@ extension Series.Colour {
     /// The id of the mark's shape in the page's list of symbols.
     var mark: String {
         let number = slot ?? 0
-        // After eight series the colours come again, with the marks shifted by one, so that no pair repeats.
+        // After eight series the colours repeat, with the marks shifted by one, so that no pair repeats.
         return "mark-\((number + number / Palette.size) % Palette.size)"
     }
 }
 
-/// Where the curves of a chart run, as SVG path data.
+/// Builds the curves of a chart as SVG path data.
 struct PathBuilder {
     var x: AxisScale
     var y: AxisScale
-    /// Side of the square that curves are drawn in; it is stretched to the plot's real size, so lines use non-scaling strokes.
+    /// Side of the square in which curves are drawn; it is stretched to the plot's real size, so lines use non-scaling strokes.
     static let side = 1000.0
-    /// More points than this are thinned: no screen shows them, and a page of a million-step run must stay small.
+    /// More points than this are thinned out: no screen shows them, and the page of a million-step run must stay small.
     static let limit = 2000
 
     func line(_ runs: [[Series.Point]]) -> String {
         runs.map { run in
             let thin = PathBuilder.thinned(run)
-            // A point between two gaps is a line of no length, which the round cap shows as a dot.
+            // A point between two gaps is a line of zero length, which the round cap shows as a dot.
             let end = thin.count == 1 ? "h0" : ""
             return "M" + thin.map { place($0.x, $0.y) }.joined(separator: "L") + end
         }.joined()
@@ -165,7 +165,7 @@ struct PathBuilder {
 
     func area(_ runs: [[Series.Spread]]) -> String {
         runs.map { run in
-            // Thinning takes extremes of one value, so the two edges are thinned alike by index.
+            // Thinning picks the extremes of one value; here both edges are thinned alike, by index.
             let every = max(1, run.count / 1000)
             let kept = run.indices.filter { $0 % every == 0 || $0 == run.count - 1 }.map { run[$0] }
             let forth = kept.map { place($0.x, $0.upper) }
@@ -191,7 +191,7 @@ struct PathBuilder {
     }
 
     private func coordinate(_ fraction: Double) -> String {
-        // A value far outside of a fixed range would otherwise give coordinates that browsers cannot hold.
+        // A value far outside a fixed range would otherwise give coordinates that browsers cannot handle.
         PathBuilder.short(min(max(fraction, -10), 11) * PathBuilder.side)
     }
 
@@ -201,12 +201,12 @@ struct PathBuilder {
         return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
     }
 
-    /// The parts of a sequence between the elements that cannot be drawn.
+    /// The runs of elements between those that cannot be drawn.
     static func runs<Element>(of elements: [Element], where canDraw: (Element) -> Bool) -> [[Element]] {
         elements.split(omittingEmptySubsequences: true) { !canDraw($0) }.map(Array.init)
     }
 
-    /// A place as a share of the plot's width or height.
+    /// A position as a percentage of the plot's width or height.
     static func percent(_ fraction: Double) -> String {
         let text = String((fraction * 10_000).rounded() / 100)
         return (text.hasSuffix(".0") ? String(text.dropLast(2)) : text) + "%"

@@ -1,15 +1,15 @@
-/// What a report says of many numbers.
+/// Statistics for reports.
 public enum Statistics {
-    /// The mean; NaN of no numbers.
+    /// The mean; NaN if there are no numbers.
     public static func mean(_ numbers: [Double]) -> Double { numbers.reduce(0, +) / Double(numbers.count) }
 
-    /// The sample's standard deviation: √(Σ(x − mean)² / (n − 1)), and 0 of a single number.
+    /// The sample's standard deviation: √(Σ(x − mean)² / (n − 1)), and 0 for a single number.
     public static func standardDeviation(_ numbers: [Double]) -> Double {
         let mean = mean(numbers)
         return (numbers.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(max(1, numbers.count - 1))).squareRoot()
     }
 
-    /// The middle number; the mean of the two middle ones of an even count, NaN of no numbers.
+    /// The middle number; the mean of the two middle ones if the count is even, NaN if there are no numbers.
     public static func median(_ numbers: [Double]) -> Double {
         let sorted = numbers.sorted()
         guard let last = sorted.last else { return .nan }

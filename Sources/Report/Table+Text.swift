@@ -1,5 +1,6 @@
 extension Table {
-    /// The table as lines of text, for the terminal: the headings, a rule and the rows; columns two blanks apart, the first flush left and the others flush right.
+    /// The table as lines of text, for the terminal: the headings, a rule and the rows; columns are two spaces apart, the first flush left and the
+    /// others flush right.
     public var lines: [String] {
         let cells = [headings.map(\.terminal)] + rows.map { row in row.map { $0.terminal ?? $0.text } }
         let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }

@@ -1,6 +1,6 @@
 /// A table of results, for a page and for the terminal; its first column names the rows.
 ///
-/// Each column is declared once, with what it shows of a row:
+/// Each column is declared once, with what it shows for a row:
 ///
 /// ```swift
 /// let table = Table(
@@ -14,24 +14,24 @@
 public struct Table: Sendable {
     /// Which value of a column is the best.
     public enum Best: Sendable {
-        /// The smallest, as of errors.
+        /// The smallest, as for errors.
         case lowest
-        /// The largest, as of scores.
+        /// The largest, as for scores.
         case highest
     }
 
-    /// What stands above a column, and how it is set.
+    /// The heading of a column, and how the column is set.
     public struct Heading: Sendable {
-        /// As it stands on a page.
+        /// The text on a page.
         public var title: String
-        /// As it stands in the terminal, where room is short.
+        /// The text in the terminal, where space is limited.
         public var terminal: String
         /// Whether a page sets the column flush right.
         public var isNumeric: Bool
-        /// Which value of the column a page sets in bold; values that are written alike share it.
+        /// Which value of the column a page sets in bold; values that look the same are all bold.
         public var best: Best?
 
-        /// A heading; without words of its own for the terminal it is the same there.
+        /// A heading; by default it is the same in the terminal.
         public init(_ title: String, terminal: String? = nil, isNumeric: Bool = true, best: Best? = nil) {
             self.title = title
             self.terminal = terminal ?? title
@@ -40,28 +40,28 @@ public struct Table: Sendable {
         }
     }
 
-    /// A column of a table of rows of some type: its heading, and what it shows of a row.
+    /// A column of a table with rows of some type: its heading, and what it shows for a row.
     public struct Column<Row> {
-        /// What stands above it.
+        /// Its heading.
         public var heading: Heading
-        /// What it shows of a row.
+        /// What it shows for a row.
         public var cell: (Row) -> Cell
 
-        /// A column; without words of its own for the terminal its heading is the same there.
+        /// A column; by default its heading is the same in the terminal.
         public init(_ title: String, terminal: String? = nil, isNumeric: Bool = true, best: Best? = nil, cell: @escaping (Row) -> Cell) {
             heading = Heading(title, terminal: terminal, isNumeric: isNumeric, best: best)
             self.cell = cell
         }
     }
 
-    /// What stands in a row below a heading.
+    /// The content of a row in one column.
     public struct Cell: Sendable, Equatable, ExpressibleByStringLiteral {
         var text: String
-        /// Where it differs from the text on a page.
+        /// The terminal's text, if it differs from a page's.
         var terminal: String?
-        /// What the cell counts as in the choice of the best.
+        /// The cell's value when the best is chosen.
         var value: Double?
-        /// The footnote that its mark points to, from 1.
+        /// The footnote that its mark refers to, from 1.
         var footnote: Int?
         var isMissing = false
 
@@ -81,13 +81,13 @@ public struct Table: Sendable {
             return Cell(text: NumberText.spread(mean, deviation, decimals: decimals), value: mean)
         }
 
-        /// Values of several runs: their mean with the standard deviation, a single one as it is, none as missing.
+        /// Values of several runs: the mean with the standard deviation, a single value as it is, or missing if there are none.
         ///
         /// - Parameters:
-        ///   - values: one of each run.
+        ///   - values: one per run.
         ///   - scale: a factor, such as 100 for percent.
-        ///   - decimals: those of every number.
-        ///   - unit: what stands behind a single value, and in the terminal behind a spread: on a page the words around the table say it.
+        ///   - decimals: the number of decimals.
+        ///   - unit: written after a single value, and in the terminal after a spread; on a page the surrounding text says it.
         public static func over(_ values: [Double], scale: Double = 1, decimals: Int, unit: String = "") -> Cell {
             guard let first = values.first else { return .missing }
             guard values.count > 1 else { return .number(first * scale, decimals: decimals, suffix: unit) }
@@ -99,7 +99,7 @@ public struct Table: Sendable {
         /// Nothing was measured.
         public static let missing = Cell(text: "–", isMissing: true)
 
-        /// A cell of text, as ``text(_:)``.
+        /// A text cell, as ``text(_:)``.
         public init(stringLiteral value: String) {
             text = value
         }
@@ -110,14 +110,14 @@ public struct Table: Sendable {
             self.isMissing = isMissing
         }
 
-        /// The cell with a mark that points to a footnote, counted from 1; the terminal has no footnotes.
+        /// The cell with a mark that refers to a footnote, counted from 1; the terminal has no footnotes.
         public func noted(_ footnote: Int) -> Cell {
             var cell = self
             cell.footnote = footnote
             return cell
         }
 
-        /// The cell with other words in the terminal.
+        /// The cell with different text in the terminal.
         public func inTerminal(_ text: String) -> Cell {
             var cell = self
             cell.terminal = text
@@ -125,16 +125,16 @@ public struct Table: Sendable {
         }
     }
 
-    /// What stands above a page's table; the terminal leaves it out.
+    /// The text above a table on a page; the terminal omits it.
     public let caption: String
     /// The headings of the columns.
     public let headings: [Heading]
     /// A cell for each heading in every row.
     public let rows: [[Cell]]
-    /// What marks of cells point to, and other notes below a page's table.
+    /// The footnotes that cells refer to, and other notes below a table on a page.
     public let footnotes: [Prose]
 
-    /// A table of cells that are there already. Traps unless every row has a cell for each heading.
+    /// A table of existing cells. Traps unless every row has a cell for each heading.
     public init(_ caption: String, headings: [Heading], rows: [[Cell]], footnotes: [Prose] = []) {
         for (index, row) in rows.enumerated() where row.count != headings.count {
             fatalError("Table: \(headings.count) columns, but row \(index) has \(row.count) cells")
@@ -145,7 +145,7 @@ public struct Table: Sendable {
         self.footnotes = footnotes
     }
 
-    /// A table with a row for each element, of which every column shows something; for the terminal it needs no caption.
+    /// A table with one row per element and the given columns; for the terminal it needs no caption.
     public init<Row>(_ caption: String = "", of rows: [Row], columns: [Column<Row>], footnotes: [Prose] = []) {
         self.init(
             caption, headings: columns.map(\.heading), rows: rows.map { row in columns.map { $0.cell(row) } }, footnotes: footnotes)
@@ -157,7 +157,7 @@ extension Table {
     private var bestTexts: [String?] {
         headings.indices.map { index in
             let cells = rows.map { $0[index] }.filter { $0.value != nil }
-            // One value alone is not the best of anything.
+            // A single value is not the best of anything.
             guard let best = headings[index].best, cells.count > 1 else { return nil }
             let ordered = cells.sorted { ($0.value ?? 0) < ($1.value ?? 0) }
             let winner = (best == .lowest ? ordered.first : ordered.last)?.text
@@ -204,7 +204,7 @@ extension Table {
         heading.isNumeric ? " class=\"numeric\"" : ""
     }
 
-    /// Letters, because a raised digit beside a number reads as a power.
+    /// Letters, because a superscript digit after a number looks like an exponent.
     static func letter(_ number: Int) -> String {
         (1...26).contains(number) ? String(UnicodeScalar(UInt8(96 + number))) : "(\(number))"
     }

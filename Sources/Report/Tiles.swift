@@ -1,17 +1,17 @@
-/// Pictures of one size laid out in lines, a gap apart.
+/// Pictures of equal size laid out in rows, with gaps between them.
 public struct Tiles {
-    /// How many there are.
+    /// The number of pictures.
     public let count: Int
-    /// How many stand side by side.
+    /// The number of pictures side by side.
     public let across: Int
     /// Pixels of a picture.
     public let tileWidth: Int
     /// Pixels of a picture.
     public let tileHeight: Int
-    /// Pixels between two.
+    /// Pixels between two pictures.
     public let gap: Int
 
-    /// So many pictures, of which `across` or fewer stand side by side.
+    /// The given number of pictures, at most `across` of them side by side.
     ///
     /// Traps unless there is at least one tile of at least one pixel.
     public init(count: Int, across: Int, tileWidth: Int, tileHeight: Int, gap: Int = 1) {
@@ -31,12 +31,12 @@ public struct Tiles {
     /// Pixels of the whole.
     public var height: Int { (count + across - 1) / across * (tileHeight + gap) - gap }
 
-    /// The left upper pixel of a tile.
+    /// The top left pixel of a tile.
     public func origin(_ tile: Int) -> (left: Int, top: Int) {
         (tile % across * (tileWidth + gap), tile / across * (tileHeight + gap))
     }
 
-    /// The place in `[height, width]` of a pixel of a tile.
+    /// The index in `[height, width]` of a pixel in a tile.
     public func place(_ tile: Int, row: Int, column: Int) -> Int {
         let (left, top) = origin(tile)
         return (top + row) * width + left + column

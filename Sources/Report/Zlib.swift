@@ -1,6 +1,6 @@
 import Foundation
 
-/// The system's zlib, loaded when it is first needed: it is on every Linux and macOS, unlike its headers.
+/// The system's zlib, loaded when first needed: unlike its headers, it is on every Linux and macOS system.
 enum Zlib {
     private typealias Compress =
         @convention(c) (
@@ -18,12 +18,12 @@ enum Zlib {
         return nil
     }()
 
-    /// The bytes as a zlib stream (RFC 1950), packed as tightly as it can; nil on a system without zlib.
+    /// The bytes as a zlib stream (RFC 1950), compressed as tightly as possible; nil on a system without zlib.
     static func packed(_ bytes: [UInt8]) -> [UInt8]? {
         guard let functions else { return nil }
         var size = functions.bound(UInt(bytes.count))
         var result = [UInt8](repeating: 0, count: Int(size))
-        // zlib wants an address also for no bytes.
+        // zlib requires an address even for no bytes.
         let source = bytes.isEmpty ? [0] : bytes
         guard functions.compress(&result, &size, source, UInt(bytes.count), 9) == 0 else { return nil }
         result.removeLast(result.count - Int(size))

@@ -2,7 +2,7 @@ internal import CTorch
 
 /// Where tensors lie and operators run: the CPU, or a CUDA device.
 ///
-/// CUDA is loaded when a CUDA device is first asked for; a program that asks for none needs none.
+/// CUDA is loaded when a CUDA device is first requested; a program that requests none does not need CUDA.
 public struct Device: Hashable, Sendable, CustomStringConvertible {
     let code: Int32
 
@@ -11,9 +11,9 @@ public struct Device: Hashable, Sendable, CustomStringConvertible {
 
     /// The CUDA device of the given index.
     ///
-    /// To be asked for before the first gradient is taken: libtorch settles then, for the whole process, whether there is CUDA.
+    /// Request it before taking the first gradient: libtorch then decides, for the whole process, whether there is CUDA.
     ///
-    /// - Throws: ``TorchError`` if libtorch's CUDA half cannot be loaded or there is no such device; it says what was looked for.
+    /// - Throws: ``TorchError`` if libtorch's CUDA half cannot be loaded or there is no such device; the error says what was looked for.
     public static func cuda(_ index: Int = 0) throws -> Device {
         var count: Int32 = 0
         if let message = ctorch_cuda_load(&count) {
@@ -50,14 +50,14 @@ public struct Device: Hashable, Sendable, CustomStringConvertible {
     /// The name that ``init(named:)`` takes.
     public var description: String { isCPU ? "cpu" : "cuda:\(code & 0xff)" }
 
-    /// Waits until everything asked of the device is done; returns at once for the CPU.
+    /// Waits until all work submitted to the device is done; returns at once for the CPU.
     public func synchronize() {
         if !isCPU && StepPhase.isRecording { return StepPhase.refuse("it waits for the device") }
         if let message = ctorch_device_synchronize(code) { fatalError("synchronize \(self): \(takeMessage(message))") }
     }
 }
 
-/// What runs underneath: versions, threads, and how many tensors are held.
+/// The underlying runtime: versions, threads, and the number of live tensors.
 public enum Runtime {
     /// The version of the libtorch that this was built against, such as `2.15.0`.
     public static var libtorchVersion: String { String(cString: ctorch_version()) }
@@ -78,8 +78,8 @@ public enum Runtime {
 
     /// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32, for the whole process; false at first.
     ///
-    /// TF32 has 8 bits of exponent and 10 of fraction, so that a factor's relative error is up to 2⁻¹¹; sums are float32. It is much faster on the GPUs that
-    /// have it. The CPU has none.
+    /// TF32 has 8 bits of exponent and 10 of fraction, so a factor's relative error is up to 2⁻¹¹; sums are float32. It is much faster on GPUs that
+    /// support it. The CPU does not.
     public static var allowsTF32: Bool {
         get { ctorch_tf32_allowed() }
         set {
@@ -87,16 +87,16 @@ public enum Runtime {
         }
     }
 
-    /// From now on keeps the memory of freed tensors on the CPU for the next tensors, for the rest of the process's life.
+    /// From now until the process ends, keeps the memory of freed CPU tensors for later tensors.
     ///
-    /// Otherwise the C library gives large blocks back to the system. A training step frees all its activations, and the next step gets them anew, page by
-    /// page, each zeroed by the system first: that costs 5 to 7 % of the time of a step of the paper's network (`Docs/performance.md`). A program that trains on
-    /// the CPU does well to call this first.
+    /// Otherwise the C library returns large blocks to the system. A training step frees all its activations, and the next step allocates them again,
+    /// page by page, each first zeroed by the system: that takes 5 to 7 % of the time of a step of the paper's network (`Docs/performance.md`). A
+    /// program that trains on the CPU should call this first.
     ///
-    /// The price is memory: what tensors have needed once stays with the process, and of sizes that vary up to half as much again. That is why it is a
-    /// program's choice. Tensors on CUDA devices have such a cache in any case.
+    /// The price is memory: what tensors once needed stays with the process, and up to half as much again if sizes vary. That is why it is the
+    /// program's choice. On CUDA devices there is always such a cache.
     public static func keepFreedMemory() { ctorch_keep_freed_memory() }
 
-    /// Tensors that Swift holds at this moment, in the whole process: it stays level over the steps of a training run that leaks nothing.
+    /// The number of tensors that Swift now holds in the whole process; it stays constant over the steps of a training run that leaks nothing.
     public static var liveTensorCount: Int { Int(ctorch_tensor_live_count()) }
 }

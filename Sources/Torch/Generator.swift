@@ -2,7 +2,7 @@ internal import CTorch
 
 /// A seeded source of random numbers on one device, whose state can be read and set.
 ///
-/// Two generators of one seed and device give the same numbers; nothing else in the process draws from them.
+/// Two generators with the same seed and device give the same numbers; nothing else in the process draws from them.
 public final class Generator {
     let handle: CTorchGenerator
 
@@ -33,7 +33,7 @@ public final class Generator {
         return Tensor(owning: state).elements(as: UInt8.self)
     }
 
-    /// Goes back to a state that was read before, from a generator on a device of the same kind.
+    /// Restores a state that was read earlier from a generator on a device of the same kind.
     ///
     /// - Throws: ``TorchError`` if the bytes are no such state.
     public func restore(_ state: [UInt8]) throws {

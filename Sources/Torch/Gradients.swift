@@ -2,9 +2,9 @@ internal import CTorch
 
 /// The gradients of a scalar with respect to parameters, in their order.
 ///
-/// What a parameter does not reach has gradient zero. What was recorded is used up by the call, so that a scalar serves one call with all the
-/// parameters, unless `createGraph` is set. `createGraph` records the gradients themselves, for derivatives of higher order.
-/// Traps unless the scalar has one element and depends on something that is recorded.
+/// A parameter that does not affect the scalar has gradient zero. The call uses up what was recorded, so pass all the parameters in one call, unless
+/// `createGraph` is set. `createGraph` records the gradients themselves, for derivatives of higher order. Traps unless the scalar has one element and
+/// depends on something recorded.
 public func gradients(of scalar: Tensor, withRespectTo parameters: [Parameter], createGraph: Bool = false) -> [Tensor] {
     gradients(of: scalar, withRespectTo: parameters.map(\.value), createGraph: createGraph)
 }
@@ -37,7 +37,7 @@ public func gradients(of output: Tensor, cotangent: Tensor?, withRespectTo tenso
     }
     if let message {
         let failure = "gradients: \(takeMessage(message))"
-        // Given up: the shapes are right, and the step is run again, plainly.
+        // The recording is given up: the shapes are right, and the step is run again, unrecorded.
         if !StepPhase.survives(failure, {}) { fatalError(failure) }
     }
     return zip(results, tensors).map { result, tensor in result.map { Tensor(owning: $0) } ?? tensor.detached().zerosLike() }
@@ -45,7 +45,7 @@ public func gradients(of output: Tensor, cotangent: Tensor?, withRespectTo tenso
 
 /// Runs the closure without recording for gradients, on this thread.
 ///
-/// The closure is synchronous on purpose: grad mode belongs to a thread, and a suspended task may go on in another.
+/// The closure is synchronous on purpose: grad mode belongs to a thread, and a suspended task may resume on another.
 public func withoutGradients<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     try withGradientMode(false, body)
 }

@@ -15,8 +15,9 @@ extension Operator {
     /// | `Device`, `Generator` | ``device(_:)``, ``generator(_:)`` |
     /// | any with `?` | ``none``, or as without |
     ///
-    /// As results, types of elements, layouts and memory formats are ``integer(_:)``; a list is ``tensors(_:)`` or ``integers(_:)`` if all its elements are such,
-    /// else ``list(_:)``. Streams, storages, dictionaries and objects of TorchScript's classes have no counterpart here: an operator that asks for one traps.
+    /// As results, element types, layouts and memory formats are ``integer(_:)``; a list is ``tensors(_:)`` or ``integers(_:)`` if all its elements
+    /// are tensors or integers, else ``list(_:)``. Streams, storages, dictionaries and objects of TorchScript classes have no counterpart here: an
+    /// operator that requires one traps.
     public enum Value {
         /// None: an optional that is not given.
         case none
@@ -46,7 +47,7 @@ extension Operator {
 
     /// How a tensor's elements are laid out: libtorch's `Layout` numbers.
     public enum Layout: Int, Sendable {
-        /// By strides, as those of nearly all tensors.
+        /// By strides, as in nearly all tensors.
         case strided = 0
         /// Coordinates and values.
         case sparse = 1
@@ -68,7 +69,7 @@ extension Operator {
     public enum MemoryFormat: Int, Sendable {
         /// Row-major.
         case contiguous = 0
-        /// As the tensor that is copied.
+        /// As in the tensor that is copied.
         case preserve = 1
         /// Of `[batch, channels, height, width]`, the channels innermost.
         case channelsLast = 2
@@ -86,7 +87,7 @@ extension Operator.Value {
     public static func booleans(_ values: [Bool]) -> Self { .list(values.map { .boolean($0) }) }
     /// A list of strings.
     public static func texts(_ texts: [String]) -> Self { .list(texts.map { .text($0) }) }
-    /// A list of tensors of which some are not given, for `Tensor?[]`: the indices of `aten::index_put`.
+    /// A list of tensors, some of which may be missing, for `Tensor?[]`: the indices of `aten::index_put`.
     public static func optionalTensors(_ tensors: [Tensor?]) -> Self { .list(tensors.map { .optional($0) }) }
     /// The type of a tensor's elements, for `ScalarType`.
     public static func type(_ type: ElementType) -> Self { .integer(Int(type.rawValue)) }
@@ -103,7 +104,7 @@ extension Operator.Value {
 
     private static let wordsOfValue = MemoryLayout<CTorchValue>.stride / MemoryLayout<UInt64>.stride
 
-    /// Words that what the argument points to takes in the call's scratch space.
+    /// The number of words that the argument's data takes in the call's scratch space.
     var wordCount: Int {
         switch self {
         case .integers(let list): list.count
@@ -115,9 +116,9 @@ extension Operator.Value {
         }
     }
 
-    /// The argument as C takes it, with what it points to in the scratch space from the word `next` on.
+    /// The argument as C takes it, with its data in the scratch space from word `next` on.
     func value(in scratch: UnsafeMutableBufferPointer<UInt64>, next: inout Int) -> CTorchValue {
-        // Safe though the pointers leave: they point into the scratch space of the call in progress.
+        // Safe although the pointers escape: they point into the scratch space of the call in progress.
         func pointing(_ kind: Int, _ count: Int, at place: Int) -> CTorchValue {
             CTorchValue(
                 kind: Int32(kind), count: Int32(count), word: UInt64(UInt(bitPattern: scratch.baseAddress.map { $0 + place })))
@@ -160,7 +161,7 @@ extension Operator.Value {
         }
     }
 
-    /// What a message about a failed call shows of it: tensors by type and shape.
+    /// How a message about a failed call shows it: tensors by type and shape.
     var summary: String? {
         switch self {
         case .tensor(let tensor): "\(tensor.typeName)\(tensor.shape)"
@@ -211,7 +212,7 @@ extension Operator.Value {
 
     private func unexpected(_ expected: String) -> Never { fatalError("result of an operator: expected \(expected), found \(self)") }
 
-    /// A result, whose tensors it takes over.
+    /// A result; takes ownership of its tensors.
     init(owning value: CTorchValue) {
         func pointer<Element>(to type: Element.Type) -> UnsafePointer<Element>? {
             UnsafePointer(bitPattern: UInt(value.word))

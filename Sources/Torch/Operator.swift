@@ -13,11 +13,12 @@ internal import CTorch
 /// let (values, indices) = (found[0].tensor, found[1].tensor)
 /// ```
 ///
-/// The schema is the one that ``installedSchema`` gives and PyTorch's `native_functions.yaml` lists; a call is recorded for gradients as every other. Arguments
-/// are passed in full, in the schema's order: its defaults are not filled in.
+/// The schema is the one that ``installedSchema`` gives and PyTorch's `native_functions.yaml` lists; a call is recorded for gradients like any other.
+/// Arguments are passed in full, in the schema's order: its defaults are not filled in.
 ///
-/// What a program gets wrong traps at the call, with the operator's name and what was expected and found: an operator that the installed libtorch lacks, a schema
-/// that is not its own, a wrong number or kind of arguments, and what the operator itself refuses. Where the name is a user's input, ``init(named:)`` throws.
+/// Mistakes trap at the call, with the operator's name and what was expected and found: an operator that the installed libtorch lacks, a wrong
+/// schema, a wrong number or kind of arguments, and whatever the operator itself refuses. For a name that a user enters, ``init(named:)`` throws
+/// instead.
 ///
 /// An operator whose schema marks an argument with `!` changes that tensor, and with it every tensor that shares its storage. Nothing else here does so
 /// (see ``Tensor``): call it on tensors of your own, such as a ``Tensor/copied()`` one, or on a ``Parameter/value``.
@@ -31,7 +32,7 @@ public struct Operator: @unchecked Sendable {
     private let handle: CTorchOperator?
     private let failure: String?
 
-    /// An operator of the table, whose schemas a test compares.
+    /// An operator in the table, whose schemas are checked by a test.
     package init(_ name: String, _ schema: String, namespace: String = "aten") {
         (handle, failure) = Self.find("\(namespace)::\(name)")
         self.name = name
@@ -40,7 +41,7 @@ public struct Operator: @unchecked Sendable {
 
     /// The operator of the given name (in `aten` unless it names another namespace) and schema.
     ///
-    /// An operator that is not there, or has another schema, traps when it is called.
+    /// An operator that does not exist or has another schema traps when it is called.
     public init(_ name: String, schema: String) {
         self.name = name
         self.schema = schema
@@ -53,7 +54,7 @@ public struct Operator: @unchecked Sendable {
             : "expected libtorch \(Runtime.libtorchVersion) to have the schema \(schema), found \(installed ?? "none")"
     }
 
-    /// The operator of a name that a program does not know beforehand, with the schema that it has.
+    /// The operator of a name known only at run time, with its installed schema.
     ///
     /// - Throws: ``TorchError`` if the installed libtorch has no such operator.
     public init(named name: String) throws(TorchError) {
@@ -65,7 +66,7 @@ public struct Operator: @unchecked Sendable {
         schema = Self.schema(handle)
     }
 
-    /// The schema of the installed libtorch, or nil where it has no such operator.
+    /// The schema in the installed libtorch, or nil if it has no such operator.
     public var installedSchema: String? { handle.map(Self.schema) }
 
     private static func find(_ name: String) -> (CTorchOperator?, String?) {
@@ -80,7 +81,7 @@ public struct Operator: @unchecked Sendable {
 
     /// Calls the operator and returns its only result, a tensor.
     ///
-    /// Traps if it has another number of results, or one of another kind.
+    /// Traps if it does not have exactly one result, a tensor.
     public func callAsFunction(_ arguments: Value...) -> Tensor {
         var result: Tensor?
         call(arguments, capacity: 1) { result = $0.first ?? nil }
@@ -88,7 +89,8 @@ public struct Operator: @unchecked Sendable {
         return result
     }
 
-    /// Calls the operator and returns all its results: none for `()`, several for a tuple, each a number, a tensor, a list or whatever the schema says.
+    /// Calls the operator and returns all its results: none for `()`, several for a tuple, each a number, a tensor, a list or whatever else the
+    /// schema says.
     public func results(_ arguments: Value...) -> [Value] {
         var found: [Value] = []
         call(arguments, isInPlace: schema.contains("!")) { handle, values in
@@ -149,14 +151,14 @@ public struct Operator: @unchecked Sendable {
         if let message {
             let shapes = arguments.compactMap(\.summary).joined(separator: ", ")
             let failure = "\(name)(\(shapes)): \(takeMessage(message))"
-            // Some operators wait for the device, which no recording can hold. What changes its arguments is not done at all.
+            // Some operators wait for the device, which cannot be recorded. An operator that changes its arguments is not run at all.
             let survives = StepPhase.survives(failure) { if !isInPlace { call(arguments, isInPlace: true, work) } }
             if !survives { fatalError(failure) }
         }
     }
 }
 
-/// The text of an owned message, which is freed.
+/// The text of an owned message; frees the message.
 func takeMessage(_ message: CTorchMessage) -> String {
     defer { ctorch_message_free(message) }
     return String(cString: message)

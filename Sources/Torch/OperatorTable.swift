@@ -1,7 +1,7 @@
-// Every operator of libtorch that is used: one line each, with the schema it was written against.
+// Every libtorch operator that is used: one line each, with the schema it was written against.
 //
 // A test compares each schema with the installed libtorch; Mirror finds them, so none can be forgotten. Arguments are always passed in full: the
-// defaults stand in the schema for the comparison's sake.
+// defaults are in the schema only for the comparison.
 
 package let operators = OperatorTable()
 
@@ -123,8 +123,7 @@ package struct OperatorTable: Sendable {
     let symmetricEigenvalues = Operator("linalg_eigvalsh", "(Tensor self, str UPLO=\"L\") -> Tensor")
     let symmetricEigen = Operator("linalg_eigh", "(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)")
 
-    // Networks
-    // Not `convolution`, which does all of it: the CPU's autocast does not know that one.
+    // Networks Not `convolution`, which covers all cases: the CPU's autocast does not know it.
     let convolution1d = Operator("conv1d", convolutionSchema(1))
     let convolution2d = Operator("conv2d", convolutionSchema(2))
     let convolution3d = Operator("conv3d", convolutionSchema(3))
@@ -190,7 +189,7 @@ package struct OperatorTable: Sendable {
     let bernoulliInPlace = Operator(
         "bernoulli_", "(Tensor(a!) self, float p, float value, Generator? generator) -> Tensor(a!)", namespace: "weightnorm")
 
-    // In place: for Parameter, Buffer and the optimizers alone
+    // In place: only for Parameter, Buffer and the optimizers
     let copyInPlace = Operator("copy_", "(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)")
     let fillInPlace = Operator("fill_.Scalar", "(Tensor(a!) self, Scalar value) -> Tensor(a!)")
     let eachAddScaledInPlace = Operator("_foreach_add_.List", "(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()")
@@ -214,13 +213,13 @@ package struct OperatorTable: Sendable {
     let fusedAdamInPlace = Operator("_fused_adam_", fusedAdamSchema(rate: "float"))
     let fusedAdamWithRateTensorInPlace = Operator("_fused_adam_.tensor_lr", fusedAdamSchema(rate: "Tensor"))
 
-    /// Each operator with its name here, for the test.
+    /// Each operator with its name in this table, for the test.
     package var entries: [(name: String, operator: Operator)] {
         Mirror(reflecting: self).children.compactMap { child in (child.value as? Operator).map { (child.label ?? "", $0) } }
     }
 }
 
-/// The arguments by which every creating operator says where its result shall lie.
+/// The arguments that tell every creating operator where to place its result.
 private let placement = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
 
 private func convolutionSchema(_ dimensions: Int) -> String {

@@ -1,10 +1,10 @@
 /// A tensor that is trained.
 ///
-/// It is an object: everyone who holds it sees it change, which is what an optimizer is for.
+/// It is an object: everyone who holds it sees it change, as an optimizer needs.
 public final class Parameter {
     /// The current value, recorded for gradients.
     ///
-    /// It is the live tensor, not a copy: its numbers change with the next step of an optimizer. Take ``snapshot()`` for a value that stays.
+    /// It is the live tensor, not a copy: its numbers change with the optimizer's next step. Use ``snapshot()`` for a value that does not change.
     public let value: Tensor
 
     /// A parameter that starts at a copy of the given numbers. Traps unless they are floating-point.
@@ -26,12 +26,13 @@ public final class Parameter {
     }
 }
 
-/// A tensor that belongs to a module and is saved with it, but is not trained: running averages, fixed gains. Also what a ``StepGraph`` reads and changes.
+/// A tensor that belongs to a module and is saved with it, but is not trained: running averages, fixed gains. Also the inputs and outputs of a
+/// ``StepGraph``.
 public final class Buffer {
     private var current: Tensor
-    // A recorded step knows the place in memory and not this object.
+    // A recorded step knows the place in memory, not this object.
     private var keepsPlace = false
-    // Read by a step that may not be done yet: another thread must not get its memory before the work that follows the step is asked for.
+    // Read by a step that may not be finished: no other thread may get its memory before the work after the step is submitted.
     private var former: Tensor?
 
     /// A buffer that starts at the given value.
@@ -39,8 +40,8 @@ public final class Buffer {
 
     /// The current value, never recorded for gradients.
     ///
-    /// It stays as it is when the buffer is assigned, unless the buffer was read or assigned in a step of a ``StepGraph`` on CUDA: from then on it is live, as
-    /// ``Parameter/value`` is. Take ``snapshot()`` for a value that stays in any case.
+    /// It does not change when the buffer is assigned, unless the buffer was read or assigned in a step of a ``StepGraph`` on CUDA: from then on it
+    /// is live, as ``Parameter/value`` is. Use ``snapshot()`` for a value that never changes.
     public var value: Tensor {
         keepPlaceInStep()
         return current
@@ -65,7 +66,7 @@ public final class Buffer {
 
     private func keepPlaceInStep() {
         guard !keepsPlace, StepPhase.isStep else { return }
-        // A place of its own, for someone may hold the tensor. While a step is recorded there is none to be had that outlives the recording.
+        // A place of its own, since someone may hold the tensor. While a step is recorded, none can be allocated that outlives the recording.
         if StepPhase.isWarmingUp {
             former = current
             current = withoutGradients { current.copied() }

@@ -1,9 +1,9 @@
 internal import CTorch
 
-/// Runs a training step again and again; on CUDA, after a few plain runs, records it once and then replays the recording.
+/// Runs a training step repeatedly; on CUDA, after a few plain runs, records it once and then replays the recording.
 ///
-/// A replay launches all the step's work with one call, so that a step of many small operators no longer waits for the host. On the CPU every run just runs the
-/// closure. CUDA graphs work with libtorch 2.11.0 to 2.15.0; it has not been run on a device yet.
+/// A replay launches all the step's work with one call, so a step of many small operators no longer waits for the host. On the CPU each run simply
+/// runs the closure. CUDA graphs work with libtorch 2.11.0 to 2.15.0; it has not been run on a device yet.
 ///
 /// ```swift
 /// let graph = StepGraph(on: device, generators: [random])
@@ -19,25 +19,25 @@ internal import CTorch
 /// }
 /// ```
 ///
-/// What the closure must keep to, so that a replay does what a run does:
+/// Rules for the closure, so that a replay does what a run does:
 ///
-/// - What it reads lies in parameters and buffers on the device; new numbers get there by assigning, before the run. Other tensors that it reads, such as a
-///   data set of which it selects a minibatch, are recorded as they are, and somebody must hold them as long as the graph. A number of Swift's that goes
-///   into an operator is recorded as it was: what can change belongs into the key, or into a ``StepNumber``.
-/// - What it changes are parameters, buffers and an optimizer's own tensors, by ``Parameter/assign(_:)``, ``Buffer/assign(_:)`` and `apply(gradients:)`. A
-///   variable that is set to a new tensor holds, after a replay, whatever the recording's memory has there.
-/// - It does not wait for the device: no `item()`, no `elements()`, no tensor made from Swift's numbers.
-/// - It counts nothing on the host: it is run to warm up and to be recorded, and not at all when it is replayed.
-/// - Random numbers come from the generators that were given.
+/// - What it reads is in parameters and buffers on the device; assign new numbers to them before the run. Other tensors that it reads, such as a data
+///   set from which it selects a minibatch, are recorded as they are and must be kept alive as long as the graph. A Swift number passed to an
+///   operator is recorded as it was: what can change belongs in the key, or in a ``StepNumber``.
+/// - It changes only parameters, buffers and an optimizer's own tensors, by ``Parameter/assign(_:)``, ``Buffer/assign(_:)`` and `apply(gradients:)`.
+///   After a replay, a variable that was set to a new tensor holds whatever is in that place in the recording's memory.
+/// - It does not wait for the device: no `item()`, no `elements()`, no tensor made from Swift numbers.
+/// - It counts nothing on the host: it runs during warm-up and recording, but not in a replay.
+/// - Random numbers come only from the given generators.
 ///
-/// A ``Buffer`` that is read or assigned inside keeps its place in memory from then on. A step that cannot be recorded is run plainly from then on, and
-/// ``fallback`` says why.
+/// A ``Buffer`` that is read or assigned inside keeps its place in memory from then on. A step that cannot be recorded is run unrecorded from then
+/// on, and ``fallback`` says why.
 public final class StepGraph {
     /// Where the steps run.
     public let device: Device
-    /// Why steps are run plainly though the device is no CPU; nil as long as they are not.
+    /// Why steps are run unrecorded although the device is not the CPU; nil as long as they are not.
     public private(set) var fallback: TorchError?
-    /// Recordings held, one for each of the last keys.
+    /// The number of recordings held, one for each recent key.
     public var recordingCount: Int { stages.values.count { if case .recorded = $0 { true } else { false } } }
 
     private enum Stage {
@@ -54,8 +54,8 @@ public final class StepGraph {
     private var stages: [AnyHashable: Stage] = [:]
     private var order: [AnyHashable] = []
 
-    /// Nothing recorded yet. The generators are all from which steps draw; `warmUps` says how often a step of a new key is run before it is recorded, at least
-    /// once: what is set up at the first run of an operator cannot be recorded.
+    /// A graph with nothing recorded yet. Pass all generators from which steps draw; `warmUps` is the number of times that a step with a new key is
+    /// run before it is recorded, at least 1: what an operator sets up in its first run cannot be recorded.
     public init(on device: Device, generators: [Generator] = [], warmUps: Int = 3) {
         trap(unless: warmUps >= 1, "step graph: expected at least 1 warm-up, found \(warmUps)")
         self.device = device
@@ -79,8 +79,8 @@ public final class StepGraph {
 
     /// Runs the closure, or replays it.
     ///
-    /// A recording belongs to its key: another key (another shape, another number that the closure hands to an operator) is warmed up and recorded anew. The
-    /// recordings of the last four keys are kept.
+    /// A recording belongs to its key: another key (another shape, another number that the closure passes to an operator) is warmed up and recorded
+    /// separately. The recordings of the last four keys are kept.
     public func run(key: some Hashable & Sendable, _ step: () -> Void) {
         guard let handle, fallback == nil else { return step() }
         let key = AnyHashable(key)
@@ -108,7 +108,7 @@ public final class StepGraph {
         }
     }
 
-    /// Forgets what was recorded, as is needed when something that a step reads or changes was replaced by another object.
+    /// Discards all recordings; needed when something that a step reads or changes was replaced by another object.
     public func discard() {
         stages = [:]
         order = []
@@ -128,7 +128,7 @@ public final class StepGraph {
     }
 }
 
-/// A step as the device was asked for it.
+/// A step as recorded by the device.
 private final class Recording {
     private let handle: CTorchRecording
 
@@ -145,18 +145,18 @@ private final class Recording {
 
 /// What this thread is doing for a step graph.
 enum StepPhase {
-    /// Whether a step that is to be recorded runs, be it to warm up.
+    /// Whether a step for recording is running, including its warm-up.
     static var isStep: Bool { Int(ctorch_graph_phase()) != CTORCH_PLAIN }
-    /// Whether what is asked of a CUDA device is recorded and not done.
+    /// Whether work submitted to a CUDA device is recorded rather than done.
     static var isRecording: Bool { Int(ctorch_graph_phase()) == CTORCH_RECORDING }
-    /// Whether storage that is made now lies in ordinary memory though a step runs.
+    /// Whether storage allocated now is in ordinary memory although a step is running.
     static var isWarmingUp: Bool { Int(ctorch_graph_phase()) == CTORCH_WARMING_UP }
 
-    /// Lets the step be run plainly, now and later; what is recorded meanwhile is thrown away.
+    /// Makes the step run unrecorded, now and later; what is recorded meanwhile is discarded.
     static func refuse(_ reason: String) { ctorch_graph_refuse("a step could not be recorded: \(reason)") }
 
-    /// While a step is recorded: gives up the recording because of a failure, runs the closure outside of it, and lets what follows be recorded to be thrown
-    /// away, so that nothing of a broken step is done. False, with nothing done, if no step is recorded.
+    /// While a step is recorded: gives up the recording because of a failure, runs the closure outside it, and records what follows only to discard
+    /// it, so that no part of a broken step is done. False, with nothing done, if no step is being recorded.
     static func survives(_ failure: String, _ body: () -> Void) -> Bool {
         guard isRecording else { return false }
         if let message = ctorch_graph_pause("a step could not be recorded: \(failure)") {

@@ -1,7 +1,7 @@
-/// A number that changes from step to step, such as a learning rate, where a recorded step finds it.
+/// A number that changes from step to step, such as a learning rate, kept where a recorded step can read it.
 ///
-/// On the CPU, which records nothing, it is a number of Swift's and goes into operators as such. On other devices it lies in a tensor, always the same one: a
-/// replay of a ``StepGraph`` reads what was set last. Code that uses it is the same for both, and the same for plain and recorded steps.
+/// On the CPU, which records nothing, it is a Swift number and is passed to operators as such. On other devices it is in a tensor, always the same
+/// one: a replay of a ``StepGraph`` reads what was set last. Code that uses it is the same for both, and for plain and recorded steps.
 ///
 /// ```swift
 /// let rate = StepNumber(on: device)
@@ -9,24 +9,24 @@
 /// parameter.assign(parameter.value.adding(gradient, times: rate))        // in the step
 /// ```
 public final class StepNumber {
-    /// What operators get.
+    /// What operators receive.
     enum Operand {
         case host(Double)
         case device(Tensor)
     }
 
-    /// Lets the CPU do as a device that records, for tests on machines that have none.
+    /// Makes the CPU behave like a device that records, for tests on machines without one.
     @TaskLocal package static var liesInTensors = false
 
     private let place: Tensor?
     private var value: Double?
 
-    /// A number that is not set yet; `type` is that of the tensor in which it lies, if it does.
+    /// A number that is not set yet; `type` is the type of its tensor, if it is kept in one.
     public init(on device: Device, type: ElementType = .float32) {
         place = device.isCPU && !Self.liesInTensors ? nil : Tensor.zeros([], type: type, on: device)
     }
 
-    /// Sets the number, without waiting for the device; never in the step itself, which would record the number as it is.
+    /// Sets the number, without waiting for the device; never call it in the step itself, which would record the number as it is.
     public func set(_ value: Double) {
         self.value = value
         guard let place else { return }
@@ -53,7 +53,7 @@ extension Tensor {
 
     /// The sum with a multiple of the other, element by element.
     ///
-    /// On the CPU the product is not rounded before it is added; where the number lies in a tensor it is.
+    /// On the CPU the product is not rounded before it is added; if the number is in a tensor, it is.
     public func adding(_ other: Tensor, times factor: StepNumber) -> Tensor {
         switch factor.operand {
         case .host(let number): adding(other, times: number)

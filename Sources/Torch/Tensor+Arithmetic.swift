@@ -70,7 +70,7 @@ extension Tensor {
     public func acos() -> Tensor { operators.arcCosine(.tensor(self)) }
     /// The largest whole number not above x.
     public func floor() -> Tensor { operators.floor(.tensor(self)) }
-    /// x, moved into the given bounds where it lies outside.
+    /// x, clamped to the given bounds.
     public func clamped(from lower: Double? = nil, to upper: Double? = nil) -> Tensor {
         operators.clamp(.tensor(self), .optional(lower), .optional(upper))
     }

@@ -46,8 +46,8 @@ extension Tensor {
 
     /// Independent draws that are 1 with the given probability (to 2⁻³²), else 0, on the generator's device.
     ///
-    /// What counts as 1 may be another `value`, such as the factor by which dropout scales what it keeps. On the CPU the draws do not depend on the number
-    /// of threads.
+    /// Another `value` can be used instead of 1, such as the factor by which dropout scales what it keeps. On the CPU the draws do not depend on the
+    /// number of threads.
     public static func bernoulli(
         _ shape: [Int], probability: Double, value: Double = 1, type: ElementType = .float32, from random: Generator
     ) -> Tensor {
@@ -56,12 +56,12 @@ extension Tensor {
         return draws
     }
 
-    /// A tensor whose elements `fill` writes, all of them, row-major and in the machine's byte order: without the copy in the host's memory that
+    /// A tensor whose elements are all written by `fill`, row-major and in the machine's byte order; it avoids the copy in host memory that
     /// ``init(bytes:shape:type:on:)`` makes.
     package static func filled(
         _ shape: [Int], type: ElementType, on device: Device = .cpu, by fill: (UnsafeMutableRawBufferPointer) -> Void
     ) -> Tensor {
-        // From page-locked memory the host need not wait for the copy to the device; libtorch keeps it until that is done.
+        // With page-locked memory the host need not wait for the copy to the device; libtorch keeps the memory until the copy is done.
         let host = operators.empty(
             .integers(shape), .optional(type), .none, .device(.cpu), device.isCPU ? .none : .boolean(true), .none)
         // Nobody else has the tensor yet.
@@ -74,11 +74,11 @@ extension Tensor {
             ? host : operators.convert(.tensor(host), .none, .none, .device(device), .none, .boolean(true), .none)
     }
 
-    /// A tensor of this one's shape whose elements lie in memory in the order of this one's, so that an operator goes through both alike; `make` gets the
-    /// lengths from the outermost to the innermost, which for a row-major tensor are the shape.
+    /// A tensor of this one's shape and memory order, so that an operator traverses both alike; `make` gets the lengths from the outermost to the
+    /// innermost, which for a row-major tensor are the shape.
     package func laidOutAlike(_ make: (_ shape: [Int]) -> Tensor) -> Tensor {
         let (shape, strides) = (shape, strides)
-        // The stride of a length of 1 may be anything: such a dimension may come to stand elsewhere, which does not change the order of the elements.
+        // A dimension of length 1 may have any stride: it may be sorted to another place, which does not change the order of the elements.
         let order = shape.indices.sorted { strides[$0] == strides[$1] ? $0 < $1 : strides[$0] > strides[$1] }
         guard order != Array(shape.indices) else { return make(shape) }
         let made = make(order.map { shape[$0] })

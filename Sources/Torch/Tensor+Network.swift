@@ -1,6 +1,6 @@
 // What networks are made of: products, convolutions, pooling, activations, losses.
 
-/// How the losses of a batch become one number.
+/// How the losses of a batch are reduced to one number.
 public enum LossReduction: Int, Sendable {
     /// They stay as they are.
     case none = 0
@@ -19,18 +19,19 @@ extension Tensor {
         operators.linear(.tensor(self), .tensor(weight), .optional(bias))
     }
 
-    /// Eigenvalues (ascending, `[…, n]`) and eigenvectors (columns of `[…, n, n]`) of symmetric matrices, of which the lower triangles are read.
+    /// Eigenvalues (ascending, `[…, n]`) and eigenvectors (columns of `[…, n, n]`) of symmetric matrices; only the lower triangles are read.
     public func symmetricEigen() -> (values: Tensor, vectors: Tensor) {
         let both = operators.symmetricEigen.results(capacity: 2, .tensor(self), .text("L"))
         return (both[0], both[1])
     }
 
-    /// Eigenvalues (ascending, `[…, n]`) of symmetric matrices, of which the lower triangles are read.
+    /// Eigenvalues (ascending, `[…, n]`) of symmetric matrices; only the lower triangles are read.
     public func symmetricEigenvalues() -> Tensor { operators.symmetricEigenvalues(.tensor(self), .text("L")) }
 
     /// Cross-correlation of `[batch, channels, …]` with `[outputs, channels/groups, …]` over as many dimensions as the stride has.
     ///
-    /// Transposed, the weight is `[channels, outputs/groups, …]` and the result the gradient of the former with respect to its input.
+    /// If transposed, the weight is `[channels, outputs/groups, …]`, and the result is the gradient of such a cross-correlation with respect to its
+    /// input.
     public func convolved(
         with weight: Tensor, bias: Tensor? = nil, stride: [Int], padding: [Int], dilation: [Int], groups: Int = 1,
         transposed: Bool = false, outputPadding: [Int]? = nil
@@ -56,14 +57,14 @@ extension Tensor {
         operators.transposedConvolution1d, operators.transposedConvolution2d, operators.transposedConvolution3d,
     ]
 
-    /// The largest element of each window of `[batch, channels, height, width]`; windows do not overlap unless a stride says so.
+    /// The largest element of each window of `[batch, channels, height, width]`; windows do not overlap unless the stride makes them.
     public func maxPooled2d(_ size: Int, stride: Int? = nil) -> Tensor {
         let stride = stride ?? size
         return operators.maxPool2d(
             .tensor(self), .integers([size, size]), .integers([stride, stride]), .integers([0, 0]), .integers([1, 1]), .boolean(false))
     }
 
-    /// The mean of each window of `[batch, channels, height, width]`; windows do not overlap unless a stride says so.
+    /// The mean of each window of `[batch, channels, height, width]`; windows do not overlap unless the stride makes them.
     public func averagePooled2d(_ size: Int, stride: Int? = nil) -> Tensor {
         let stride = stride ?? size
         return operators.averagePool2d(
@@ -90,7 +91,7 @@ extension Tensor {
 
     /// −log softmax(x)[label], in nats: x of `[batch, classes]`, labels of `[batch]` (`.int64`).
     ///
-    /// Computed and given in float32 for 16-bit logits.
+    /// Computed and returned in float32 for 16-bit logits.
     public func softmaxCrossEntropy(labels: Tensor, reduction: LossReduction = .mean) -> Tensor {
         operators.negativeLogLikelihood(
             .tensor(converted(to: type.accumulator).logSoftmax(along: 1)), .tensor(labels), .none, .integer(reduction.rawValue),
@@ -99,17 +100,17 @@ extension Tensor {
 
     /// −y log σ(x) − (1 − y) log(1 − σ(x)), in nats, element by element of logits x and targets y in [0, 1].
     ///
-    /// An infinite logit has the limit: 0 where it is sure of the target, else infinity, with the gradient σ(x) − y.
+    /// For an infinite logit it is the limit: 0 if the logit agrees with the target, else infinity, with the gradient σ(x) − y.
     public func sigmoidCrossEntropy(targets: Tensor, reduction: LossReduction = .mean) -> Tensor {
         func losses(_ reduction: LossReduction) -> Tensor {
             operators.binaryCrossEntropyWithLogits(.tensor(self), .tensor(targets), .none, .none, .integer(reduction.rawValue))
         }
-        // Elsewhere than on the CPU asking would wait for the device.
+        // On other devices than the CPU, checking would wait for the device.
         if device.isCPU, withoutGradients({ detached().isFinite().allTrue() }) { return losses(reduction) }
         let (isInfinite, slope) = withoutGradients {
             (detached().magnitude() .== .infinity, detached().sigmoid() - targets.detached())
         }
-        // The operator has ∞ − ∞ there. Where x·slope is chosen it is infinite, and has the slope.
+        // The operator computes ∞ − ∞ there. Where x·slope is chosen, it is infinite and has that slope.
         let limits = losses(.none).replacing(where: isInfinite, with: 0)
             .replacing(where: withoutGradients { isInfinite .& (slope .!= 0) }, with: self * slope)
         return switch reduction {
@@ -124,7 +125,7 @@ extension Tensor {
         operators.huberLoss(.tensor(self), .tensor(targets), .integer(reduction.rawValue), .real(delta))
     }
 
-    /// (x − μ)/√(σ² + ε)·scale + shift per channel of `[batch, channels, …]`, with the batch's own statistics (σ² of the population).
+    /// (x − μ)/√(σ² + ε)·scale + shift per channel of `[batch, channels, …]`, with the batch's own statistics (σ² is the population's).
     ///
     /// Returns the result with μ and 1/√(σ² + ε), each `[channels]`.
     package func batchNormalized(

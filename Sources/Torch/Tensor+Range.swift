@@ -1,17 +1,18 @@
-// What is representable although a step on the way to it is not: a norm whose squares leave the type's range, a product with an exponential that does.
+// Results that are representable although an intermediate step is not: a norm whose squares leave the type's range, a product with an exponential
+// that does.
 //
-// Scaling by a power of two is exact, so that the results are the same, bit for bit, wherever nothing leaves the range.
+// Scaling by a power of two is exact, so the results are the same, bit for bit, wherever nothing leaves the range.
 
 extension Tensor {
-    /// 2⁻ᵉ, where 2ᵉ is the power of two above the largest magnitude over the given dimensions, which stay with length 1: elements times this are in [−1, 1],
-    /// but for the largest that the type has, which are in [−4, 4]: the inverse is in the type's range too.
+    /// 2⁻ᵉ, where 2ᵉ is the power of two above the largest magnitude over the given dimensions, which are kept with length 1. Elements times this are
+    /// in [−1, 1], except the type's largest, which are in [−4, 4] so that the inverse is in the type's range too.
     ///
-    /// 1 where all elements are 0 or one is not finite, and at most half of the type's range, which is enough for its smallest number. Not recorded for
+    /// 1 if all elements are 0 or any is not finite, and at most half of the type's range, which suffices for its smallest number. Not recorded for
     /// gradients: it is constant where it does not jump.
     package func rangeScale(over dimensions: [Int]) -> Tensor {
         withoutGradients {
             let values = detached()
-            // The largest of nothing does not exist.
+            // An empty tensor has no largest element.
             guard count > 0 else { return values.sum(over: dimensions, keeping: true).zerosLike() + 1 }
             let largest = Tensor.maximum(
                 values.maximum(over: dimensions, keeping: true), -values.minimum(over: dimensions, keeping: true))
@@ -22,9 +23,9 @@ extension Tensor {
         }
     }
 
-    /// The Euclidean norm in float64, right wherever it is in float64's range; of a dimension of length 0 it is 0.
+    /// The Euclidean norm in float64, correct whenever it is in float64's range; 0 over a dimension of length 0.
     ///
-    /// The squares of float32 and 16-bit elements are in that range, those of float64 elements are brought there.
+    /// The squares of float32 and 16-bit elements are in that range; those of float64 elements are scaled into it.
     package func wideNorm(over dimensions: [Int]? = nil, keeping: Bool = false) -> Tensor {
         let dimensions = dimensions ?? Array(0..<rank)
         if dimensions.isEmpty { return converted(to: .float64).magnitude() }
@@ -38,19 +39,19 @@ extension Tensor {
         operators.vectorNorm(.tensor(self), .integer(2), .integers(dimensions), .boolean(keeping), .optional(type))
     }
 
-    /// x·eᵃ: 0 where x is 0, and infinite only where the product leaves the type's range, though eᵃ may do so before (up to a of twice what the
-    /// range holds).
+    /// x·eᵃ: 0 where x is 0, and infinite only where the product leaves the type's range, even if eᵃ alone does so (for a up to twice what the range
+    /// holds).
     package func timesExponential(of exponent: Tensor) -> Tensor {
         let root = (exponent * 0.5).boundedExponential()
         return self * root * root
     }
 
-    /// eˣ, but at most that of ``ElementType/largestExponent``: a factor that never makes 0·∞.
+    /// eˣ, but at most e to ``ElementType/largestExponent``: a factor that never gives 0·∞.
     package func boundedExponential() -> Tensor { clamped(to: type.largestExponent).exp() }
 }
 
 extension ElementType {
-    /// A whole number whose exponential is within the type's range, as its negative's is among the normal numbers.
+    /// A whole number whose exponential is in the type's range, and whose negative's exponential is a normal number.
     package var largestExponent: Double {
         switch self {
         case .float64: 708

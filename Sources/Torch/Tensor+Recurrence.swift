@@ -1,8 +1,8 @@
-// libtorch's own loops over a sequence of `[time, batch, inputs]`, which its CPU and GPU libraries run much faster than a loop of ours over the steps.
+// libtorch's own loops over a sequence of `[time, batch, inputs]`, which its CPU and GPU libraries run much faster than our own loop over the steps.
 
 extension Tensor {
-    /// Whether ``longShortTermMemory(output:cell:inputWeight:stateWeight:inputBias:stateBias:)`` can be called as things are: under autocast libtorch hands the
-    /// CPU's loop to oneDNN, which has it in 16 bits for AVX-512 alone and otherwise fails.
+    /// Whether ``longShortTermMemory(output:cell:inputWeight:stateWeight:inputBias:stateBias:)`` can be called in the present setting: under autocast
+    /// libtorch passes the CPU's loop to oneDNN, which supports 16 bits only with AVX-512 and otherwise fails.
     package var hasFusedLongShortTermMemory: Bool {
         !device.isCPU || autocastType(on: device) == nil || Runtime.processorCapability.hasPrefix("AVX512")
     }
@@ -32,7 +32,7 @@ extension Tensor {
         return (found[0], found[1].removingDimension(0))
     }
 
-    /// The element-wise part of an LSTM's step as one operator: h′ and c′, `[batch, hidden]`, from gates before their peepholes' terms and nonlinearities,
+    /// The element-wise part of an LSTM's step as one operator: h′ and c′, `[batch, hidden]`, from gates before peephole terms and nonlinearities,
     /// `[batch, 4·hidden]` in the order i, f, g, o.
     ///
     /// Peepholes are `[3, hidden]` for i, f and o. First and second derivatives exist.
@@ -42,14 +42,14 @@ extension Tensor {
         return (found[0], found[1])
     }
 
-    /// self + left·right for matrices, in one operator; self may be of one row.
+    /// self + left·right for matrices, in one operator; self may have a single row.
     package func adding(productOf left: Tensor, _ right: Tensor) -> Tensor {
         operators.addMatrixProduct(.tensor(self), .tensor(left), .tensor(right), .integer(1), .integer(1))
     }
 
-    /// cuDNN has no gradient of what was not computed for training. With one layer and no dropout it changes nothing else.
+    /// cuDNN gives gradients only for what was computed in training mode. With one layer and no dropout, this changes nothing else.
     private static let isTraining = true
 
-    /// `[1, batch, hidden]`, without the strides of an expanded start, which the GPU's library does not take.
+    /// `[1, batch, hidden]`, without the strides of an expanded start, which the GPU's library does not accept.
     private static func layers(_ state: Tensor) -> Tensor { state.expandingDimension(0).contiguous() }
 }

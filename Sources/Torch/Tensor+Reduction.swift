@@ -1,5 +1,5 @@
-// Sums, means and their like, over given dimensions (all by default; over none if the list is empty, which libtorch takes for all). A negative dimension counts from the last; `keeping` leaves reduced
-// dimensions in the shape with length 1.
+// Sums, means and their like, over given dimensions (all by default; none if the list is empty, which libtorch would take to mean all). A negative
+// dimension counts from the last; `keeping` keeps reduced dimensions in the shape with length 1.
 
 extension Tensor {
     /// The sum.
@@ -14,9 +14,9 @@ extension Tensor {
         return operators.mean(.tensor(self), list(dimensions), .boolean(keeping), .none)
     }
 
-    /// The mean over the given dimensions, in the type in which it is accumulated: float32 for 16-bit elements.
+    /// The mean over the given dimensions, in the accumulator type: float32 for 16-bit elements.
     ///
-    /// On the CPU it is right although the sum leaves the type's range.
+    /// On the CPU it is correct even if the sum leaves the type's range.
     package func accumulatedMean(over dimensions: [Int]) -> Tensor {
         if dimensions.isEmpty { return converted(to: type.accumulator) }
         let mean = operators.mean(.tensor(self), list(dimensions), .boolean(false), .optional(type.accumulator))
@@ -25,14 +25,14 @@ extension Tensor {
         return (self * scale).mean(over: dimensions) / scale.reshaped(mean.shape)
     }
 
-    /// The variance. The correction is subtracted from the number of elements in the divisor: 0 gives the population's variance, as the
-    /// paper uses everywhere.
+    /// The variance. The correction is subtracted from the number of elements in the divisor: 0 gives the population's variance, which the paper uses
+    /// throughout.
     public func variance(over dimensions: [Int]? = nil, correction: Int = 0, keeping: Bool = false) -> Tensor {
         if isNone(dimensions) { return self - self }
         return operators.variance(.tensor(self), list(dimensions), .integer(correction), .boolean(keeping))
     }
 
-    /// The standard deviation, of the population unless corrected; right also where the variance leaves the type's range.
+    /// The standard deviation, of the population unless corrected; correct even if the variance leaves the type's range.
     public func standardDeviation(over dimensions: [Int]? = nil, correction: Int = 0, keeping: Bool = false) -> Tensor {
         let over = dimensions ?? Array(0..<rank)
         if over.isEmpty { return (self - self).magnitude() }
@@ -64,12 +64,12 @@ extension Tensor {
         return operators.smallest(.tensor(self), .integers(dimensions ?? []), .boolean(keeping))
     }
 
-    /// The index of the largest element along a dimension, `.int64`; of equal ones any.
+    /// The index of the largest element along a dimension, `.int64`; any of them if several are equal.
     public func indexOfMaximum(along dimension: Int, keeping: Bool = false) -> Tensor {
         operators.indexOfLargest(.tensor(self), .integer(dimension), .boolean(keeping))
     }
 
-    /// The Euclidean norm, in float32 for 16-bit elements and in the elements' own type else; right also where squares leave that type's range.
+    /// The Euclidean norm, in float32 for 16-bit elements, otherwise in the elements' own type; correct even if squares leave that type's range.
     public func norm(over dimensions: [Int]? = nil, keeping: Bool = false) -> Tensor {
         wideNorm(over: dimensions, keeping: keeping).converted(to: type.accumulator)
     }

@@ -2,13 +2,13 @@ internal import CTorch
 
 /// A multi-dimensional array of numbers on a device.
 ///
-/// A tensor is a value that does not change: every operation gives a new one (which may share storage, since nobody can tell). The only things that change
-/// are ``Parameter`` and ``Buffer``; ``Parameter/value`` is the one tensor whose numbers follow the training, beside the ``Buffer/value`` of a buffer in a
-/// ``StepGraph``.
+/// A tensor is a value that does not change: every operation gives a new one (which may share storage, since nobody can tell). The only things that
+/// change are ``Parameter`` and ``Buffer``; ``Parameter/value`` is the only tensor whose numbers change in training, apart from the ``Buffer/value``
+/// of a buffer in a ``StepGraph``.
 ///
 /// Mistakes in shape and type trap with the operator's name and the shapes, as an array index out of range does.
 public struct Tensor: Sendable {
-    // The only stored property. All copies of a value hold the one reference, which is freed with the last of them.
+    // The only stored property. All copies of a value share one reference, which is freed with the last of them.
     let reference: Reference
 
     // Unchecked: the handle is never changed, and libtorch's reference counts are atomic.
@@ -20,7 +20,7 @@ public struct Tensor: Sendable {
 
     init(owning handle: CTorchTensor) { reference = Reference(owning: handle) }
 
-    /// For lists of a boxed call: valid as long as the tensor is kept alive.
+    /// For lists in a boxed call: valid as long as the tensor is alive.
     var word: UInt64 { UInt64(UInt(bitPattern: reference.handle)) }
 
     /// The number of dimensions.
@@ -54,10 +54,10 @@ public struct Tensor: Sendable {
 
     private var rawType: Int32 { withExtendedLifetime(reference) { ctorch_tensor_type(reference.handle) } }
 
-    /// For messages: operators without a Swift name also give types without one, such as complex numbers.
+    /// For messages: operators without a Swift name may return types without one, such as complex numbers.
     var typeName: String { ElementType(rawValue: rawType)?.description ?? "libtorch's element type \(rawType)" }
 
-    /// Where it lies.
+    /// Where the elements are.
     public var device: Device { Device(code: withExtendedLifetime(reference) { ctorch_tensor_device(reference.handle) }) }
 
     /// Whether operations on it are recorded for gradients.
@@ -77,7 +77,7 @@ public struct Tensor: Sendable {
 extension Tensor {
     /// A tensor of the given elements, row-major.
     ///
-    /// Traps if the shape does not have as many elements as are given.
+    /// Traps if the number of elements does not match the shape.
     public init<Element: TensorElement>(_ elements: [Element], shape: [Int], on device: Device = .cpu) {
         self = elements.withUnsafeBytes { Tensor(bytes: $0, shape: shape, type: Element.elementType, on: device) }
     }
@@ -94,7 +94,7 @@ extension Tensor {
 
     /// A tensor of the elements that the bytes hold, row-major, in the machine's byte order.
     ///
-    /// Traps if there are more or fewer bytes than the shape needs.
+    /// Traps if the number of bytes does not match the shape.
     public init(bytes: UnsafeRawBufferPointer, shape: [Int], type: ElementType, on device: Device = .cpu) {
         trap(unless: shape.allSatisfy { $0 >= 0 }, "shape of a tensor: expected lengths of at least 0, found \(shape)")
         if !device.isCPU && StepPhase.isRecording {
@@ -123,7 +123,7 @@ extension Tensor {
 
     /// Copies the elements as they are, row-major, in the machine's byte order; waits for the device.
     ///
-    /// Traps if the buffer is not of exactly the tensor's size.
+    /// Traps if the buffer's size is not exactly the tensor's.
     public func copyBytes(to buffer: UnsafeMutableRawBufferPointer) {
         if !device.isCPU && StepPhase.isRecording {
             StepPhase.refuse("it reads the elements of a tensor \(type)\(shape)")
@@ -142,7 +142,7 @@ extension Tensor {
 }
 
 extension Tensor: CustomStringConvertible {
-    /// Type, shape and, of at most 16 elements, the numbers.
+    /// Type, shape and, if there are at most 16 elements, the numbers.
     public var description: String {
         let head = "Tensor(\(type)\(shape)\(device.isCPU ? "" : " on \(device)")"
         guard count <= 16, type != .bool else { return head + ")" }

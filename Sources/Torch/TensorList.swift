@@ -1,7 +1,7 @@
-// Lists of tensors, an operator's call for the whole list: what optimizers are made of. What changes in place has a type of its own, which nobody can make of
-// tensors that somebody else holds.
+// Lists of tensors, with one operator call per list: what optimizers are made of. Tensors that change in place have a type of their own, which cannot
+// be made from tensors that somebody else holds.
 
-/// Tensors on which an optimizer works as one: gradients, and what is computed from them.
+/// Tensors that an optimizer treats as one: gradients, and what is computed from them.
 public struct TensorList: Sendable {
     /// In the parameters' order.
     public let tensors: [Tensor]
@@ -21,7 +21,7 @@ public struct TensorList: Sendable {
         TensorList(operators.eachMultiplyScalar.results(capacity: tensors.count, all, .real(factor)))
     }
 
-    /// factor·self, with the factor in a tensor of no dimension, which the device reads.
+    /// factor·self, with the factor in a tensor of no dimensions, which the device reads.
     public func multiplied(by factor: Tensor) -> TensorList {
         TensorList(operators.eachMultiplyTensor.results(capacity: tensors.count, all, .tensor(factor)))
     }
@@ -47,16 +47,16 @@ public struct TensorList: Sendable {
 public struct MutableTensorList {
     private let tensors: [Tensor]
 
-    /// The given tensors, which nobody else takes for values that stay.
+    /// The given tensors, which nobody else expects to stay unchanged.
     package init(_ tensors: [Tensor]) { self.tensors = tensors }
 
     /// Copies of tensors.
     public init(copying others: [Tensor]) { tensors = withoutGradients { others.map { $0.detached().copied() } } }
 
-    /// Zeros in the shapes, types and places of others.
+    /// Zeros with the shapes, types and devices of others.
     public init(zerosLike others: [Tensor]) { tensors = others.map { $0.detached().zerosLike() } }
 
-    /// The tensors, in the parameters' order: live ones, as ``Parameter/value`` is, whose numbers change with the next step.
+    /// The tensors, in the parameters' order: live ones, like ``Parameter/value``, whose numbers change with the next step.
     public var values: TensorList { TensorList(tensors) }
 
     private var all: Operator.Value { .tensors(tensors) }
@@ -87,7 +87,7 @@ public struct MutableTensorList {
     /// self ← factor·self.
     public func multiply(by factor: Double) { operators.eachMultiplyScalarInPlace.perform(all, .real(factor)) }
 
-    /// self ← factor·self, with the factor in a tensor of no dimension, which the device reads.
+    /// self ← factor·self, with the factor in a tensor of no dimensions, which the device reads.
     public func multiply(by factor: Tensor) { operators.eachMultiplyTensorInPlace.perform(all, .tensor(factor)) }
 
     /// self ← factor·self.
@@ -124,7 +124,7 @@ public struct MutableTensorList {
 
     /// One step of Adam with ε beside the root, fused: m and v are moved, then self ← self − rate·m̂/(√v̂ + ε).
     ///
-    /// `steps` holds the number of steps taken before, a float32 tensor of no dimension per parameter, and is counted up. A rate that lies in a tensor must be
+    /// `steps` holds the number of steps taken before, a float32 tensor of no dimension per parameter, and is incremented. A rate in a tensor must be
     /// float32 on CUDA.
     package func fusedAdam(
         gradients: TensorList, firstMoments: MutableTensorList, secondMoments: MutableTensorList, steps: MutableTensorList,

@@ -1,6 +1,6 @@
-/// Why a device, a generator or the machine's set-up failed: what was expected, what was found.
+/// Why a device, a generator or the machine's set-up failed: what was expected and what was found.
 ///
-/// Mistakes in a program's shapes and types are no errors of this kind: they trap, with the operator's name, as an array index does.
+/// Mistakes in a program's shapes and types are not such errors: they trap, with the operator's name, as an array index out of range does.
 public struct TorchError: Error, CustomStringConvertible, Equatable {
     /// One line.
     public let description: String

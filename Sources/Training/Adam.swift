@@ -14,13 +14,15 @@ public final class Adam: Optimizer {
 
     /// The parameters.
     public let parameters: [Parameter]
-    /// The decay of the first moment, from 0 to below 1; may be changed between steps (the paper halves a run at 0.9 and 0.5).
+    /// The decay of the first moment, from 0 to below 1; may be changed between steps (the paper uses 0.9 in the first half of a run and 0.5 in the
+    /// second).
     public var beta1: Double {
         didSet { Self.require(beta1, "β1") }
     }
     /// The decay of the second moment, from 0 to below 1.
     public let beta2: Double
-    /// Keeps the divisor from zero; what is below the smallest normal number of float32 (of float64, if all parameters are) counts as that.
+    /// Keeps the divisor from zero; values below the smallest normal number of float32 (of float64, if all parameters are float64) count as that
+    /// number.
     public let epsilon: Double
     /// Where ε stands.
     public let epsilonPlace: EpsilonPlace
@@ -31,7 +33,7 @@ public final class Adam: Optimizer {
     /// The fused operator's own count of steps, one tensor per parameter.
     private let steps: MutableTensorList
     private let wide: MasterParameters
-    /// The learning rate where the fused operator corrects the bias itself, else −rate/(1 − β1ᵗ).
+    /// The learning rate if the fused operator corrects the bias itself, else −rate/(1 − β1ᵗ).
     private let factor: StepNumber
     /// 1/(1 − β2ᵗ).
     private let secondCorrection: StepNumber
@@ -61,7 +63,7 @@ public final class Adam: Optimizer {
         trap(unless: (0..<1).contains(beta), "Adam: expected \(name) from 0 to below 1, found \(beta)")
     }
 
-    /// Counts a step, and sets the learning rate and the corrections of the bias.
+    /// Counts a step, and sets the learning rate and the bias corrections.
     public func prepare(learningRate: Double) {
         guard !parameters.isEmpty else { return }
         stepCount += 1
@@ -73,7 +75,7 @@ public final class Adam: Optimizer {
         }
     }
 
-    /// One step with what was set.
+    /// One step with the numbers that were set.
     public func apply(gradients: [Tensor]) {
         let gradients = wide.widened(gradients)
         wide.change { parameters in
@@ -95,14 +97,14 @@ public final class Adam: Optimizer {
         }
     }
 
-    /// β1: a recording has its value in it.
+    /// β1: a recording contains its value.
     public var recordingKey: [Double] { [beta1] }
 
-    /// The copies in which the steps of 16-bit parameters add up.
+    /// The copies in which the steps of 16-bit parameters accumulate.
     public var masters: MasterParameters? { wide }
 
     private var lists: KeyValuePairs<String, MutableTensorList?> { ["first": firstMoments, "second": secondMoments, "steps": steps] }
-    // The place of ε is part of the kind: the one has counts that the other lacks.
+    // The place of ε is part of the kind: one of the two has counts that the other lacks.
     private var kind: String { "Adam with ε \(epsilonPlace.rawValue)" }
 
     /// Both moments, the number of steps and β1.

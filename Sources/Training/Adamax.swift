@@ -10,7 +10,8 @@ public final class Adamax: Optimizer {
     public let beta1: Double
     /// The decay of the infinity norm, from 0 to below 1.
     public let beta2: Double
-    /// Keeps the divisor from zero; what is below the smallest normal number of float32 (of float64, if all parameters are) counts as that.
+    /// Keeps the divisor from zero; values below the smallest normal number of float32 (of float64, if all parameters are float64) count as that
+    /// number.
     public let epsilon: Double
     /// Whether m is divided by 1 − β1ᵗ.
     public let correctsBias: Bool
@@ -40,14 +41,14 @@ public final class Adamax: Optimizer {
         factor = StepNumber(for: parameters)
     }
 
-    /// Counts a step, and sets the learning rate with the correction of the bias.
+    /// Counts a step, and sets the learning rate with the bias correction.
     public func prepare(learningRate: Double) {
         guard !parameters.isEmpty else { return }
         stepCount += 1
         factor.set(-learningRate / (correctsBias ? 1 - power(beta1, stepCount) : 1))
     }
 
-    /// One step with what was set.
+    /// One step with the numbers that were set.
     public func apply(gradients: [Tensor]) {
         let gradients = wide.widened(gradients)
         wide.change { parameters in
@@ -60,7 +61,7 @@ public final class Adamax: Optimizer {
         }
     }
 
-    /// The copies in which the steps of 16-bit parameters add up.
+    /// The copies in which the steps of 16-bit parameters accumulate.
     public var masters: MasterParameters? { wide }
 
     private var lists: KeyValuePairs<String, MutableTensorList?> { ["first": firstMoments, "infinity": infinityNorms] }

@@ -4,7 +4,7 @@ public import Torch
 package import WeightFiles
 public import WeightNorm
 
-/// A moment of a run, from which it can go on bit for bit: modules, optimizers, generators, tensors and values, in one safetensors file.
+/// A snapshot of a run, from which it can resume bit for bit: modules, optimizers, generators, tensors and values, in one safetensors file.
 ///
 /// ```swift
 /// var checkpoint = Checkpoint(kind: "spirals")
@@ -15,16 +15,16 @@ public import WeightNorm
 /// try checkpoint.write(to: path)
 /// ```
 ///
-/// Reading it runs no code of the file's. Every tensor and value has a checksum, so that a damaged file is refused, with what is damaged.
+/// Reading it runs no code from the file. Every tensor and value has a checksum: a damaged file is refused, and the error names what is damaged.
 public struct Checkpoint {
-    /// What kind of run it is of: one of another kind is refused when it is read.
+    /// The kind of run; reading a checkpoint of another kind fails.
     public let kind: String
     private var tensors: [String: Tensor] = [:]
     private var order: [String] = []
     private var values: [String: String] = [:]
-    /// The file that it was read from, for messages.
+    /// The file it was read from, for messages.
     private let path: String
-    /// Whether values with whole numbers too large to be counted on with are refused: ``WholeNumbers``.
+    /// Whether values with whole numbers too large to count with are refused: ``WholeNumbers``.
     private let limitsWholeNumbers: Bool
 
     /// An empty checkpoint.
@@ -36,14 +36,14 @@ public struct Checkpoint {
 
     // MARK: Filling
 
-    /// Adds a copy of all parameters and buffers of a module. Traps, as the other functions that add, if the name was used before.
+    /// Adds a copy of all parameters and buffers of a module. Traps, like the other functions that add, if the name was already used.
     public mutating func add(_ module: some Module, as name: String) {
         for parameter in module.namedParameters { add(parameter.value.value, as: "\(name)/parameters/\(parameter.path)") }
         for buffer in module.namedBuffers { add(buffer.value.value, as: "\(name)/buffers/\(buffer.path)") }
         setValue(Self.encode(Self.forms(of: module)), "\(name)/forms")
     }
 
-    /// What the numbers of a weight stand for, which their names and shapes do not tell: the c of exp(c·s), the units.
+    /// What a weight's numbers mean, which their names and shapes do not say: the c in exp(c·s), the units.
     private static func forms(of module: some Module) -> [String: String] {
         var forms: [String: String] = [:]
         for weight in module.namedWeights {
@@ -76,14 +76,14 @@ public struct Checkpoint {
 
     /// Adds a value: a count, an epoch, a configuration.
     ///
-    /// - Throws: `EncodingError` if it does not encode as JSON, as a number that is not finite.
+    /// - Throws: `EncodingError` if it cannot be encoded as JSON, such as a number that is not finite.
     public mutating func add(value: some Encodable, as name: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         setValue(String(decoding: try encoder.encode([value]), as: UTF8.self), name)
     }
 
-    /// The same for a value whose numbers need not be finite: the error of a run that diverged is none.
+    /// The same for a value whose numbers need not be finite, such as the error of a run that diverged.
     mutating func add(valueNotFinite value: some Encodable, as name: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -96,9 +96,9 @@ public struct Checkpoint {
         values[name] = text
     }
 
-    /// Writes the file beside its place, flushes it to the disk and renames it: the file that was there stays until the new one is whole.
+    /// Writes a temporary file beside it, flushes that to the disk and renames it: the old file stays until the new one is complete.
     ///
-    /// - Throws: `FileError` if the system cannot write it; then the earlier file is still there.
+    /// - Throws: `FileError` if the system cannot write it; the old file is then still there.
     public func write(to path: String) throws {
         var sums: [String: UInt32] = [:]
         for name in order { if let tensor = tensors[name] { sums[name] = tensor.checksum } }
@@ -119,7 +119,7 @@ public struct Checkpoint {
 
     private struct OptimizerHeader: Codable {
         var kind: String
-        /// Bit patterns: JSON has no number that is not finite.
+        /// Bit patterns: JSON has no numbers that are not finite.
         var numbers: [String: UInt64]
     }
 
@@ -137,13 +137,13 @@ public struct Checkpoint {
 extension Checkpoint {
     /// Reads a checkpoint, to the CPU, and checks all of it.
     ///
-    /// - Throws: ``CheckpointError`` if it is none of this library's, of another kind of run, or damaged; `SafetensorsError` and `FileError` as
-    ///   `SafetensorsFile/init(opening:)`.
+    /// - Throws: ``CheckpointError`` if it is not one of this library's, of another kind of run, or damaged; `SafetensorsError` and `FileError` as
+    ///   for `SafetensorsFile/init(opening:)`.
     public init(reading path: String, kind: String) throws {
         try self.init(SafetensorsFile(opening: path), kind: kind, limitingWholeNumbers: false)
     }
 
-    /// The same from a file that is open; its values' whole numbers are those of a run, which counts with them.
+    /// The same from an open file; by default whole numbers in its values are limited, since a run counts with them.
     package init(_ file: SafetensorsFile, kind: String, limitingWholeNumbers: Bool = true) throws {
         let path = file.path
         func failure(_ problem: String) -> CheckpointError { CheckpointError(path: path, problem: problem) }
@@ -178,9 +178,9 @@ extension Checkpoint {
         MessageList.joined(names.lazy.map { Safetensors.quoted($0) }, most: 5)
     }
 
-    /// Gives a module the parameters and buffers of the one that was added.
+    /// Restores a module's parameters and buffers from the one that was added.
     ///
-    /// - Throws: ``CheckpointError`` that names all that is missing, unexpected or of another shape or type; then nothing was changed.
+    /// - Throws: ``CheckpointError`` that names everything that is missing, unexpected or of another shape or type; nothing is changed then.
     public func restore(_ module: some Module, from name: String) throws(CheckpointError) {
         var targets: [(String, ElementType, [Int], (Tensor) -> Void)] = []
         for parameter in module.namedParameters {
@@ -214,9 +214,9 @@ extension Checkpoint {
         for (path, _, _, assign) in targets { if let tensor = tensors[path] { assign(tensor) } }
     }
 
-    /// Gives an optimizer the state of the one that was added.
+    /// Restores an optimizer's state from the one that was added.
     ///
-    /// - Throws: ``CheckpointError`` if it does not fit; then nothing was changed.
+    /// - Throws: ``CheckpointError`` if it does not fit; nothing is changed then.
     public func restore(_ optimizer: any Optimizer, from name: String) throws(CheckpointError) {
         guard let text = values["\(name)/state"], let header = try? JSONDecoder().decode(OptimizerHeader.self, from: Data(text.utf8)) else {
             throw CheckpointError(path: path, problem: "expected the state of an optimizer '\(name)', found none")
@@ -234,7 +234,7 @@ extension Checkpoint {
         }
     }
 
-    /// Gives a generator the state of the one that was added.
+    /// Restores a generator's state from the one that was added.
     ///
     /// - Throws: ``CheckpointError`` if there is none.
     public func restore(_ random: Generator, from name: String) throws(CheckpointError) {
@@ -295,7 +295,7 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
     /// What was expected and what was found.
     public let problem: String
 
-    /// A checkpoint, or the part of it that `path` names, that does not fit.
+    /// The error for a checkpoint, or the part of it that `path` names, that does not fit.
     public init(path: String, problem: String) {
         self.path = path
         self.problem = problem
@@ -306,7 +306,7 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
 }
 
 extension Tensor {
-    /// Of the elements' bytes.
+    /// The checksum of the elements' bytes.
     fileprivate var checksum: UInt32 {
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: count * type.size, alignment: 8)
         defer { bytes.deallocate() }

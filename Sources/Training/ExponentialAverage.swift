@@ -1,17 +1,18 @@
 public import Torch
 
-/// The exponential moving average of parameters over the steps of a training: average ← decay·average + (1 − decay)·θ.
+/// The exponential moving average of parameters over the steps of training: average ← decay·average + (1 − decay)·θ.
 ///
-/// Networks are often better at the average of the last parameters than at the last ones (Polyak & Juditsky, 1992). A decay of 0.999 averages over about the
-/// last thousand steps. The averages of 16-bit parameters are kept in float32: rounded to 16 bits they would stand still. Call ``update()`` after every step of the optimizer, and evaluate in ``withAverages(_:)``.
+/// Networks are often better with averaged parameters than with the last ones (Polyak & Juditsky, 1992). A decay of 0.999 averages over about the
+/// last thousand steps. Averages of 16-bit parameters are kept in float32: rounded to 16 bits, they would stop changing. Call ``update()`` after
+/// every step of the optimizer, and evaluate in ``withAverages(_:)``.
 public final class ExponentialAverage {
     /// The parameters.
     public let parameters: [Parameter]
-    /// The share of the average that is kept in an update, from 0 to 1.
+    /// The fraction of the average that is kept in an update, from 0 to 1.
     public let decay: Double
     private let averages: MutableTensorList
 
-    /// An average that starts at the parameters' present values; for a network with data-dependent initialization, make it after that.
+    /// An average that starts at the parameters' present values; make it after data-dependent initialization.
     public init(_ parameters: [Parameter], decay: Double) {
         trap(unless: (0...1).contains(decay), "exponential average: expected a decay from 0 to 1, found \(decay)")
         self.parameters = parameters
@@ -19,7 +20,7 @@ public final class ExponentialAverage {
         averages = MutableTensorList(parameters.map { $0.snapshot().converted(to: $0.value.type.accumulator) })
     }
 
-    /// Takes the parameters' present values into the average.
+    /// Adds the parameters' present values to the average.
     public func update() {
         guard !parameters.isEmpty else { return }
         withoutGradients {
@@ -28,7 +29,7 @@ public final class ExponentialAverage {
         }
     }
 
-    /// Runs the closure with the averages in the parameters' place, and puts the parameters back, bit for bit.
+    /// Runs the closure with the averages in place of the parameters, then restores the parameters, bit for bit.
     public func withAverages<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         let current = parameters.map { $0.snapshot() }
         for (parameter, average) in zip(parameters, averages.values.tensors) { parameter.assign(average) }
@@ -36,10 +37,10 @@ public final class ExponentialAverage {
         return try body()
     }
 
-    /// Copies of the averages, in the parameters' order, for a checkpoint; in float32 at least.
+    /// Copies of the averages, in the parameters' order, for a checkpoint; in at least float32.
     public var values: [Tensor] { averages.values.tensors.map { tensor in withoutGradients { tensor.copied() } } }
 
-    /// Resumes from averages that were read before. Traps unless they have the parameters' shapes.
+    /// Resumes from averages that were read earlier. Traps unless they have the parameters' shapes.
     public func restore(_ values: [Tensor]) {
         trap(
             unless: values.map(\.shape) == averages.values.tensors.map(\.shape),

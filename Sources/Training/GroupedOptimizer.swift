@@ -1,7 +1,7 @@
 public import Torch
 import WeightNorm
 
-/// Parameter groups, each with an optimizer of its own, as one optimizer.
+/// Parameter groups, each with its own optimizer, as one optimizer.
 public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
     /// The groups.
     public let groups: [ParameterGroup]
@@ -10,7 +10,7 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
     /// All groups' parameters, one group after the other.
     public let parameters: [Parameter]
     private let decaying: [[Int]]
-    /// What decoupled decay leaves of the parameters, a number for each group.
+    /// The factor by which decoupled decay shrinks the parameters, one per group.
     private let kept: [StepNumber]
 
     /// An optimizer made for every group: `GroupedOptimizer(network.parameterGroups(rules)) { Adam($0, beta1: 0.5) }`.
@@ -31,7 +31,7 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
         }
     }
 
-    /// One step of all groups with what was prepared.
+    /// One step of all groups with the prepared numbers.
     public func apply(gradients: [Tensor]) {
         trap(
             unless: gradients.count == parameters.count,
@@ -49,7 +49,7 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
     private func decay(_ index: Int, _ gradients: inout [Tensor]) {
         let places = decaying[index]
         guard !places.isEmpty else { return }
-        // As the optimizer works on them: in 16 bits 1 − rate·λ is 1.
+        // On the copies that the optimizer works on: in 16 bits 1 − rate·λ is 1.
         let masters = optimizers[index].masters
         func shrink(_ all: MutableTensorList) {
             let values = MutableTensorList(places.map { all.values.tensors[$0] })
@@ -72,7 +72,7 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
     /// All groups' keys.
     public var recordingKey: [Double] { optimizers.flatMap(\.recordingKey) }
 
-    /// All groups' states; names begin with the group's number.
+    /// All groups' states; names begin with the group's index.
     public var state: OptimizerState {
         let states = optimizers.map(\.state)
         var numbers: [String: Double] = [:]
@@ -99,7 +99,7 @@ public final class GroupedOptimizer<Base: Optimizer>: Optimizer {
             do throws(OptimizerStateError) {
                 try optimizer.restore(part)
             } catch {
-                // The groups before have the new state: back to what they had.
+                // The preceding groups already have the new state: restore their old one.
                 for (optimizer, old) in zip(optimizers[..<index], before) { try optimizer.restore(old) }
                 throw OptimizerStateError("group \(index): \(error.description)")
             }

@@ -1,18 +1,18 @@
 public import Torch
 
-/// Parameters as an optimizer works on them: themselves, or for those of a 16-bit type a master copy in float32 that the parameter follows, rounded
-/// (Micikevicius et al., *Mixed Precision Training*, 2018).
+/// The tensors that an optimizer works on: the parameters themselves or, for those of a 16-bit type, a float32 master copy that the parameter
+/// follows, rounded (Micikevicius et al., *Mixed Precision Training*, 2018).
 ///
-/// A step that is small beside a 16-bit parameter would be rounded away every time, and the moments of such steps likewise, so that training would stand
-/// still. A parameter that somebody else has changed since the last step counts as it is now.
+/// A step that is small beside a 16-bit parameter would be rounded away every time, and so would the moments of such steps: training would stall. If
+/// something else has changed a parameter since the last step, its new value is used.
 public final class MasterParameters {
     private let parameters: [Parameter]
-    /// Those of a 16-bit type, by their places.
+    /// The indices of those of a 16-bit type.
     private let narrow: [Int]
-    /// A copy of each of those, in float32; nil if there are none.
+    /// A float32 copy of each of those; nil if there are none.
     let copies: MutableTensorList?
 
-    /// Master copies at the parameters' present values, of those that need one.
+    /// Master copies of the parameters that need one, with their present values.
     public init(_ parameters: [Parameter]) {
         self.parameters = parameters
         narrow = parameters.indices.filter { parameters[$0].value.type.accumulator != parameters[$0].value.type }
@@ -28,7 +28,7 @@ public final class MasterParameters {
         return tensors
     }
 
-    /// Zeros of the shapes and types in which the steps are made, for moments.
+    /// Zeros with the shapes and types in which steps are made, for moments.
     public func zeros() -> MutableTensorList { MutableTensorList(zerosLike: tensors) }
 
     /// A gradient for every parameter, each in the type in which its step is made; traps unless there is one for each.
@@ -44,8 +44,8 @@ public final class MasterParameters {
         }
     }
 
-    /// Runs the closure on the tensors that change, in the parameters' order, and lets the parameters follow. Gradients are not recorded. Without parameters the
-    /// closure is not run.
+    /// Runs the closure on the tensors that change, in the parameters' order, then updates the parameters. Gradients are not recorded. Without
+    /// parameters the closure is not run.
     public func change(_ body: (MutableTensorList) -> Void) {
         guard !parameters.isEmpty else { return }
         withoutGradients {
@@ -55,14 +55,14 @@ public final class MasterParameters {
         }
     }
 
-    /// Begins anew at the parameters.
+    /// Starts again from the parameters.
     func begin() {
         for (place, copy) in copied {
             MutableTensorList([copy]).assign(TensorList([parameters[place].value.detached()]))
         }
     }
 
-    /// Takes over what others have assigned to the parameters.
+    /// Takes over values that others have assigned to the parameters.
     private func follow() {
         for (place, copy) in copied {
             let value = parameters[place].value.detached()
@@ -71,7 +71,8 @@ public final class MasterParameters {
         }
     }
 
-    /// ε, but at least the smallest normal number of the types in which the steps are made: what is smaller is rounded to 0 there, and would not keep a divisor from it.
+    /// ε, but at least the smallest normal number of the types in which steps are made: anything smaller may be rounded to 0 there, and would not
+    /// keep a divisor from 0.
     public func representable(_ epsilon: Double) -> Double {
         let isWide = parameters.allSatisfy { $0.value.type == .float64 }
         return max(epsilon, (isWide ? ElementType.float64 : .float32).leastNormalMagnitude)

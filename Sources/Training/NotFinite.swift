@@ -1,6 +1,6 @@
 package import Foundation
 
-// JSON has no numbers that are not finite: in our files they are words.
+// JSON has no numbers that are not finite: our files write them as words.
 
 extension JSONEncoder.NonConformingFloatEncodingStrategy {
     /// "inf", "-inf" and "nan".

@@ -1,22 +1,22 @@
 public import Torch
 
-/// Everything besides the parameters that an optimizer's next step depends on: what a checkpoint keeps of it.
+/// Everything besides the parameters that an optimizer's next step depends on: what a checkpoint stores.
 public struct OptimizerState {
     /// The optimizer's name, such as `Adam`.
     public let kind: String
     /// Counts and settings that may change between steps.
     public let numbers: [String: Double]
-    /// Moments and their like, by names such as `first.0` for the first parameter's; copies, which no later step changes.
+    /// Moments and the like, by names such as `first.0` for the first parameter's; copies, which later steps do not change.
     public let tensors: [(name: String, value: Tensor)]
 
-    /// A state of parts.
+    /// A state made of the given parts.
     public init(kind: String, numbers: [String: Double] = [:], tensors: [(name: String, value: Tensor)] = []) {
         self.kind = kind
         self.numbers = numbers
         self.tensors = tensors
     }
 
-    /// A state of lists, whose tensors are copied under their list's name and their place, and of the master copies.
+    /// A state made of lists, whose tensors are copied and named after their list and index, and of the master copies.
     public init(
         kind: String, numbers: [String: Double] = [:], lists: KeyValuePairs<String, MutableTensorList?>, masters: MasterParameters
     ) {
@@ -29,7 +29,7 @@ public struct OptimizerState {
         self.init(kind: kind, numbers: numbers, tensors: tensors)
     }
 
-    /// A number of a range.
+    /// A number, which must be in the range.
     ///
     /// - Throws: ``OptimizerStateError`` if the state has no such number.
     public func number(_ name: String, in range: Range<Double>) throws(OptimizerStateError) -> Double {
@@ -41,7 +41,7 @@ public struct OptimizerState {
         return number
     }
 
-    /// A whole number from 0 up.
+    /// A whole number of at least 0.
     ///
     /// - Throws: ``OptimizerStateError`` if the state has no such number.
     public func count(_ name: String) throws(OptimizerStateError) -> Int {
@@ -58,11 +58,12 @@ public struct OptimizerState {
         guard self.kind == kind else { throw OptimizerStateError("expected the state of \(kind), found that of \(self.kind)") }
     }
 
-    /// Puts the tensors into lists of the same names, and into the master copies: all or none of them.
+    /// Restores the tensors of the lists with these names, and the master copies: all or none of them.
     ///
-    /// Version 0.1.0 kept the moments of 16-bit parameters in 16 bits, and no copies of the parameters: both are taken as they are.
+    /// Version 0.1.0 kept the moments of 16-bit parameters in 16 bits, and no copies of the parameters: both are accepted.
     ///
-    /// - Throws: ``OptimizerStateError`` unless the state is of the kind and has just these tensors, of their shapes and types; then nothing was changed.
+    /// - Throws: ``OptimizerStateError`` unless the state is of this kind and has exactly these tensors, with their shapes and types; nothing is
+    ///   changed then.
     public func restore(
         kind: String, lists: KeyValuePairs<String, MutableTensorList?>, masters: MasterParameters
     ) throws(OptimizerStateError) {
@@ -95,6 +96,6 @@ public struct OptimizerStateError: Error, CustomStringConvertible, Equatable {
     /// What was expected and what was found.
     public let description: String
 
-    /// An error of an optimizer's, in words that say what was expected and what was found.
+    /// An error whose text says what was expected and what was found.
     public init(_ description: String) { self.description = description }
 }

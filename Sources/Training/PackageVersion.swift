@@ -1,14 +1,14 @@
 import WeightFiles
 
-/// The version of this package, told by `weightnorm --version` and by what it writes.
+/// The version of this package, as in `weightnorm --version` and in the files it writes.
 public enum PackageVersion {
-    /// The one place where it stands.
+    /// The only place that defines it.
     public static let current = "0.2.0-dev"
 }
 
-/// A format of this package's own files, of which there have been and will be several.
+/// A format of this package's own files, which changes over time.
 package struct FileFormat: Sendable {
-    /// What is in such a file: `checkpoint`.
+    /// What such a file contains: `checkpoint`.
     package let name: String
     /// The number that is written, and the only one that is read.
     package let number: Int
@@ -21,17 +21,17 @@ package struct FileFormat: Sendable {
 
     package static let checkpoint = FileFormat("checkpoint", 2, readers: [1: "a state of it before 0.1.0"])
     package static let replay = FileFormat("replay", 1)
-    /// Of a run's folder, as `config.json` names it; where it names none, the folder is 0.1.0's, which has the first.
+    /// The format of a run's folder, as stated in `config.json`; if it states none, the folder is from 0.1.0 and has the first format.
     package static let run = FileFormat("run", 1)
 
-    /// As it stands in a file.
+    /// As written in a file.
     package var text: String { "swift-weightnorm \(name) \(number)" }
 
-    /// Words for why a file of another format cannot be read, and what reads it; nil for one of this format.
+    /// Says why a file of another format cannot be read, and what can read it; nil for one of this format.
     ///
     /// - Parameters:
-    ///   - found: the format that the file names, of any content and length.
-    ///   - writer: the version that it says has written it, likewise.
+    ///   - found: the format that the file states, of any content and length.
+    ///   - writer: the version that the file says wrote it, likewise.
     package func problem(with found: String, writer: String?) -> String? {
         guard found != text else { return nil }
         return "expected a '\(text)', found a \(Safetensors.quoted(found))\(reader(ofText: found, writer: writer))"
@@ -43,7 +43,7 @@ package struct FileFormat: Sendable {
         return ", which \(reader(of: other, writer: writer)) reads"
     }
 
-    /// The version that reads files of another number.
+    /// The version that reads files with another format number.
     package func reader(of other: Int, writer: String?) -> String {
         if let reader = readers[other] { return reader }
         guard other > number else { return "no version of it" }

@@ -5,9 +5,9 @@ public import WeightNorm
 public enum WeightDecay: Equatable, Sendable {
     /// Not at all.
     case none
-    /// λ·θ is added to the gradient (an L2 penalty of λ/2·‖θ‖²), as PyTorch's `weight_decay` of SGD and Adam.
+    /// λ·θ is added to the gradient (an L2 penalty of λ/2·‖θ‖²), like PyTorch's `weight_decay` in SGD and Adam.
     case penalty(Double)
-    /// θ ← θ − rate·λ·θ before the step (Loshchilov & Hutter, 2019), as PyTorch's AdamW.
+    /// θ ← θ − rate·λ·θ before the step (Loshchilov & Hutter, 2019), like PyTorch's AdamW.
     case decoupled(Double)
 
     var strength: Double {
@@ -18,22 +18,22 @@ public enum WeightDecay: Equatable, Sendable {
     }
 }
 
-/// How the parameters of some paths are to be trained.
+/// How the parameters at some paths are trained.
 public struct ParameterRule {
-    /// What the rule is for, in messages.
+    /// The rule's name in messages.
     public let name: String
     /// The learning rate of these parameters as a multiple of the step's.
     public let learningRateFactor: Double
     /// Their weight decay.
     public let weightDecay: WeightDecay
-    /// Whether gains, biases and all else that is no weight decays too.
+    /// Whether gains, biases and everything else that is not a weight decay too.
     public let decaysEverything: Bool
     fileprivate let applies: (String) -> Bool
 
-    /// A rule for the parameters whose dotted path, such as `hidden.0.weight.gain`, fulfils the predicate.
+    /// A rule for the parameters whose dotted path, such as `hidden.0.weight.gain`, satisfies the predicate.
     ///
-    /// Only weights decay: the plain w, or v of a normalized one. g, s, biases, the normalizers' parameters, peepholes and initial states do not, unless asked
-    /// for by `decaysEverything`. (Decay of v leaves w as it is: it slows the growth of ‖v‖, and so keeps the effective learning rate up.)
+    /// Only weights decay: the plain w, or v of a normalized one. g, s, biases, the normalizers' parameters, peepholes and initial states do not,
+    /// unless `decaysEverything` is set. (Decay of v leaves w unchanged: it slows the growth of ‖v‖, and so keeps the effective learning rate up.)
     ///
     /// Traps unless the factor and the decay are finite and at least 0.
     public init(
@@ -56,7 +56,7 @@ public struct ParameterRule {
 
 /// Parameters that are trained alike.
 public struct ParameterGroup {
-    /// Why they are together.
+    /// The rule that groups them.
     public let rule: ParameterRule
     /// The parameters with their paths in the module, in its order.
     public let parameters: [Named<Parameter>]
@@ -65,10 +65,10 @@ public struct ParameterGroup {
 }
 
 extension Module {
-    /// The parameters in groups, one for every rule: each parameter belongs to the first rule whose predicate its path fulfils.
+    /// The parameters in groups, one for every rule: each parameter belongs to the first rule whose predicate its path satisfies.
     ///
-    /// Parameters that no rule takes are trained plainly, in a last group if there are any. Traps if a rule takes no parameter, which a slip in its predicate
-    /// would lead to.
+    /// Parameters that match no rule are trained plainly, in a last group if there are any. Traps if a rule matches no parameter, which suggests a
+    /// mistake in its predicate.
     public func parameterGroups(_ rules: [ParameterRule]) -> [ParameterGroup] {
         let weights = Set(namedWeights.flatMap { $0.value.form.vectorParameters }.map { ObjectIdentifier($0) })
         let rest = ParameterRule("the rest")

@@ -7,14 +7,13 @@ import Foundation
     import Glibc
 #endif
 
-/// Shows on standard error how far a training is, how fast it goes and how long it will take.
+/// Shows on standard error the progress of training, its speed and the time left.
 ///
-/// On a terminal it is one line, redrawn in place at most ten times a second:
-/// `train [########--------]  340/1000  34 %  12.3 steps/s  53 s left  loss 0.42`.
-/// Elsewhere (a file, a pipe, `TERM=dumb`) it is plain lines, at most one in `interval` seconds, and the last.
-/// `NO_COLOR` switches the colour off. (Foundation has a class `Progress`, hence the longer name.)
+/// On a terminal it is one line, redrawn in place at most ten times a second: `train [########--------]  340/1000  34 %  12.3 steps/s  53 s left
+/// loss 0.42`. Elsewhere (a file, a pipe, `TERM=dumb`) it prints plain lines, at most one every `interval` seconds, plus a last one. `NO_COLOR`
+/// switches the colour off. (Foundation has a class `Progress`, hence the longer name.)
 public final class ProgressDisplay {
-    /// Where the display writes, and the clock it reads: replaced in tests, so that these measure no real time.
+    /// Where the display writes, and the clock it reads; replaced in tests, so that they do not depend on real time.
     package struct Surroundings {
         /// The columns of the terminal; nil if lines cannot be redrawn.
         package var columns: () -> Int?
@@ -49,14 +48,14 @@ public final class ProgressDisplay {
     private var line: String?
     private var finished = false
 
-    /// Begins to count the time.
+    /// Starts the clock.
     ///
     /// - Parameters:
     ///   - label: what the line begins with.
     ///   - total: how much there is to do.
-    ///   - done: what was done before, by a run that goes on from a checkpoint: it does not count for the rate.
+    ///   - done: what was already done by a run that resumes from a checkpoint; it does not count towards the rate.
     ///   - unit: what is counted, in the plural.
-    ///   - interval: the least number of seconds between two plain lines.
+    ///   - interval: the minimum number of seconds between two plain lines.
     public convenience init(label: String, total: Int, done: Int = 0, unit: String = "steps", interval: Double = 10) {
         self.init(label: label, total: total, done: done, unit: unit, interval: interval, surroundings: .standardError())
     }
@@ -75,13 +74,13 @@ public final class ProgressDisplay {
         lastOutput = redraws ? -.infinity : start
     }
 
-    // A training that ends by an error leaves its last line readable, and the error's message on a line of its own.
+    // Training that ends with an error leaves its last line readable, and the error message on a line of its own.
     deinit {
         if line != nil { surroundings.write("\n") }
     }
 
-    /// Tells how much is done in all; cheap enough for every step. The note is free text at the line's end, such as the current loss; without it the last
-    /// one stays.
+    /// Reports how much is done in total; cheap enough for every step. The note is free text at the end of the line, such as the current loss;
+    /// without one, the last note stays.
     public func update(done: Int, note: String? = nil) {
         guard !finished else { return }
         let now = surroundings.now()
@@ -100,7 +99,7 @@ public final class ProgressDisplay {
         surroundings.write("\(eraseLine)\(message)\n\(line)")
     }
 
-    /// Writes the last line, with the time that all took and the mean rate; afterwards updates have no effect.
+    /// Writes the last line, with the total time and the mean rate; later updates have no effect.
     public func finish(note: String? = nil) {
         guard !finished else { return }
         finished = true
@@ -113,12 +112,12 @@ public final class ProgressDisplay {
 
     // MARK: Rate
 
-    /// The rate is steps by seconds, both summed with weights that fall by e in 30 seconds: it follows a change of speed, is the
-    /// mean from the first step on, and does not depend on how often `update` is called.
+    /// The rate is steps per second, both summed with weights that decay by a factor of e in 30 seconds: it follows changes in speed, is a mean from
+    /// the first step on, and does not depend on how often `update` is called.
     private func count(_ done: Int, at now: Double) {
         let seconds = max(now - lastUpdate, 0)
         let kept = exp(-seconds / 30)
-        // A count that goes back, as for a new try from a checkpoint, is no negative speed.
+        // A count that goes back, as when retrying from a checkpoint, is not a negative speed.
         recentSteps = recentSteps * kept + Double(max(done - self.done, 0))
         recentSeconds = recentSeconds * kept + seconds
         self.done = done
@@ -127,12 +126,12 @@ public final class ProgressDisplay {
 
     // MARK: Lines
 
-    /// A bar of fewer columns shows nothing.
+    /// A bar with fewer columns would show nothing.
     private static let leastBar = 8
 
     private func show(rate: Double?, time: String?) {
         let share = total > 0 ? Double(done) / Double(total) : 1
-        // Rounded down: 100 % stands for all of it.
+        // Rounded down: 100 % means complete.
         let percent = "\(Int(min(max(share, 0), 1) * 100)) %"
         let speed = rate.map { "\(Self.number($0)) \(unit)/s" }
         guard redraws else {
@@ -140,10 +139,10 @@ public final class ProgressDisplay {
             return surroundings.write(parts.compactMap { $0 }.joined(separator: ", ") + "\n")
         }
         let text = ["\(done)/\(total)", percent, speed, time].compactMap { $0 }.joined(separator: "  ")
-        // A character in the last column makes some terminals go to the next line. The width is asked again: a window may change.
+        // A character in the last column makes some terminals wrap. The width is queried each time: a window may be resized.
         let room = (surroundings.columns() ?? 80) - 1
         let rest = room - width(of: label) - width(of: text) - 5
-        // The bar gives way to the note down to its least width; then the note is cut.
+        // The bar shrinks to its minimum width to make room for the note; then the note is cut.
         let bar = min(max(rest - (note.isEmpty ? 0 : width(of: note) + 2), min(rest, Self.leastBar)), 30)
         let drawn: String
         if bar >= Self.leastBar {
@@ -160,7 +159,7 @@ public final class ProgressDisplay {
         surroundings.write(eraseLine + drawn)
     }
 
-    /// A span of time as people say it: `45 s`, `2 min 10 s`, `3 h 05 min`, `2 d 4 h`.
+    /// A duration in readable form: `45 s`, `2 min 10 s`, `3 h 05 min`, `2 d 4 h`.
     package static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e9 else { return "unknown time" }
         let whole = Int(max(seconds, 0).rounded())
@@ -173,7 +172,7 @@ public final class ProgressDisplay {
         }
     }
 
-    /// About three digits, as many as a rate deserves.
+    /// About three digits, enough for a rate.
     private static func number(_ value: Double) -> String {
         switch value {
         case 100...: String(format: "%.0f", value)
@@ -185,7 +184,7 @@ public final class ProgressDisplay {
 }
 
 extension ProgressDisplay.Surroundings {
-    /// The process's standard error, environment and a clock that no one sets.
+    /// The process's standard error and environment, and a monotonic clock.
     static func standardError() -> Self {
         let environment = ProcessInfo.processInfo.environment
         let type = environment["TERM"] ?? ""
@@ -199,19 +198,19 @@ extension ProgressDisplay.Surroundings {
             },
             colored: (environment["NO_COLOR"] ?? "").isEmpty,
             now: { (ContinuousClock.now - origin) / .seconds(1) },
-            // A display that cannot be written is no reason to stop a training.
+            // A display that cannot be written is no reason to stop training.
             write: { _ = Descriptor.write($0.utf8, to: STDERR_FILENO) })
     }
 }
 
 private let eraseLine = "\r\u{1B}[K"
 
-/// A text without what would move the cursor.
+/// The text without characters that would move the cursor.
 private func oneLine(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
 }
 
-/// Columns on a terminal, at most: what is not ASCII may take two.
+/// An upper bound on the terminal columns: a non-ASCII character may take two.
 private func width(of text: String) -> Int {
     text.reduce(0) { $0 + ($1.isASCII ? 1 : 2) }
 }

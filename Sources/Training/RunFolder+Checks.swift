@@ -7,21 +7,21 @@ import WeightFiles
     import Glibc
 #endif
 
-// What can be asked of a folder before a run is started or gone on with in it.
+// Checks on a folder before a run is started or resumed in it.
 
 extension RunFolder {
-    /// Whether two paths name one folder, through links too.
+    /// Whether two paths name the same folder, even through links.
     package static func isSame(_ one: String, _ other: String) -> Bool {
         var (first, second) = (stat(), stat())
         return stat(one, &first) == 0 && stat(other, &second) == 0 && (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
     }
 
-    /// Whether a name ends as a run's files do: `.json`, `.jsonl`, `.html`, `.png` or `.safetensors`.
+    /// Whether a name ends like those of a run's files: `.json`, `.jsonl`, `.html`, `.png` or `.safetensors`.
     public static func hasUsualEnding(_ name: String) -> Bool {
         [".json", ".jsonl", ".html", ".png", ".safetensors"].contains { name.hasSuffix($0) && name.count > $0.count }
     }
 
-    /// Throws if any of a folder's entries is a link or a special file. A folder among them may be the user's own.
+    /// Throws if any of a folder's entries is a link or a special file. A subfolder may be the user's own.
     static func requireRegular(_ entries: [String], in path: String, operation: String) throws {
         for name in entries.sorted() {
             guard let kind = OwnFile.irregularKind(AtomicFile.join(path, name)), kind != "a folder" else { continue }
@@ -30,9 +30,10 @@ extension RunFolder {
         }
     }
 
-    /// Throws what ``start(at:config:removing:)``, or of a folder that holds a run ``reopen(at:keepingRecords:)``, would throw for the folder's sake; changes nothing.
+    /// Throws what ``start(at:config:removing:)`` or, for a folder that holds a run, ``reopen(at:keepingRecords:)`` would throw because of the
+    /// folder; changes nothing.
     ///
-    /// The names are those of files that are to be written, in whose places there may be regular files alone.
+    /// The names are those of files to be written; only regular files may be in their places.
     package static func check(_ path: String, holdsRun: Bool, writing names: [String] = []) throws {
         let task = holdsRun ? "resume the run in" : "start a run in"
         var status = stat()

@@ -14,7 +14,7 @@ extension RunFolder {
         return try [UInt8](encoder.encode(value)) + (pretty ? [newline] : [])
     }
 
-    /// Whether a name stands for a file directly in the folder, and for one line of the list.
+    /// Whether a name is that of a file directly in the folder, and fits on one line of the list.
     static func isPlain(_ name: String) -> Bool {
         !name.isEmpty && name != "." && name != ".." && !name.unicodeScalars.contains { $0 == "/" || $0.value < 0x20 || $0.value == 0x7F }
     }
@@ -34,7 +34,7 @@ extension RunFolder {
         if let slash = parent.lastIndex(of: "/") {
             try makeFolder(slash == parent.startIndex ? "/" : String(parent[..<slash]), for: path)
         }
-        // Another process may have been quicker.
+        // Another process may have created it first.
         guard mkdir(folder, 0o777) == 0 || errno == EEXIST else { throw FileError(path: path, operation: task, code: errno) }
     }
 
@@ -54,8 +54,8 @@ extension RunFolder {
     /// Opens the mark of a run's folder and locks it for as long as it stays open.
     static func claim(_ path: String, _ flags: Int32, operation: String) throws -> Descriptor {
         let marker = try OwnFile.open(AtomicFile.join(path, markerName), flags, reportedAs: path, operation: operation)
-        // A file system without locks gives another error; there the run goes on unguarded.
-        // A lock outlives its run for a moment where a process is just being started or ended, since that holds the file too.
+        // A file system without locks gives another error; the run then continues unprotected. A lock may briefly outlive its run while a process is
+        // being started or ended, since that also holds the file.
         for attempt in 0... {
             guard flock(marker.number, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK else { break }
             guard attempt < 20 else { throw FileError(path: path, operation: operation, reason: "another run is using it") }
@@ -67,7 +67,7 @@ extension RunFolder {
     static func namesListed(in marker: borrowing Descriptor, at path: String) throws -> [String] {
         let bytes = try marker.contents(atMost: mostOfMark, reportedAs: AtomicFile.join(path, markerName))
         let lines = bytes.split(separator: newline).dropFirst().map { String(decoding: $0, as: UTF8.self) }
-        // The list is a file that anyone can edit: it must not lead out of the folder.
+        // Anyone can edit the list: it must not lead out of the folder.
         return lines.filter { isPlain($0) && $0 != markerName }
     }
 

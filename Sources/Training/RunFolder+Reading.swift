@@ -2,39 +2,39 @@ import AtomicFiles
 package import Foundation
 package import WeightFiles
 
-// What is read of a run's folder, which may be another person's: through ``OwnFile`` alone.
+// Reading a run's folder, which may be another person's: only through ``OwnFile``.
 
 extension RunFolder {
-    /// The records in the `metrics.jsonl` of a run's folder, or in another file of lines, in the order of writing; an incomplete last line is passed
-    /// over.
+    /// The records in the `metrics.jsonl` of a run's folder, or in another file of lines, in the order of writing; an incomplete last line is
+    /// skipped.
     public static func records<Record: Decodable>(
         _ type: Record.Type = Record.self, in name: String = "metrics.jsonl", at path: String
     ) throws -> [Record] {
         let file = AtomicFile.join(path, name)
         var lines = try OwnFile.contents(of: file, atMost: OwnFile.mostOfRecords).split(
             separator: newline, omittingEmptySubsequences: false)
-        lines.removeLast()  // what follows the last newline: nothing, or the incomplete line
+        lines.removeLast()  // what follows the last newline: nothing, or an incomplete line
         return try lines.enumerated().map { number, line in
             try decode(type, from: Data(line), at: file, place: "line \(number + 1)")
         }
     }
 
-    /// A JSON file of a run's folder, such as `config.json` or `summary.json`.
+    /// A JSON file in a run's folder, such as `config.json` or `summary.json`.
     public static func read<Value: Decodable>(_ type: Value.Type = Value.self, named name: String, at path: String) throws -> Value {
         let file = AtomicFile.join(path, name)
         return try decode(type, from: Data(OwnFile.contents(of: file, atMost: OwnFile.mostOfDocument)), at: file, place: "its content")
     }
 
-    /// A picture of a run's folder; nil if there is none.
+    /// A picture in a run's folder; nil if there is none.
     package static func picture(named name: String, at path: String) throws -> Data? {
         let file = AtomicFile.join(path, name)
         return OwnFile.exists(file) ? try Data(OwnFile.contents(of: file, atMost: OwnFile.mostOfPicture)) : nil
     }
 
-    /// Whether there is anything of a name in a run's folder.
+    /// Whether a run's folder has an entry of that name.
     package static func has(_ name: String, at path: String) -> Bool { OwnFile.exists(AtomicFile.join(path, name)) }
 
-    /// The file of tensors of a name in a run's folder, of at most so many bytes.
+    /// The tensor file with a name in a run's folder, of at most the given number of bytes.
     package static func tensors(named name: String, at path: String, atMost most: Int = .max) throws -> SafetensorsFile {
         try SafetensorsFile(openingOwn: AtomicFile.join(path, name), atMost: most)
     }
@@ -45,7 +45,7 @@ extension RunFolder {
         do {
             return try decoder.decode(type, from: data)
         } catch let error as DecodingError {
-            // A name or a string of the file's may be of any length.
+            // A name or string in the file may have any length.
             let name = (type as? any NamedDocument.Type)?.documentName ?? "\(type)"
             let words = Safetensors.quoted(problem(error), atMost: 300).dropFirst().dropLast()
             throw FileError(path: file, operation: "read", reason: "\(place) is not a JSON \(name): \(words)")
@@ -67,9 +67,9 @@ extension RunFolder {
     }
 }
 
-/// A document whose type's name would say nothing to a user.
+/// A document whose type name would mean nothing to a user.
 protocol NamedDocument {
-    /// In messages.
+    /// The name for messages.
     static var documentName: String { get }
 }
 

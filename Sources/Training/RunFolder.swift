@@ -7,34 +7,34 @@ import Foundation
     import Glibc
 #endif
 
-/// The folder of one run: its settings, its measurements as they come, and its results.
+/// The folder of one run: its settings, its measurements as they are made, and its results.
 ///
 /// - `config.json`: the settings, written at the start.
-/// - `metrics.jsonl`: one JSON object a line, appended by ``record(_:)``.
-/// - Whatever is written by ``write(_:named:)``: `summary.json`, `report.html`, a checkpoint. Each is there whole or not at all.
-/// - `.weightnorm-run`: the mark of such a folder. It lists the run's files, one name a line, so that a new run in the same
-///   folder removes exactly them; and it is locked while the run lasts, so that two runs never write into one folder.
+/// - `metrics.jsonl`: one JSON object per line, appended by ``record(_:)``.
+/// - Whatever is written by ``write(_:named:)``: `summary.json`, `report.html`, a checkpoint. Each is there complete or not at all.
+/// - `.weightnorm-run`: the marker of such a folder. It lists the run's files, one name per line, so that a new run in the same folder removes
+///   exactly those; and it is locked while the run lasts, so that two runs never write to the same folder.
 ///
-/// All of these are regular files, which is checked whenever one is opened: the folder may be another person's. The folder itself may be a link. While a run goes on it
-/// must stay in its place: a record or file that would go into another one is an error.
+/// All of these are regular files, which is checked whenever one is opened: the folder may be another person's. The folder itself may be a link. It
+/// must not be moved during a run: writing a record or file to another folder in its place is an error.
 ///
 /// JSON has no numbers for NaN and the infinities. They are written as the strings `"nan"`, `"inf"` and `"-inf"`, and read back
 /// as numbers by ``records(_:in:at:)`` and ``read(_:named:at:)``.
 ///
-/// Every failure is a `FileError`, except that of a value which cannot be encoded.
+/// Every failure is a `FileError`, except for a value that cannot be encoded.
 public final class RunFolder {
     /// The folder, as the caller named it.
     public let path: String
 
     private let marker: Descriptor
     private let metrics: Descriptor
-    /// The folder itself, held open so that no other can be taken for it.
+    /// The folder itself, held open so that no other can be mistaken for it.
     private let place: Descriptor
     private var names: [String]
 
     static let markerName = ".weightnorm-run"
     private static let markerHeader = "A run of swift-weightnorm. A new run in this folder removes the files named below."
-    /// The most bytes of the list.
+    /// The maximum size of the list in bytes.
     static let mostOfMark = 16 << 20
     private static let configName = "config.json"
     static let metricsName = "metrics.jsonl"
@@ -51,14 +51,14 @@ public final class RunFolder {
 
     /// Starts a run in a new or empty folder, or in the folder of an earlier run, whose files are removed.
     ///
-    /// Parent folders are made. A folder that holds anything but a run is refused, and so is one in which a run is going on, or in which there are links or special files.
-    /// The earlier run's files are removed only when the new `config.json` lies, whole, on the disk beside the old one.
+    /// Parent folders are created. A folder that holds anything but a run is refused, as is one in which a run is in progress or that contains links
+    /// or special files. The earlier run's files are removed only once the new `config.json` is complete on the disk beside the old one.
     ///
     /// - Parameters:
     ///   - path: the folder.
     ///   - config: what becomes `config.json`.
-    ///   - isOwn: tells by its name whether a file that the earlier run's list names may be removed. Anyone can write into that list: what your runs never write
-    ///     should stay, whatever the list says.
+    ///   - isOwn: whether a file in the earlier run's list may be removed, judged by its name. Anyone can edit that list: files that your runs never
+    ///     write should stay, whatever the list says.
     public static func start(
         at path: String, config: some Encodable, removing isOwn: (String) -> Bool = RunFolder.hasUsualEnding
     ) throws -> RunFolder {
@@ -79,13 +79,13 @@ public final class RunFolder {
         do {
             config = try AtomicFile.prepare(json, for: AtomicFile.join(path, configName), links: .refused)
         } catch {
-            // Nothing of a run that could not begin, not even its folder.
+            // Leave nothing of a run that could not start, not even its folder.
             if entries.isEmpty { unlink(AtomicFile.join(path, markerName)) }
             if isNew { rmdir(path) }
             throw error
         }
         do {
-            // The results first: a kill in between must not leave an old summary without what it sums up.
+            // Results first: a kill in between must not leave an old summary without the data it summarizes.
             var old = ["summary.json", "report.html", metricsName]
             old += try namesListed(in: marker, at: path).filter { !old.contains($0) && $0 != configName && isOwn($0) }
             let leftovers = entries.filter { AtomicFile.isTemporary($0) }
@@ -103,10 +103,10 @@ public final class RunFolder {
         }
     }
 
-    /// Goes on with the run in a folder; a last line of `metrics.jsonl` that a kill left incomplete is cut off, and half-written files are removed.
+    /// Reopens a folder to resume its run; a last line of `metrics.jsonl` that a kill left incomplete is cut off, and half-written files are removed.
     ///
-    /// The counts are those of the records to keep, in `metrics.jsonl` and by name in other files of lines, for a run that goes on from a checkpoint: the later
-    /// ones will be made again.
+    /// For a run that resumes from a checkpoint, the counts are the numbers of records to keep in `metrics.jsonl` and, by name, in other files of
+    /// records; later records will be made again.
     public static func reopen(
         at path: String, keepingRecords count: Int? = nil, inOthers others: [String: Int] = [:]
     ) throws -> RunFolder {
@@ -120,7 +120,7 @@ public final class RunFolder {
         let marker = try claim(path, O_RDWR | O_APPEND, operation: task)
         let names = try namesListed(in: marker, at: path)
         let metrics = try openMetrics(path)
-        // All is counted before anything is cut: a folder that does not fit stays as it is.
+        // Everything is counted before anything is cut: a folder that does not fit stays as it is.
         let others = others.filter { $0.value > 0 || OwnFile.exists(AtomicFile.join(path, $0.key)) }
         let end = try self.end(
             of: metrics.contents(atMost: OwnFile.mostOfRecords, reportedAs: AtomicFile.join(path, metricsName)), count, metricsName, path,
@@ -138,7 +138,7 @@ public final class RunFolder {
         return RunFolder(path: path, marker: marker, metrics: metrics, place: place, names: names)
     }
 
-    /// Where in a file's bytes the given number of whole lines ends, or the last whole one.
+    /// The offset in a file's bytes at which the given number of complete lines ends, or the last complete line.
     private static func end(of bytes: [UInt8], _ count: Int?, _ name: String, _ path: String, _ operation: String) throws -> Int {
         let ends = bytes.indices.filter { bytes[$0] == newline }.map { $0 + 1 }
         let kept = count ?? ends.count
@@ -153,7 +153,7 @@ public final class RunFolder {
         guard code == 0 else { throw FileError(path: file, operation: "write", code: code) }
     }
 
-    /// Makes the records last through a power cut, those in `metrics.jsonl` and in other files of lines: to be called before a checkpoint that counts them is written.
+    /// Makes the records in `metrics.jsonl` and in other files of records survive a power cut; call it before writing a checkpoint that counts them.
     public func synchronizeRecords(inOthers others: [String] = []) throws {
         try requirePlace()
         var code = metrics.synchronize()
@@ -168,8 +168,8 @@ public final class RunFolder {
 
     /// Appends one record to `metrics.jsonl`: a value that encodes as a JSON object, such as a struct or a `[String: Double]`.
     ///
-    /// The line goes to the system whole, in one call, so that a reader and a killed run see whole lines. If it does not fit on the
-    /// disk, what was written of it is taken back.
+    /// The line is written in a single call, so that readers see complete lines, even after a kill. If it does not fit on the disk, the part that was
+    /// written is removed.
     public func record(_ metrics: some Encodable) throws {
         let file = AtomicFile.join(path, Self.metricsName)
         let line = try Self.line(of: metrics, for: file)
@@ -177,9 +177,9 @@ public final class RunFolder {
         try Self.append(line, to: self.metrics, at: self.metrics.size(reportedAs: file), reportedAs: file)
     }
 
-    /// Appends one record to another file of lines than `metrics.jsonl`, such as `layers.jsonl`, which is made with the first.
+    /// Appends one record to a file of records other than `metrics.jsonl`, such as `layers.jsonl`, which is created with the first.
     ///
-    /// It has the guarantees of ``record(_:)``. A last line that a kill left incomplete is cut off before the next is written.
+    /// The guarantees are those of ``record(_:)``. A last line that a kill left incomplete is cut off before the next is written.
     public func record(_ value: some Encodable, in name: String) throws {
         let file = try path(for: name)
         let line = try Self.line(of: value, for: file)
@@ -203,17 +203,17 @@ public final class RunFolder {
         return line + [newline]
     }
 
-    /// Appends a line to a file of the given size, or leaves it at that size.
+    /// Appends a line to a file of the given size; on failure the file keeps that size.
     private static func append(_ line: [UInt8], to lines: borrowing Descriptor, at size: Int, reportedAs file: String) throws {
         let code = lines.write(line)
         guard code == 0 else {
-            // Cutting a file needs no space. Should it fail all the same, `reopen` and `records` pass over the incomplete line.
+            // Truncating a file needs no space. If it fails all the same, `reopen` and `records` skip the incomplete line.
             _ = lines.truncate(to: size)
             throw FileError(path: file, operation: "write", code: code)
         }
     }
 
-    /// Writes a file of the run, whole or not at all, in the place of an earlier one of that name, which is a plain one, without `/`.
+    /// Writes a file of the run, completely or not at all, replacing an earlier one of that name. The name must be plain, without `/`.
     public func write(_ bytes: some Collection<UInt8>, named name: String) throws {
         try AtomicFile.write(bytes, to: path(for: name), links: .refused)
         try requirePlace()
@@ -230,9 +230,9 @@ public final class RunFolder {
         try Self.remove(name, in: path)
     }
 
-    /// The path of a file of the run that someone else writes, to be asked for each time; a later run in this folder will remove it.
+    /// The path of a file of the run that something else writes; ask for it each time. A later run in this folder will remove the file.
     ///
-    /// - Throws: `FileError` if the name is no plain one, if there is something else than a regular file in its place, or the folder is no longer in its place.
+    /// - Throws: `FileError` if the name is not plain, if anything but a regular file is in its place, or if the folder is no longer in its place.
     public func path(for name: String) throws -> String {
         let file = AtomicFile.join(path, name)
         guard Self.isPlain(name), name != Self.metricsName, name != Self.markerName else {
@@ -241,7 +241,7 @@ public final class RunFolder {
         try requirePlace()
         try OwnFile.requireRegularOrNone(file, operation: "write")
         if !names.contains(name) {
-            // Listed before it exists: a kill in between leaves a name without a file, never a file that no later run removes.
+            // Listed before it exists: a kill in between leaves a name without a file, never a file that no later run will remove.
             let size = try marker.size(reportedAs: path)
             var code = marker.write("\(name)\n".utf8)
             if code == 0 { code = marker.synchronize() }
@@ -254,7 +254,7 @@ public final class RunFolder {
         return file
     }
 
-    /// Throws unless the folder, and in it the files that are held open, are still where they were: what is written elsewhere would be lost to the run.
+    /// Throws unless the folder, and the files in it that are held open, are still in place: anything written elsewhere would be lost to the run.
     public func requirePlace() throws {
         func check(_ held: borrowing Descriptor, _ path: String, _ what: String) throws {
             var (own, found) = (stat(), stat())

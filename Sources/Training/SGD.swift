@@ -1,10 +1,10 @@
 public import Torch
 
-/// Gradient descent, with momentum if asked for: u ← momentum·u + ∇, θ ← θ − rate·u.
+/// Gradient descent, optionally with momentum: u ← momentum·u + ∇, θ ← θ − rate·u.
 public final class SGD: Optimizer {
     /// The parameters.
     public let parameters: [Parameter]
-    /// The share of the step before that is kept, from 0 to below 1.
+    /// The fraction of the previous step that is kept, from 0 to below 1.
     public let momentum: Double
     private let velocity: MutableTensorList?
     private let wide: MasterParameters
@@ -35,7 +35,7 @@ public final class SGD: Optimizer {
         }
     }
 
-    /// The copies in which the steps of 16-bit parameters add up.
+    /// The copies in which the steps of 16-bit parameters accumulate.
     public var masters: MasterParameters? { wide }
 
     /// The velocity, if there is momentum.

@@ -13,8 +13,8 @@ public struct Schedule: Sendable {
     /// Always the same.
     public static func constant(_ number: Double) -> Schedule { Schedule { _ in number } }
 
-    /// Constant for a part of the run, then linear down to zero at its end, as the paper's CIFAR-10 runs have it:
-    /// number·min((epochs − epoch)/(epochs·(1 − part)), 1), which for 200 epochs and a part of ½ is number·min(2 − epoch/100, 1).
+    /// Constant for part of the run, then linear down to zero at its end, as in the paper's CIFAR-10 runs: number·min((epochs − epoch)/(epochs·(1 −
+    /// part)), 1), which for 200 epochs and a constant part of ½ is number·min(2 − epoch/100, 1).
     public static func constantThenLinear(_ number: Double, epochs: Double, constantPart: Double = 0.5) -> Schedule {
         trap(
             unless:

@@ -1,9 +1,9 @@
 import Foundation
 
-/// The memory that this machine has to give.
+/// The memory available on this machine.
 package enum SystemMemory {
-    /// Bytes that programs can still take without swapping, by the system's own estimate (`MemAvailable` of `/proc/meminfo`), or that a container's limit
-    /// (control groups, version 2) leaves; nil where the system does not say.
+    /// Bytes that programs can still allocate without swapping, by the system's own estimate (`MemAvailable` in `/proc/meminfo`), or that a
+    /// container's limit (control groups, version 2) leaves; nil if the system does not say.
     package static var available: Int? {
         func text(_ path: String) -> String? { FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } }
         let group = "/sys/fs/cgroup/memory"
@@ -18,7 +18,7 @@ package enum SystemMemory {
         }
         func whole(_ text: String?) -> Int? { text.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) } }
         let machine = number("MemAvailable:", in: meminfo).map { $0 * 1024 }
-        // Without a limit it says `max`. What files take of the container's memory is given up for programs.
+        // Without a limit it says `max`. Memory that the container uses to cache files is freed for programs when needed.
         var container: Int?
         if let limit = whole(limit), let used = whole(used) { container = limit - used + (number("inactive_file", in: details) ?? 0) }
         return [machine, container].compactMap { $0 }.min()

@@ -1,9 +1,10 @@
 import AtomicFiles
 import WeightFiles
 
-/// Finds whole numbers in values read from a file that are too large to be counted on with: adding one, or multiplying a few, would overflow.
+/// Finds whole numbers, in values read from a file, that are too large to count with: adding one, or multiplying a few, would overflow.
 ///
-/// It looks at the values as they encode: every `Int`, however deep. Unsigned numbers of 64 bits, which are seeds, generators' states and bits of doubles, may be any.
+/// It looks at the values as encoded: every `Int`, at any depth. Unsigned 64-bit numbers, which are seeds, generator states and bit patterns of
+/// doubles, may have any value.
 package enum WholeNumbers {
     /// The largest magnitude: far more than any run counts, far less than overflows.
     static let most = 1_000_000_000_000_000
@@ -16,7 +17,7 @@ package enum WholeNumbers {
         return value
     }
 
-    /// In words, the first number out of range; nil if there is none, or the value does not encode.
+    /// Describes the first number out of range; nil if there is none, or the value cannot be encoded.
     static func problem(in value: some Encodable) -> String? {
         let visitor = Visitor()
         try? value.encode(to: Walker(visitor: visitor, codingPath: []))
@@ -46,13 +47,13 @@ package enum WholeNumbers {
         func singleValueContainer() -> any SingleValueEncodingContainer { Single(visitor: visitor, codingPath: codingPath) }
     }
 
-    /// What the three kinds of containers do with a value.
+    /// What all three kinds of containers do with a value.
     private static func walk(_ value: some Encodable, _ visitor: Visitor, _ path: [any CodingKey], _ key: (any CodingKey)?) throws {
         switch value {
         case let number as Int: visitor.visit(number, at: path, key)
         case let number as Int64: visitor.visit(number, at: path, key)
         case is UInt8, is UInt32, is UInt64, is Double, is Float, is Bool, is String: break
-        // The bytes of a snapshot, which its reader looks at.
+        // The bytes of a snapshot, which its own reader checks.
         case is [UInt8]: break
         default: try value.encode(to: Walker(visitor: visitor, codingPath: path + (key.map { [$0] } ?? [])))
         }

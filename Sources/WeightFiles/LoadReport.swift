@@ -2,7 +2,7 @@ public import WeightNorm
 
 /// What was found in a file for each weight and tensor of a module.
 public struct LoadReport: Sendable {
-    /// A weight, as the file had it.
+    /// A weight as found in the file.
     public struct FoundWeight: Sendable {
         /// Its path in the module.
         public let path: String
@@ -12,16 +12,16 @@ public struct LoadReport: Sendable {
         public let layout: StateLayout
         /// The units of g (PyTorch's `dim`); nil for a plain weight.
         public let units: OutputUnits?
-        /// Whether v and g (or w) were taken as they are, in the file's element types. Else w was computed and put into the module's own form, or
-        /// rounded to its types: the same function, or nearly, which trains on differently.
+        /// Whether v and g (or w) were taken as they are, in the file's element types. Otherwise w was computed and put into the module's own form,
+        /// or rounded to its types: the same function, or nearly, but training continues differently.
         public let isExact: Bool
     }
 
-    /// A tensor that is no weight's.
+    /// A tensor that does not belong to a weight.
     public struct FoundTensor: Sendable {
         /// Its path in the module.
         public let path: String
-        /// Its name in the file; of an LSTM's bias, both names.
+        /// Its name in the file; both names for an LSTM's bias.
         public let names: [String]
     }
 
@@ -29,11 +29,11 @@ public struct LoadReport: Sendable {
     public internal(set) var weights: [FoundWeight] = []
     /// Parameters, then buffers.
     public internal(set) var tensors: [FoundTensor] = []
-    /// The file's tensors that were passed over.
+    /// The file's tensors that were ignored.
     public internal(set) var ignored: [String] = []
 }
 
-/// Why a file does not fit a module: every tensor that is missing, not the module's, or of another shape or type.
+/// Why a file does not fit a module: every tensor that is missing, unexpected, or of the wrong shape or type.
 public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
     /// One tensor that does not fit.
     public struct Defect: Equatable, Sendable, CustomStringConvertible {
@@ -47,9 +47,9 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
             case misshapen
             /// The element types differ.
             case mistyped
-            /// The file has the weight in several forms, or two parts of the module want the same tensor, or one of them in two ways.
+            /// The file has the weight in several forms, two parts of the module claim the same tensor, or a shared part has two different values.
             case contradictory
-            /// The file has the weight in a form that is not known here.
+            /// The file has the weight in an unknown form.
             case unknown
         }
 
@@ -78,7 +78,7 @@ public struct ModuleFileError: Error, CustomStringConvertible, Equatable {
     /// All of them, missing ones first.
     public let defects: [Defect]
 
-    /// How many defects there are, and each of them, or the first 20, on one line.
+    /// The number of defects, and each of them, or the first 20, on one line.
     public var description: String {
         let head = "\(path): expected tensors that fit, found \(defects.count == 1 ? "1 that does not" : "\(defects.count) that do not")"
         return "\(head): \(MessageList.joined(defects.lazy.map(\.description), separator: "; "))".split(whereSeparator: \.isNewline).joined(

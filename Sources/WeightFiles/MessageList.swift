@@ -1,6 +1,6 @@
-/// Lists in messages: a file can have any number of things wrong with it, a line cannot show them all.
+/// Lists in messages: a file can have any number of defects, and one line cannot show them all.
 package enum MessageList {
-    /// The most that a line shows.
+    /// The maximum number that a line shows.
     package static let most = 20
 
     /// The first of them, and how many more there are.

@@ -1,11 +1,12 @@
 import AtomicFiles
 public import WeightNorm
 
-/// What becomes of the weights' forms when a file is loaded.
+/// What happens to the weights' forms when a file is loaded.
 public enum LoadedForms: Sendable {
-    /// The module's forms and `Parameter` objects stay, which an optimizer may hold; the values are the file's, converted where the forms differ.
+    /// The module keeps its forms and its `Parameter` objects, which an optimizer may hold; the values are the file's, converted where the forms
+    /// differ.
     case keep
-    /// The file's forms and units, of any `dim`, become the module's, so that training goes on as it would have. The weights get new `Parameter`
+    /// The file's forms and units, of any `dim`, become the module's, so that training continues as it would have. The weights get new `Parameter`
     /// objects: make optimizers afterwards.
     case adopt
 }
@@ -13,20 +14,20 @@ public enum LoadedForms: Sendable {
 extension Module {
     /// Sets all parameters and buffers from a safetensors file, written here or by PyTorch.
     ///
-    /// Which layout a weight is in is found by the names (``StateLayout``), for each by itself; names may be in the native layout, or PyTorch's
-    /// with or without `snake_case`. v and g with any `dim` are read; where it is not the module's own, or its weight is plain, w = g·v/‖v‖ is
-    /// computed and put into the module's form, unless the file's form is to be adopted. PyTorch's count of batches is passed over.
+    /// Each weight's layout is recognized by its names (``StateLayout``), which may be native, or PyTorch's with or without `snake_case`. v and g
+    /// with any `dim` are read; if it is not the module's own, or its weight is plain, w = g·v/‖v‖ is computed and put into the module's form, unless
+    /// the file's form is adopted. PyTorch's batch counter is ignored.
     ///
-    /// All is checked and read before anything is changed: after an error the module is as it was.
+    /// Everything is checked and read before anything is changed: after an error the module is as it was.
     ///
     /// - Parameters:
     ///   - path: the file.
     ///   - forms: whether weights keep their forms or take on the file's.
-    ///   - renaming: the names that the file has for the module's.
+    ///   - renaming: maps the module's names to the file's.
     ///   - convertingTypes: whether floating-point tensors of another type are converted; else they are an error.
-    ///   - weightForms: forms from outside this library that the file may have; the module's own are known.
-    ///   - ignoring: tells of a tensor that the module does not know whether it is passed over; else it is an error.
-    /// - Throws: ``ModuleFileError``, which names every tensor that does not fit; ``SafetensorsError`` and `FileError` as ``SafetensorsFile``.
+    ///   - weightForms: forms from outside this library that the file may have; the module's own are known already.
+    ///   - ignoring: whether a tensor that the module does not have is ignored; else it is an error.
+    /// - Throws: ``ModuleFileError``, which names every tensor that does not fit; ``SafetensorsError`` and `FileError` as for ``SafetensorsFile``.
     @discardableResult
     public func load(
         from path: String, forms: LoadedForms = .keep, renaming: Renaming = .none, convertingTypes: Bool = false,
@@ -37,7 +38,7 @@ extension Module {
             ignoring: ignoring)
     }
 
-    /// The same from a file that is open.
+    /// The same from an open file.
     @discardableResult
     public func load(
         from file: SafetensorsFile, forms: LoadedForms = .keep, renaming: Renaming = .none, convertingTypes: Bool = false,
@@ -45,7 +46,7 @@ extension Module {
     ) throws -> LoadReport {
         var matching = StateMatching(
             file: file, slots: ModuleState(of: self, renaming: renaming).slots, convertingTypes: convertingTypes, knowing: weightForms)
-        // Where lengths are 1, the units that the layer's initialization expects.
+        // If lengths of 1 leave a choice, the units that the layer's initialization expects.
         if forms == .adopt {
             changeWeights { _, weight, units in
                 matching.mapUnits[weight.identity] = units

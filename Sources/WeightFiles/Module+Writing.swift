@@ -2,23 +2,23 @@ package import Torch
 public import WeightNorm
 
 extension Module {
-    /// Writes all parameters and buffers to a safetensors file, which is seen whole or not at all, in the place of an earlier one.
+    /// Writes all parameters and buffers to a safetensors file, completely or not at all, replacing an earlier one.
     ///
-    /// The native layout keeps everything exactly. The layouts of PyTorch have its names and load there with `load_state_dict(…, strict=True)`:
+    /// The native layout keeps everything exactly. PyTorch's layouts use its names and load there with `load_state_dict(…, strict=True)`:
     ///
-    /// - a plain weight and a scaled one are w in every layout, as is a form that is no ``PyTorchForm``; a gain on a logarithmic scale is g = exp(c·s);
+    /// - plain and scaled weights are w in each of them, as are forms that are not a ``PyTorchForm``; a gain on a logarithmic scale is g = exp(c·s);
     /// - a weight with units in blocks (a transposed convolution with groups, whose units PyTorch's `dim` cannot name) is v = w and g = ‖w‖
     ///   along axis 1: the same function, with fewer gains to train;
-    /// - a unit with ‖v‖ = 0, which is NaN there, gets a v of ones and g = 0: w is 0 as before;
-    /// - an LSTM's bias is `bias_ih_l0`, beside a `bias_hh_l0` of zeros; batch normalization gets a `num_batches_tracked` of 0;
-    /// - what is shared stands at each of its paths; names are in `snake_case`.
+    /// - a unit with ‖v‖ = 0, which would give NaN there, gets a v of ones and g = 0: w is 0 as before;
+    /// - an LSTM's bias is `bias_ih_l0`, with a `bias_hh_l0` of zeros; batch normalization gets a `num_batches_tracked` of 0;
+    /// - shared tensors appear at each of their paths; names are in `snake_case`.
     ///
     /// - Parameters:
     ///   - path: the file.
-    ///   - layout: how it holds weights, and whose names it has.
-    ///   - metadata: strings to put into the file, beside the layout's name and, for PyTorch, `format: pt`.
-    ///   - renaming: the names that the file has for the module's.
-    /// - Throws: ``SafetensorsError`` if the renaming gives two tensors one name; `FileError` if the system cannot write the file.
+    ///   - layout: how the file holds weights, and whose names it uses.
+    ///   - metadata: strings to add to the file, besides the layout's name and, for PyTorch, `format: pt`.
+    ///   - renaming: maps the module's names to the file's.
+    /// - Throws: ``SafetensorsError`` if the renaming gives two tensors the same name; `FileError` if the system cannot write the file.
     public func write(
         to path: String, layout: StateLayout = .native, metadata: [String: String] = [:], renaming: Renaming = .none
     ) throws {
@@ -26,7 +26,7 @@ extension Module {
         try Safetensors.write(tensors, metadata: own.merging(metadata) { $1 }, to: path)
     }
 
-    /// What ``write(to:layout:metadata:renaming:)`` puts into the file, in its order, and the strings beside it.
+    /// What ``write(to:layout:metadata:renaming:)`` puts into the file, in order, and the accompanying strings.
     package func stateTensors(
         _ layout: StateLayout, _ renaming: Renaming = .none
     ) -> (tensors: [(name: String, value: Tensor)], metadata: [String: String]) {
@@ -72,7 +72,7 @@ extension StateSlot {
 
     private func named(_ value: Tensor) -> [(name: String, value: Tensor)] {
         var tensors = [(name: names[0], value: value)]
-        // The tensor is the sum of what PyTorch has.
+        // The tensor is the sum of PyTorch's.
         tensors += names.dropFirst().map { ($0, value.zerosLike()) }
         if let counter { tensors.append((counter, .zeros([], type: .int64))) }
         return tensors

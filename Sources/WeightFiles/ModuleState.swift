@@ -1,9 +1,9 @@
 import Torch
 import WeightNorm
 
-// What of a module goes into a file, and the names that it has there.
+// The parts of a module that go into a file, and their names there.
 
-/// A weight, or a tensor that is no weight's, with its names in a file.
+/// A weight, or another tensor, with its names in a file.
 struct StateSlot {
     enum Content {
         case weight(Weight)
@@ -14,18 +14,18 @@ struct StateSlot {
     /// The path in the module.
     let path: String
     let content: Content
-    /// The name or names in a layout of PyTorch's. Of two the tensor is the sum.
+    /// The name or names in PyTorch's layouts; with two, the tensor is their sum.
     let names: [String]
-    /// The same with the path as the module has it, for reading: `innerLayer.running_mean`.
+    /// The same with the path as spelled in the module, for reading: `innerLayer.running_mean`.
     let otherNames: [String]
     /// The path in the native layout.
     let nativeName: String
-    /// A tensor that PyTorch has beside this one and this library does not: a count of batches.
+    /// A tensor that PyTorch has beside this one and this library lacks: a batch counter.
     let counter: String?
-    /// The slot at whose path this one stands a second time, since both are the same.
+    /// The native name of the slot that this one repeats, if both are the same.
     let first: String?
 
-    /// What may be read for it: one list of names for each spelling.
+    /// What can be read for it: one list of names per spelling.
     var spellings: [[String]] {
         var unique: [[String]] = []
         for spelling in [names, otherNames, [nativeName]] where !unique.contains(spelling) { unique.append(spelling) }
@@ -33,7 +33,7 @@ struct StateSlot {
     }
 }
 
-/// All of a module that goes into a file.
+/// Everything of a module that goes into a file.
 struct ModuleState {
     let slots: [StateSlot]
 
@@ -53,14 +53,14 @@ struct ModuleState {
         slots = firsts + Self.again(contents, module.sharedPaths, owners, renaming)
     }
 
-    /// What stands at several paths, once more for each further one.
+    /// What is shared, repeated for each additional path.
     private static func again(
         _ contents: [(path: String, content: StateSlot.Content)], _ shared: [(path: String, first: String)], _ owners: [String: any Module],
         _ renaming: Renaming
     ) -> [StateSlot] {
         var slots: [StateSlot] = []
         var paths = Set(contents.map(\.path))
-        // What is shared may hold something shared: the further paths found so far take part.
+        // Something shared may itself hold something shared: the additional paths found so far are included.
         var found = contents.map { (path: $0.path, content: $0.content, first: $0.path) }
         for (further, origin) in shared {
             for (path, content, first) in found where path == origin || path.hasPrefix(origin + ".") {

@@ -1,14 +1,14 @@
 public import Torch
 public import WeightNorm
 
-// What PyTorch calls what is stored here. A form of weights or a layer from outside conforms to these protocols to have names there.
+// PyTorch's names for what is stored here. A weight form or layer from outside conforms to these protocols to have names there.
 
-/// A form of weights that PyTorch has too, or that stands for one that it has.
+/// A form of weights that PyTorch has too, or that can be expressed in one that it has.
 ///
-/// A form without it is written to PyTorch's layouts as the plain w. One with w = g·v/‖v‖, whose second part its gain is made of, needs no code: it is written as the v
-/// and g that it stands for.
+/// A form that does not conform is written to PyTorch's layouts as the plain w. One with w = g·v/‖v‖, whose gain is made from its second part, needs
+/// no code: it is written as its v and g.
 public protocol PyTorchForm: WeightForm {
-    /// The names of the tensors that stand for a weight in one of PyTorch's layouts, each with the stored part whose element type it has.
+    /// The names of the tensors that stand for a weight in one of PyTorch's layouts, each with the stored part that determines its element type.
     static func pyTorchNames(of weight: String, in layout: StateLayout) -> [(name: String, part: String)]
 
     /// The tensors' shapes, in the order of the names.
@@ -17,8 +17,8 @@ public protocol PyTorchForm: WeightForm {
     /// The tensors, in the order of the names, not recorded.
     var pyTorchTensors: [Tensor] { get }
 
-    /// Whether these tensors are the form's own parts, so that a file of PyTorch's with their names holds a weight of this form. They are not without an
-    /// implementation: what is found under the names of weight normalization is a `NormalizedWeight`.
+    /// Whether these tensors are the form's own parts, so that a PyTorch file with these names holds a weight of this form. False by default: what is
+    /// found under the names of weight normalization is a `NormalizedWeight`.
     static var isReadFromPyTorch: Bool { get }
 }
 
@@ -36,13 +36,13 @@ extension PyTorchForm {
         return [(gain, partNames[1]), (direction, partNames[0])]
     }
 
-    /// Those of g and v: of units in blocks, which PyTorch's `dim` cannot name, along axis 1.
+    /// Those of g and v; for units in blocks, which PyTorch's `dim` cannot express, along axis 1.
     public static func pyTorchShapes(ofWeight shape: [Int], units: OutputUnits) -> [[Int]] {
         let kept = units.blocks == 1 ? units : .axis(1)
         return [kept == .whole ? [] : kept.normsShape(ofWeight: shape) ?? [], shape]
     }
 
-    /// g and v, of ``WeightForm/multiplier`` and ``WeightForm/vector``.
+    /// g and v, from ``WeightForm/multiplier`` and ``WeightForm/vector``.
     public var pyTorchTensors: [Tensor] {
         let vector = vector.detached()
         let units = ownUnits ?? .whole
@@ -63,7 +63,7 @@ extension LogNormalizedWeight: PyTorchForm {
 }
 
 extension OutputUnits {
-    /// g and v as PyTorch has them: g of the shape that its `dim` gives, no v of norm 0.
+    /// g and v as PyTorch has them: g in the shape that its `dim` gives, and no v of norm 0.
     fileprivate func pyTorchTensors(_ direction: Tensor, _ gain: Tensor) -> [Tensor] {
         guard blocks == 1 else {
             let weight = normalize(direction, gain: gain)
@@ -78,13 +78,13 @@ extension OutputUnits {
     }
 }
 
-/// A module some of whose properties PyTorch calls otherwise.
+/// A module with properties that have other names in PyTorch.
 public protocol PyTorchNamed: Module {
-    /// What PyTorch calls a stored property; of several names the property's tensor is the sum. Its own name, which is put into `snake_case`, without an
-    /// implementation.
+    /// PyTorch's names for a stored property; with several, the property's tensor is their sum. By default the property's own name, which is put into
+    /// `snake_case`.
     func pyTorchNames(of property: String) -> [String]
 
-    /// What PyTorch calls a count, always 0 here, that it has beside a property; nil, as without an implementation, if there is none.
+    /// PyTorch's name for a counter, always 0 here, that it keeps beside a property; nil, the default, if there is none.
     func pyTorchCounter(beside property: String) -> String?
 }
 
@@ -101,7 +101,7 @@ extension BatchNorm: PyTorchNamed {
         [["gain": "weight", "runningMean": "running_mean", "runningVariance": "running_var"][property] ?? property]
     }
 
-    /// The count of batches, beside the mean.
+    /// The batch counter, beside the mean.
     public func pyTorchCounter(beside property: String) -> String? { property == "runningMean" ? "num_batches_tracked" : nil }
 }
 
@@ -111,7 +111,7 @@ extension MeanOnlyBatchNorm: PyTorchNamed {
 }
 
 extension LSTM: PyTorchNamed {
-    /// Those of a layer of one direction; the bias is the sum of two.
+    /// Those of a unidirectional layer; the bias is the sum of two.
     public func pyTorchNames(of property: String) -> [String] {
         switch property {
         case "inputWeight": ["weight_ih_l0"]
@@ -123,7 +123,7 @@ extension LSTM: PyTorchNamed {
 }
 
 extension GRU: PyTorchNamed {
-    /// Those of a layer of one direction.
+    /// Those of a unidirectional layer.
     public func pyTorchNames(of property: String) -> [String] {
         switch property {
         case "inputWeight": ["weight_ih_l0"]

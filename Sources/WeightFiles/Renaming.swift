@@ -1,20 +1,20 @@
-/// Which names a file has for a module's: prefixes exchanged, or any function of a name.
+/// Maps a module's names to a file's: by replacing prefixes, or by any function of a name.
 ///
 /// ```swift
 /// try network.load(
 ///     from: "model.safetensors", renaming: ["layers.0": "conv1", "layers.0.normalizer": "bn1", "rnn1.weight_ih_l0": "rnn.weight_ih_l1"])
 /// ```
 ///
-/// The names on the left are the module's paths with the leaf names that the layout has: `layers.0.weight` in all of them, `rnn1.weight_ih_l0` in
-/// PyTorch's, `rnn1.inputWeight` in the native one; for v and g it is the weight's that is renamed. A prefix ends where a name between dots does; of
-/// several the longest holds. The empty prefix stands for the whole module.
+/// The names on the left are the module's paths with the layout's leaf names: `layers.0.weight` in all layouts, `rnn1.weight_ih_l0` in PyTorch's,
+/// `rnn1.inputWeight` in the native one; for v and g the weight's name is renamed. A prefix ends at a dot or at the end of the name; the longest
+/// match wins. The empty prefix stands for the whole module.
 public struct Renaming: ExpressibleByDictionaryLiteral, Sendable {
     private let change: @Sendable (String) -> (fixed: String, rest: String)
 
     /// No name changes.
     public static let none = Renaming([])
 
-    /// Prefixes of the module's names, each with what the file has for it.
+    /// Prefixes of the module's names, each with the file's replacement.
     public init(_ prefixes: [(ours: String, theirs: String)]) {
         let ordered = prefixes.sorted { $0.ours.utf8.count > $1.ours.utf8.count }
         change = { name in
@@ -40,13 +40,13 @@ public struct Renaming: ExpressibleByDictionaryLiteral, Sendable {
         }
     }
 
-    /// The file's name as it is.
+    /// The file's name, unchanged in spelling.
     func callAsFunction(_ name: String) -> String {
         let (fixed, rest) = change(name)
         return fixed + rest
     }
 
-    /// The file's name in PyTorch's spelling: what the renaming says stays, `camelCase` in the rest becomes `snake_case`.
+    /// The file's name in PyTorch's spelling: what the renaming gives is kept; `camelCase` in the rest becomes `snake_case`.
     func snakeCase(_ name: String) -> String {
         let (fixed, rest) = change(name)
         return fixed + Self.snakeCase(rest)

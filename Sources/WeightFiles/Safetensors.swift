@@ -13,37 +13,37 @@ public import Torch
 
 /// Files of named tensors in the safetensors format, which PyTorch, JAX, MLX and others read and write too.
 ///
-/// A file is: the header's length N (8 bytes, little-endian); N bytes of JSON with the type, the shape and the place of every tensor, and
-/// strings of the writer's own; the elements, row-major and little-endian, without gaps. Reading such a file runs no code of the file's, as
-/// reading a pickle may. ``SafetensorsFile`` reads them.
+/// A file is: the header's length N (8 bytes, little-endian); N bytes of JSON with the type, shape and place of every tensor, and the writer's own
+/// strings; the elements, row-major and little-endian, without gaps. Unlike reading a pickle, reading such a file runs no code from it.
+/// ``SafetensorsFile`` reads them.
 ///
 /// Source: the format's description at github.com/huggingface/safetensors.
 public enum Safetensors {
-    /// The longest header that readers take, in bytes.
+    /// The longest header that readers accept, in bytes.
     static let longestHeader = 100_000_000
 
-    /// The most dimensions of a tensor: as many as libtorch's operators and NumPy take.
+    /// The maximum number of dimensions of a tensor: the limit of libtorch's operators and NumPy.
     static let mostDimensions = 64
 
-    /// The header's key of the strings, which is no tensor's name.
+    /// The header's key for the strings, which cannot be a tensor's name.
     static let metadataKey = "__metadata__"
 
-    /// Writes tensors, of any device, to a file, which is seen whole or not at all, in the place of an earlier one.
+    /// Writes tensors, from any device, to a file, completely or not at all, replacing an earlier one.
     ///
-    /// The same tensors, names and metadata give the same bytes. Tensors of larger elements come first, in the order given among equals, so
-    /// that each begins at a multiple of its element's size, for programs that map the file into memory.
+    /// The same tensors, names and metadata give the same bytes. Tensors with larger elements come first, in the given order among equals, so that
+    /// each begins at a multiple of its element's size, for programs that map the file into memory.
     ///
-    /// - Throws: ``SafetensorsError`` if a name is given twice or is `__metadata__`, a tensor has more than 64 dimensions or the header
-    ///   would be longer than 100,000,000 bytes; `FileError` if the system cannot write the file. Then the earlier file is still there.
+    /// - Throws: ``SafetensorsError`` if a name is given twice or is `__metadata__`, a tensor has more than 64 dimensions or the header would be
+    ///   longer than 100,000,000 bytes; `FileError` if the system cannot write the file. The earlier file is then still there.
     public static func write(_ tensors: [(name: String, value: Tensor)], metadata: [String: String] = [:], to path: String) throws {
-        // The index keeps the order among equals, which Swift's sorting does not promise.
+        // The index keeps the order among equals, which Swift's sort does not guarantee.
         let ordered = tensors.enumerated()
             .sorted { ($1.element.value.type.size, $0.offset) < ($0.element.value.type.size, $1.offset) }
             .map { SafetensorsItem($0.element.name, $0.element.value) }
         try write(items: ordered, metadata: metadata, to: path)
     }
 
-    /// Writes items in the order given, each made when its turn comes.
+    /// Writes items in the given order, each made when its turn comes.
     package static func write(items: [SafetensorsItem], metadata: [String: String], to path: String) throws {
         let header = try header(of: items, metadata: metadata, path: path)
         var failure: (any Error)?
@@ -96,7 +96,7 @@ public enum Safetensors {
             append(name, to: &text)
             let lengths = shape.map(String.init).joined(separator: ",")
             text += ":{\"dtype\":".utf8
-            // The type of a tensor that is only passed on may be any string.
+            // The type of a tensor that is only copied may be any string.
             append(item.typeName, to: &text)
             text += ",\"shape\":[\(lengths)],\"data_offsets\":[\(begin),\(end)]}".utf8
         }
@@ -109,7 +109,7 @@ public enum Safetensors {
         return (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) } + text
     }
 
-    /// Appends a string as JSON writes it: what is not ASCII stays as it is.
+    /// Appends a string as JSON writes it: non-ASCII characters stay as they are.
     private static func append(_ string: String, to text: inout [UInt8]) {
         text.append(UInt8(ascii: "\""))
         for byte in string.utf8 {
@@ -122,7 +122,7 @@ public enum Safetensors {
         text.append(UInt8(ascii: "\""))
     }
 
-    /// A name from a file for a message: on one line, not too long, and without what would steer a terminal.
+    /// A name from a file for a message: on one line, not too long, and without terminal control characters.
     package static func quoted(_ name: String) -> String { quoted(name, atMost: 60) }
 
     /// The same with another limit, in code points.
@@ -173,7 +173,7 @@ extension ElementType {
         }
     }
 
-    /// The type of the format's name; nil for the names that have no type here.
+    /// The type with the format's name; nil for names that have no type here.
     init?(safetensorsName name: String) {
         guard let type = Self.allCases.first(where: { $0.safetensorsName == name }) else { return nil }
         self = type

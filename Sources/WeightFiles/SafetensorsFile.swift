@@ -7,17 +7,17 @@ public import Torch
     import Glibc
 #endif
 
-/// A safetensors file opened for reading: its header is read and checked, its tensors are read when they are asked for.
+/// A safetensors file opened for reading: its header is read and checked at once, its tensors on request.
 ///
-/// Nothing in the file is trusted. Before memory of a size that the file names is taken, that size is compared with the file's own; names, types,
-/// shapes and places are checked when the file is opened; and a wrong file gives an error, never a trap. The file stays open, so that a new one
-/// in its place changes nothing here.
+/// Nothing in the file is trusted. A size stated in the file is compared with the file's own size before memory is allocated; names, types, shapes
+/// and places are checked when the file is opened; and a bad file gives an error, never a trap. The file stays open, so replacing it changes nothing
+/// here.
 ///
-/// Names are compared code point by code point, as other programs do it, where Swift's strings take `é` and `e` with an accent for the same.
+/// Names are compared code point by code point, as in other programs; Swift's strings would take `é` and `e` with an accent for the same.
 public struct SafetensorsFile: Sendable {
     /// The file, as the caller named it.
     public let path: String
-    /// The strings that the writer put in.
+    /// The strings that the writer added.
     public let metadata: [String: String]
     /// The tensors' names, in the order of their places in the file.
     public var names: [String] { entries.map(\.name) }
@@ -29,16 +29,16 @@ public struct SafetensorsFile: Sendable {
 
     /// Opens a file and checks its header.
     ///
-    /// - Throws: `FileError` if the system cannot read the file; ``SafetensorsError`` if it is no safetensors file: it is a zip archive or
-    ///   pickle of PyTorch's, its header is cut, too long, wrong JSON or names something twice, or the tensors' types, shapes and places
-    ///   do not fit each other and the file's size.
+    /// - Throws: `FileError` if the system cannot read the file; ``SafetensorsError`` if it is not a safetensors file: it is a zip archive or pickle
+    ///   from PyTorch, its header is truncated, too long, invalid JSON or names something twice, or the tensors' types, shapes and places do not fit
+    ///   each other and the file's size.
     public init(opening path: String) throws {
-        // Without O_NONBLOCK a pipe would be waited for.
+        // Without O_NONBLOCK, opening a pipe would block.
         let file = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK, reportedAs: path, operation: "read")
         try self.init(file, path: path, atMost: .max)
     }
 
-    /// The same for a file of a run's folder, which may be no link and no larger than expected: ``OwnFile``.
+    /// The same for a file in a run's folder, which must not be a link or larger than expected: ``OwnFile``.
     package init(openingOwn path: String, atMost most: Int = .max) throws {
         try self.init(OwnFile.open(path, O_RDONLY, operation: "read"), path: path, atMost: most)
     }
@@ -75,12 +75,12 @@ public struct SafetensorsFile: Sendable {
         indices = Dictionary(uniqueKeysWithValues: header.entries.enumerated().map { (Array($1.name.utf8), $0) })
     }
 
-    /// Whether there is a tensor of a name.
+    /// Whether there is a tensor with that name.
     public func contains(_ name: String) -> Bool { indices[Array(name.utf8)] != nil }
 
     /// The type and the shape of a tensor.
     ///
-    /// - Throws: ``SafetensorsError`` if there is no such tensor, or it has one of the format's types that this library lacks, such as `U16`.
+    /// - Throws: ``SafetensorsError`` if there is no such tensor, or its type, such as `U16`, is in the format but not in this library.
     public func info(_ name: String) throws -> (type: ElementType, shape: [Int]) {
         let (entry, type) = try find(name)
         return (type, entry.shape)
@@ -93,12 +93,12 @@ public struct SafetensorsFile: Sendable {
 
     /// Reads a tensor, to the CPU.
     ///
-    /// - Throws: ``SafetensorsError`` as ``info(_:)``, and if a `BOOL` is neither 0 nor 1 or the file was cut after it was opened;
+    /// - Throws: ``SafetensorsError`` as for ``info(_:)``, and if a `BOOL` is neither 0 nor 1 or the file was truncated after it was opened;
     ///   `FileError` if the system cannot read it.
     public func tensor(_ name: String) throws -> Tensor {
         let (entry, type) = try find(name)
         return try withBytes(of: entry) { bytes in
-            // To C++ any other byte in a bool is undefined behaviour.
+            // In C++ any other byte in a bool is undefined behaviour.
             if type == .bool, let place = bytes.firstIndex(where: { $0 > 1 }) {
                 let name = Safetensors.quoted(name)
                 throw SafetensorsError(
@@ -108,10 +108,10 @@ public struct SafetensorsFile: Sendable {
         }
     }
 
-    /// Reads a tensor's elements, row-major, to where they are to lie.
+    /// Reads a tensor's elements, row-major, into a buffer.
     ///
-    /// - Throws: ``SafetensorsError`` as ``info(_:)``, and if the buffer is not of the tensor's size or the file was cut after it was opened; `FileError`
-    ///   if the system cannot read it.
+    /// - Throws: ``SafetensorsError`` as for ``info(_:)``, and if the buffer does not have the tensor's size or the file was truncated after it was
+    ///   opened; `FileError` if the system cannot read it.
     package func read(_ name: String, into buffer: UnsafeMutableRawBufferPointer) throws {
         let (entry, _) = try find(name)
         guard entry.end - entry.begin == buffer.count else {
@@ -121,7 +121,7 @@ public struct SafetensorsFile: Sendable {
         try read(entry, into: buffer)
     }
 
-    /// A tensor as it is, of whatever type, to be written under some name.
+    /// A tensor as it is, of any type, to be written under a new name.
     func item(_ name: String, as newName: String) -> SafetensorsItem? {
         guard let index = indices[Array(name.utf8)] else { return nil }
         let entry = entries[index]
@@ -134,7 +134,7 @@ public struct SafetensorsFile: Sendable {
         -> Result
     {
         let count = entry.end - entry.begin
-        // A file may have holes and be larger than the disk and the memory: an array's allocation would trap.
+        // A sparse file may be larger than the disk and the memory: allocating an array would trap.
         guard let memory = malloc(max(count, 1)) else { throw FileError(path: path, operation: "read", code: ENOMEM) }
         defer { free(memory) }
         let bytes = UnsafeMutableRawBufferPointer(start: memory, count: count)
@@ -169,9 +169,9 @@ public struct SafetensorsFile: Sendable {
         return (entry, type)
     }
 
-    /// What `torch.save` wrote, by the file's first 9 bytes.
+    /// The kind of `torch.save` file, judged by the first 9 bytes.
     ///
-    /// The first bytes alone do not tell: 80 02 is also the length 640 of a header, and `PK` the length 19280. But a header begins with `{`.
+    /// The first bytes alone are not enough: 80 02 is also a header length of 640, and `PK` the length 19280. But a header begins with `{`.
     private static func kindOfPyTorchFile(_ start: [UInt8]) -> String? {
         guard start.count < 9 || start[8] != UInt8(ascii: "{") else { return nil }
         if start.starts(with: "PK".utf8) { return "zip" }
@@ -179,7 +179,7 @@ public struct SafetensorsFile: Sendable {
     }
 }
 
-/// A file that is closed when the last of the values that share it goes.
+/// A file that is closed when the last value that shares it is released.
 private final class OpenFile: Sendable {
     let descriptor: Descriptor
 

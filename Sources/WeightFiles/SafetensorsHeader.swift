@@ -9,7 +9,7 @@ struct SafetensorsHeader {
         let shape: [Int]
         /// The first byte, counted from the header's end.
         let begin: Int
-        /// The byte behind the last.
+        /// The byte after the last.
         let end: Int
     }
 
@@ -17,7 +17,7 @@ struct SafetensorsHeader {
     let entries: [Entry]
     let metadata: [String: String]
 
-    /// Bits of one element. The names without an `ElementType` are here so that the sizes of all tensors are checked.
+    /// Bits of one element. Names without an `ElementType` are included so that the sizes of all tensors are checked.
     private static let bits: [String: Int] = {
         let others = [
             "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
@@ -27,7 +27,7 @@ struct SafetensorsHeader {
         return others.merging(ours) { $1 }
     }()
 
-    /// - Parameter dataSize: the bytes of the file behind the header.
+    /// - Parameter dataSize: the number of bytes after the header.
     init(parsing bytes: [UInt8], dataSize: Int, path: String) throws {
         func failure(_ problem: String) -> SafetensorsError { SafetensorsError(path: path, problem: problem) }
         var scanner = SafetensorsScanner(bytes: bytes, path: path)
@@ -38,10 +38,10 @@ struct SafetensorsHeader {
                 entries.append(try Self.entry(name, from: &scanner, path: path))
                 return
             }
-            // The reference implementation takes null for no metadata, and null nowhere else.
+            // The reference implementation accepts null for no metadata, and null nowhere else.
             if scanner.null() { return }
             try scanner.object { scanner, key in
-                // The scanner has seen that the keys differ; but a Swift dictionary takes those for equal that only look it.
+                // The scanner has checked that the keys differ; but a Swift dictionary treats keys as equal that only look equal.
                 guard metadata.updateValue(try scanner.string(), forKey: key) == nil else {
                     throw failure("metadata: expected keys that differ in more than their encoding, found \(Safetensors.quoted(key)) twice")
                 }
@@ -49,7 +49,7 @@ struct SafetensorsHeader {
         }
         try scanner.end()
         for entry in entries { try Self.check(entry, dataSize: dataSize, path: path) }
-        // Empty tensors share their place with others: they come first, in the order of the header.
+        // Empty tensors share their place with other tensors: they come first, in the header's order.
         let order = entries.indices.sorted {
             (entries[$0].begin, entries[$0].end, $0) < (entries[$1].begin, entries[$1].end, $1)
         }
@@ -99,7 +99,7 @@ struct SafetensorsHeader {
             let found = "[\(entry.begin), \(entry.end)]"
             throw failure("expected data_offsets [begin, end] with begin ≤ end ≤ \(dataSize), the bytes of data, found \(found)")
         }
-        // A length of 0 counts as 1: libtorch multiplies the lengths for the strides, which overflow also where there is no element.
+        // A length of 0 counts as 1: libtorch multiplies the lengths for the strides, which can overflow even if there are no elements.
         let known = bits[entry.type]
         var span = known ?? 64
         for length in entry.shape {
@@ -107,7 +107,7 @@ struct SafetensorsHeader {
             guard !overflow else { throw failure("expected a shape of less than 2^63 bits, found \(entry.type(entry.shape))") }
             span = product
         }
-        // A type that the format got later: nobody can ask for it here, so that its size does not matter.
+        // A type added to the format later: it cannot be read here, so its size does not matter.
         guard known != nil else { return }
         let size = entry.shape.contains(0) ? 0 : span
         guard size % 8 == 0 else { throw failure("expected a shape of whole bytes, found \(entry.type(entry.shape))") }

@@ -7,9 +7,9 @@ package import Torch
     import Glibc
 #endif
 
-/// A tensor of a file that is to be written: what the header says of it, and where its bytes come from when its turn comes.
+/// A tensor to be written to a file: what the header says about it, and where its bytes come from when its turn comes.
 ///
-/// So that a file needs no more memory than its largest tensor.
+/// This way a file needs no more memory than its largest tensor.
 package struct SafetensorsItem {
     let name: String
     let typeName: String
@@ -25,12 +25,12 @@ package struct SafetensorsItem {
         self.body = body
     }
 
-    /// A tensor, of any device.
+    /// A tensor, on any device.
     init(_ name: String, _ tensor: Tensor) {
         self.init(name, type: tensor.type, shape: tensor.shape) { tensor }
     }
 
-    /// A tensor that is made when its turn comes, of the type and shape that are said.
+    /// A tensor that is made when its turn comes, of the stated type and shape.
     init(_ name: String, type: ElementType, shape: [Int], _ tensor: @escaping () throws -> Tensor) {
         let count = shape.reduce(1, *) * type.size
         self.init(name: name, typeName: type.safetensorsName, shape: shape, byteCount: count) { file in
@@ -42,7 +42,7 @@ package struct SafetensorsItem {
         }
     }
 
-    /// Elements, row-major, that lie in memory until the file is written: they are not copied.
+    /// Row-major elements that stay in memory until the file is written; they are not copied.
     package init(_ name: String, type: ElementType, shape: [Int], memory: UnsafeRawBufferPointer) {
         trap(
             unless: memory.count == shape.reduce(1, *) * type.size,
@@ -50,7 +50,7 @@ package struct SafetensorsItem {
         self.init(name: name, typeName: type.safetensorsName, shape: shape, byteCount: memory.count) { $0.write(memory) }
     }
 
-    /// The same bytes in another shape of as many elements.
+    /// The same bytes in another shape with the same number of elements.
     func reshaped(_ shape: [Int]) -> SafetensorsItem {
         SafetensorsItem(name: name, typeName: typeName, shape: shape, byteCount: byteCount, body)
     }

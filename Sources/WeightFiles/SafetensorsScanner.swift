@@ -1,15 +1,15 @@
-/// Reads the JSON of one kind that a safetensors header is: objects of strings, objects and lists of whole numbers.
+/// Reads the kind of JSON that a safetensors header is: objects of strings, objects and lists of whole numbers.
 ///
-/// Foundation's decoder would not do: of two equal keys it keeps one and says nothing, and it takes 1e2 for a whole number. The caller says what
-/// it expects at every place, so that nothing is read recursively and no nesting, however deep, exhausts the stack.
+/// Foundation's decoder would not do: it silently keeps one of two equal keys, and accepts 1e2 as a whole number. The caller says what it expects at
+/// every place, so nothing is read recursively and no nesting, however deep, exhausts the stack.
 struct SafetensorsScanner {
     private let bytes: [UInt8]
     private let path: String
     private var position = 0
 
-    /// The header's place in the file: messages count from the file's beginning.
+    /// The header's place in the file: messages count from the beginning of the file.
     private static let start = 8
-    /// From here on, doubles and so many writers of JSON can no longer tell whole numbers apart.
+    /// From here on, doubles, and so many JSON writers, can no longer distinguish whole numbers.
     private static let limit = 1 << 53
 
     init(bytes: [UInt8], path: String) {
@@ -17,9 +17,9 @@ struct SafetensorsScanner {
         self.path = path
     }
 
-    /// An object of keys that all differ; `member` reads the value of each.
+    /// An object whose keys all differ; `member` reads each value.
     mutating func object(_ member: (inout SafetensorsScanner, String) throws -> Void) throws {
-        // A header begins with the brace: spaces may stand anywhere but there.
+        // A header begins with the brace: spaces are allowed everywhere else.
         if position > 0 { skipSpaces() }
         try take("{")
         skipSpaces()
@@ -40,7 +40,7 @@ struct SafetensorsScanner {
         try take("}", or: ",")
     }
 
-    /// Whether the value is null, which is then passed over.
+    /// Whether the value is null, which is then skipped.
     mutating func null() -> Bool {
         skipSpaces()
         guard bytes[position...].starts(with: "null".utf8) else { return false }
@@ -82,13 +82,13 @@ struct SafetensorsScanner {
             }
         }
         guard takes("\"") else { throw failure("expected a string that ends, found \(found)", at: start) }
-        // Decoding puts another character in the place of what is wrong. Outside of strings every byte is compared with ASCII.
+        // Decoding replaces invalid bytes by another character. Outside strings every byte is compared with ASCII.
         let string = String(decoding: text, as: UTF8.self)
         guard string.utf8.elementsEqual(text) else { throw failure("expected UTF-8, found other bytes in the string", at: start) }
         return string
     }
 
-    /// Nothing but spaces up to the header's end.
+    /// Checks that only spaces follow up to the header's end.
     mutating func end() throws {
         skipSpaces()
         guard next == nil else { throw failure("expected the header's end or spaces, found \(found)", at: position) }
@@ -117,7 +117,7 @@ struct SafetensorsScanner {
     private mutating func takeEscape(into text: inout [UInt8]) throws {
         let start = position
         position += 1
-        guard let letter = next else { return }  // the string does not end, which its reader says
+        guard let letter = next else { return }  // the string does not end, which its reader reports
         position += 1
         switch letter {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(letter)
@@ -128,7 +128,7 @@ struct SafetensorsScanner {
         case UInt8(ascii: "t"): text.append(0x09)
         case UInt8(ascii: "u"):
             var value = takeUnit()
-            // Beyond the first 65,536 code points JSON writes two halves, each of which means nothing alone.
+            // JSON writes code points beyond the first 65,536 as two halves, each of which means nothing by itself.
             if let high = value, (0xD800...0xDBFF).contains(high), takes("\\"), takes("u"), let low = takeUnit(),
                 (0xDC00...0xDFFF).contains(low)
             {
@@ -172,7 +172,7 @@ struct SafetensorsScanner {
 
     private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-    /// What stands at the place reached, for a message.
+    /// What is at the current place, for a message.
     private var found: String { next.map(describe) ?? "the header's end" }
 
     private func describe(_ byte: UInt8) -> String {

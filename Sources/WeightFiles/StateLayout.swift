@@ -1,6 +1,6 @@
-/// The ways in which a file of tensors holds weights: what is stored of each, and under which names.
+/// The ways in which a tensor file holds weights: what is stored for each, and under which names.
 ///
-/// For the weight `hidden.weight`, of v and g:
+/// For the weight `hidden.weight` with v and g:
 ///
 /// | layout | tensors |
 /// |---|---|
@@ -9,11 +9,11 @@
 /// | ``weightNorm`` | `hidden.weight_v`, `hidden.weight_g` |
 /// | ``parametrizations`` | `hidden.parametrizations.weight.original1` (v), `….original0` (g) |
 ///
-/// A reader is never told which: it is found for each weight by the names, so that a file may mix them.
+/// A reader need not be told which: it is recognized for each weight by the names, so a file may mix them.
 public enum StateLayout: String, CaseIterable, Sendable {
-    /// This library's own paths, as `Module.namedParameters` has them: every form is kept exactly, with all that belongs to it.
+    /// This library's own paths, as `Module.namedParameters` has them: every form is kept exactly, with everything that belongs to it.
     case native
-    /// w alone: what PyTorch has without weight normalization.
+    /// Only w: what PyTorch has without weight normalization.
     case plain
     /// PyTorch's `torch.nn.utils.weight_norm`: the older one.
     case weightNorm = "weight-norm"

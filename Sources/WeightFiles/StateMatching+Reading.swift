@@ -1,10 +1,11 @@
 package import Torch
 import WeightNorm
 
-// The values of what was matched: read before anything of the module is changed.
+// The values of what was matched, read before anything in the module is changed.
 
 extension StateMatching.WeightMatch {
-    /// The weight as the file has it, in types that hold both the file's numbers and the module's; adopted, in the module's types and on its device.
+    /// The weight as in the file, in types that can hold both the file's numbers and the module's; if adopted, in the module's types and on its
+    /// device.
     func read(from file: SafetensorsFile, adopting: Bool) throws -> Weight {
         let types = weight.types(asIn: stored.form)
         var parts = try zip(sources, types).map { try file.tensor($0, fitting: $1) }
@@ -20,16 +21,16 @@ extension StateMatching.WeightMatch {
 }
 
 extension StoredWeight {
-    /// A type in which w can be computed of tensors of the given types.
+    /// A type in which w can be computed from tensors of the given types.
     func commonType(of types: [ElementType]) -> ElementType {
         // A gain may need a wider type than its logarithm, a product than its factors.
         ElementType.common(types + (form.isComputedInAnyType ? [] : [.float32]))
     }
 
-    /// The weight of the tensors that were read, for one of the given shape.
+    /// The weight made from the tensors that were read, with the given shape.
     func weight(_ parts: [Tensor], shape: [Int], units: OutputUnits, _ settings: [String: Double]) -> Weight {
         let shapes = form.partShapes(ofWeight: shape, units: units, settings: settings) ?? parts.map(\.shape)
-        // PyTorch has one g for the whole without dimensions.
+        // PyTorch stores a single g for the whole without dimensions.
         let shaped = zip(parts, shapes).map { $0.shape == $1 ? $0 : $0.reshaped($1) }
         return Weight(form.init(parts: shaped, units: units, settings: settings))
     }
@@ -51,11 +52,11 @@ extension StateMatching.WeightMatch {
     }
 }
 
-/// For a message: numbers that were finite no longer are.
+/// For a message: finite numbers would no longer be finite.
 func tooLarge(_ type: ElementType) -> String { "expected numbers within the range of \(type), found larger ones" }
 
 extension StateMatching.TensorMatch {
-    /// The tensor, or the sum of those that stand for it.
+    /// The tensor, or the sum of those that represent it.
     func read(from file: SafetensorsFile) throws -> Tensor {
         let type: ElementType? =
             switch content {
@@ -83,7 +84,8 @@ extension StateMatching.TensorMatch {
 }
 
 extension Weight {
-    /// The element types of the parts of a form for this weight: of its own form those that they have, else those of v and of what follows it.
+    /// The element types of the parts of a form for this weight: for its own form those of its parts; otherwise v's for the first part, and for the
+    /// others that of its own second part.
     func types(asIn form: any WeightForm.Type) -> [ElementType] {
         let own = elementTypes
         guard type(of: self.form) != form else { return own }
@@ -92,7 +94,7 @@ extension Weight {
 }
 
 extension ElementType {
-    /// A type that holds the numbers of all.
+    /// A type that can hold the numbers of all the types.
     package static func common(_ types: [ElementType]) -> ElementType {
         guard let first = types.first, types.contains(where: { $0 != first }) else { return types.first ?? .float32 }
         return types.contains(.float64) ? .float64 : .float32
@@ -100,7 +102,7 @@ extension ElementType {
 }
 
 extension SafetensorsFile {
-    /// A tensor whose numbers are within the range of the type that they are for.
+    /// A tensor whose numbers are within the range of their target type.
     func tensor(_ name: String, fitting type: ElementType?) throws -> Tensor {
         let tensor = try tensor(name)
         guard let type, type != tensor.type, type.isFloatingPoint, type != .float64 else { return tensor }

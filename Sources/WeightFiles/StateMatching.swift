@@ -1,9 +1,9 @@
 import Torch
 import WeightNorm
 
-/// Finds the tensors of a file that belong to a module's, and everything that does not fit.
+/// Matches a file's tensors to a module's, and finds everything that does not fit.
 struct StateMatching {
-    /// A weight with where it is in the file.
+    /// A weight with its place in the file.
     struct WeightMatch {
         let path: String
         let weight: Weight
@@ -13,7 +13,7 @@ struct StateMatching {
         let sources: [String]
     }
 
-    /// Another tensor with where it is in the file.
+    /// Another tensor with its place in the file.
     struct TensorMatch {
         let path: String
         let content: StateSlot.Content
@@ -30,9 +30,9 @@ struct StateMatching {
     private(set) var tensors: [TensorMatch] = []
     private(set) var ignored: [String] = []
     private(set) var defects: [ModuleFileError.Defect] = []
-    // Bytes, since Swift's strings take names for the same that other programs tell apart.
+    // Bytes, since Swift's strings treat some names as equal that other programs distinguish.
     private var claimed: Set<[UInt8]> = []
-    // A tensor that several names stand for is seen with the first of them, and free for the others.
+    // A tensor with several names is seen at the first of them, and still available for the others.
     private var seen: Set<[UInt8]> = []
 
     /// A matching that knows this library's forms, the given ones and the module's own.
@@ -94,7 +94,7 @@ struct StateMatching {
             WeightMatch(path: places[0].path, weight: weight, stored: stored, units: units, settings: settings, sources: sources))
     }
 
-    /// Names the parts of a weight whose shapes are not among those that they may have; all, if they only do not go together.
+    /// Reports the parts of a weight whose shapes are not allowed; all parts, if the shapes merely do not go together.
     private mutating func misshapen(
         _ stored: StoredWeight, _ shapes: [[Int]], _ weight: [Int], _ settings: [String: Double], _ given: OutputUnits?
     ) {
@@ -107,7 +107,7 @@ struct StateMatching {
         add(.misshapen, stored.name, "parts of one weight of \(weight)", shapes.map { "\($0)" }.joined(separator: " and "))
     }
 
-    /// Everything at the path of a weight that cannot be read, so that it is not named as superfluous.
+    /// Marks everything at the path of an unreadable weight as seen, so that it is not reported as extra.
     private mutating func passOver(_ slot: StateSlot) {
         for name in file.names where name == slot.nativeName || name.hasPrefix("\(slot.nativeName).") { seen.insert(Array(name.utf8)) }
     }
@@ -125,7 +125,7 @@ struct StateMatching {
         tensors.append(TensorMatch(path: places[0].path, content: content, names: names, sources: sources))
     }
 
-    /// Every way in which the file may have a weight.
+    /// Every way in which the file may hold a weight.
     private func candidates(_ slot: StateSlot) -> [StoredWeight] {
         let native = StoredForm.find(slot.nativeName, in: file, known)?.form.map { [$0] } ?? KnownForms.byTensors
         var candidates = native.map { StoredWeight.native(slot.nativeName, $0) }
@@ -134,14 +134,14 @@ struct StateMatching {
             guard name != slot.nativeName || slot.names.contains(name) || slot.otherNames.contains(name) else { continue }
             for layout in [StateLayout.weightNorm, .parametrizations] {
                 for stored in known.all.compactMap({ StoredWeight.pyTorch(name, $0, layout) })
-                // A form may have the same names in both.
+                // A form may have the same names in both layouts.
                 where !candidates.contains(where: { $0.tensors == stored.tensors }) { candidates.append(stored) }
             }
         }
         return candidates
     }
 
-    /// The candidate whose tensors are all there; a defect if there are several.
+    /// The candidate whose tensors are all present; a defect if there are several.
     private mutating func one<Candidate>(of candidates: [Candidate], _ names: (Candidate) -> [String]) -> Candidate? {
         var complete = candidates.filter { names($0).allSatisfy { source(of: $0) != nil } }
         // A scaled weight's v has the name of a plain weight.
@@ -155,7 +155,7 @@ struct StateMatching {
         return complete.first
     }
 
-    /// Names what is missing of the form of which something is there, or of the one that the file's other tensors have.
+    /// Reports what is missing of the form that is partly present or, if none is, the name expected in the file's layout.
     private mutating func missing(_ slot: StateSlot, _ candidates: [[String]]) {
         let isNative = file.metadata[StateKey.layout] == StateLayout.native.rawValue
         if case .weight = slot.content, let (name, tensors) = spectral(slot) {
@@ -174,8 +174,8 @@ struct StateMatching {
         }
     }
 
-    /// The name of a weight that the file holds by spectral normalization, and its tensors. There is no module here that such a weight could be put into: to divide by
-    /// its norm would be another weight as soon as training goes on.
+    /// The name of a weight that the file holds by spectral normalization, and its tensors. No module here can hold such a weight: dividing by its
+    /// norm would give a different weight as soon as training continues.
     private func spectral(_ slot: StateSlot) -> (name: String, tensors: [String])? {
         for name in slot.names + slot.otherNames + [slot.nativeName] {
             if let tensors = StoredWeight.spectral(name, in: file) { return (name, tensors) }
@@ -183,13 +183,14 @@ struct StateMatching {
         return nil
     }
 
-    /// The tensor in the file that a name stands for: itself, or what the writer left out as a duplicate of another (`safetensors.torch.save_model`).
+    /// The tensor in the file that a name stands for: its own or, if the writer left that out as a duplicate (`safetensors.torch.save_model`), the
+    /// one it duplicates.
     private func source(of name: String) -> String? {
         if file.contains(name) { return name }
         return file.metadata[name].flatMap { file.contains($0) ? $0 : nil }
     }
 
-    /// The source of a tensor that has found its place; a defect if it has found another one before.
+    /// The source of a tensor that has been matched; a defect if it was already matched elsewhere.
     private mutating func use(_ name: String) -> String? {
         let source = source(of: name)
         if !claimed.insert(Array(name.utf8)).inserted { add(.contradictory, name, "one place in the module", "two") }
@@ -197,9 +198,9 @@ struct StateMatching {
         return source
     }
 
-    /// What is one in the module must be the same in the file.
+    /// What is shared in the module must be equal in the file.
     private mutating func requireSame(_ names: [String], _ others: [String]) {
-        // All paths of what is shared may have one name in the file.
+        // All paths of something shared may have the same name in the file.
         for name in others where !names.contains(name) {
             claimed.insert(Array(name.utf8))
             if let source = source(of: name) { seen.insert(Array(source.utf8)) }

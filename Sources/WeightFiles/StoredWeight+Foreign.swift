@@ -1,4 +1,5 @@
-// Weights that a file holds by another reparameterization than weight normalization: recognized, so that they are not taken for its halves, and left alone.
+// Weights that a file holds by a reparameterization other than weight normalization: recognized, so that they are not mistaken for v and g, and left
+// alone.
 
 extension StoredWeight {
     /// The tensors of spectral normalization (PyTorch's, old and new, and the older `weight_bar`): w is the first divided by the product with the others.
@@ -18,15 +19,15 @@ extension StoredWeight {
     }
 }
 
-/// The weights of a file that have more parametrizations (`torch.nn.utils.parametrize`) than weight normalization: `original0` and `original1` are theirs, but w is
-/// not g·v/‖v‖ of them.
+/// The weights of a file that have parametrizations (`torch.nn.utils.parametrize`) besides weight normalization: they have `original0` and
+/// `original1`, but w is not just g·v/‖v‖.
 struct FurtherParametrizations {
     private var owners: Set<[UInt8]> = []
 
     init(in file: SafetensorsFile) {
         for name in file.names {
             let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-            // The last place that may be meant: `parametrizations`, the weight's name, something of it.
+            // The last matching place: `parametrizations`, the weight's name, one of its parts.
             guard let place = parts.lastIndex(of: "parametrizations"), parts.count > place + 2 else { continue }
             let rest = parts[(place + 2)...]
             if rest.count == 1, ["original", "original0", "original1"].contains(rest[place + 2]) { continue }
@@ -34,7 +35,7 @@ struct FurtherParametrizations {
         }
     }
 
-    /// Whether the weight, of the layout ``StateLayout/parametrizations``, has others beside weight normalization.
+    /// Whether the weight, of the layout ``StateLayout/parametrizations``, has others besides weight normalization.
     func contains(_ stored: StoredWeight) -> Bool {
         guard stored.layout == .parametrizations, let original = stored.tensors.first, let dot = original.lastIndex(of: ".") else {
             return false

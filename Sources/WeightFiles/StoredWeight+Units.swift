@@ -1,11 +1,11 @@
 import WeightNorm
 
 extension StoredWeight {
-    /// The units with which tensors of these shapes are a weight of a shape: the ones that are given, else those preferred if they fit, as where lengths
-    /// are 1 several do; nil if none fit.
+    /// The units with which tensors of these shapes form a weight of the given shape: the given units, else the preferred ones if they fit (with
+    /// lengths of 1 several may); nil if none fit.
     ///
-    /// PyTorch has g of the shape `[1, …, n, …, 1]` for `dim` the axis of length n, and `[]` for `dim=None` (for
-    /// which it also takes `dim=-1`).
+    /// In PyTorch g has the shape `[1, …, n, …, 1]` if `dim` is the axis of length n, and `[]` for `dim=None` (or `dim=-1`, which it treats the
+    /// same).
     func units(
         _ shapes: [[Int]], ofWeight weight: [Int], _ settings: [String: Double], given: OutputUnits? = nil,
         preferring preferred: [OutputUnits] = []
@@ -16,7 +16,7 @@ extension StoredWeight {
         }
     }
 
-    /// Which shapes a part may have, for messages, such as `[4, 1], [1, 3] or []`; nil if the one found is among them.
+    /// The shapes that a part may have, for messages, such as `[4, 1], [1, 3] or []`; nil if the one found is among them.
     func expectation(
         ofPart index: Int, _ shapes: [[Int]], ofWeight weight: [Int], _ settings: [String: Double], given: OutputUnits? = nil
     ) -> String? {
@@ -32,7 +32,7 @@ extension StoredWeight {
         return texts.dropLast().joined(separator: ", ") + " or " + last
     }
 
-    /// Whether a part has one number for the whole, which PyTorch stores without dimensions.
+    /// Whether a part is a single number for the whole, which PyTorch stores without dimensions.
     private func isOne(_ shape: [Int], _ units: OutputUnits) -> Bool { units == .whole && shape.allSatisfy { $0 == 1 } }
 
     private func candidates(
@@ -41,7 +41,7 @@ extension StoredWeight {
         if let given { return [given] }
         guard form.hasUnits else { return [.whole] }
         var candidates = preferred + weight.indices.map { .axis($0) } + [.whole]
-        // One more dimension than v: the blocks of the native layout.
+        // One dimension more than v: the blocks of the native layout.
         for gain in shapes where gain.count == weight.count + 1 && gain.count > 2 && gain[0] > 1 {
             candidates.append(.axis(1, blocks: gain[0]))
         }

@@ -5,7 +5,7 @@ package struct StoredWeight: Equatable, Sendable {
     /// The weight's name in the plain layout, or its path in the native one.
     package let name: String
     package let layout: StateLayout
-    /// What the tensors stand for.
+    /// The form that the tensors represent.
     package let form: any WeightForm.Type
     /// The tensors' names, in the order of the form's parts.
     package let tensors: [String]
@@ -28,7 +28,7 @@ package struct StoredWeight: Equatable, Sendable {
         StoredWeight(name, .native, form, form.partNames.map { $0.isEmpty ? name : "\(name).\($0)" })
     }
 
-    /// The parts of a form that PyTorch has too; nil if it has not, or a part is missing among its names.
+    /// The parts of a form that PyTorch has too; nil if it does not, or if its names do not cover every part.
     package static func pyTorch(_ name: String, _ form: any WeightForm.Type, _ layout: StateLayout) -> StoredWeight? {
         guard let form = form as? any PyTorchForm.Type, form.isReadFromPyTorch else { return nil }
         let names = form.pyTorchNames(of: name, in: layout)
@@ -55,28 +55,29 @@ package struct StoredWeight: Equatable, Sendable {
     }
 }
 
-/// The forms that a reader knows, by the names that files have for them.
+/// The forms that a reader knows, by their names in files.
 struct KnownForms {
-    /// Those whose tensors' names tell them; of any other a file has the name among its strings. A scaled weight is before a plain one, whose tensor it
-    /// shares.
+    /// Those recognized by their tensors' names; any other form is named in the file's strings. The scaled form comes before the plain one, whose
+    /// tensor it shares.
     static let byTensors: [any WeightForm.Type] = [ScaledWeight.self, NormalizedWeight.self, LogNormalizedWeight.self]
 
     private(set) var all: [any WeightForm.Type] = [DirectWeight.self] + byTensors
 
-    /// This library's and others; of two with one identifier the first is taken.
+    /// This library's and others; of two with the same identifier the first is used.
     init(and others: [any WeightForm.Type] = []) {
         for form in others where named(form.identifier) == nil { all.append(form) }
     }
 
     func named(_ identifier: String) -> (any WeightForm.Type)? { all.first { $0.identifier == identifier } }
 
-    /// Whether a file has to tell the form's name.
+    /// Whether a file must state the form's name.
     static func mustBeNamed(_ form: any WeightForm.Type) -> Bool {
         form != DirectWeight.self && !byTensors.contains { $0 == form }
     }
 }
 
-/// What a file's strings say of a weight in the native layout: its form, where its tensors' names do not tell it, with its units, and the form's settings.
+/// What a file's strings say about a weight in the native layout: its form and units, if its tensors' names do not identify the form, and the form's
+/// settings.
 struct StoredForm {
     let form: (any WeightForm.Type)?
     let units: OutputUnits?
@@ -123,7 +124,7 @@ extension StoredWeight {
 /// Keys of the strings in a file.
 enum StateKey {
     static let layout = "weightnorm.layout"
-    /// The form of a weight whose tensors' names do not tell it.
+    /// The form of a weight whose tensors' names do not identify it.
     static func form(_ name: String) -> String { "\(formPrefix)\(name)" }
     static let formPrefix = "weightnorm.form."
     /// The units of such a weight.
@@ -131,7 +132,7 @@ enum StateKey {
     /// A setting of a weight's form, such as the c of g = exp(c·s).
     static func setting(_ setting: String, _ name: String) -> String { "weightnorm.\(setting).\(name)" }
 
-    /// All that is said of a weight in the native layout.
+    /// Everything that the strings say about a weight in the native layout.
     static func metadata(_ name: String, of weight: Weight) -> [String: String] {
         var metadata: [String: String] = [:]
         for (setting, value) in weight.form.settings { metadata[self.setting(setting, name)] = "\(value)" }
@@ -141,7 +142,7 @@ enum StateKey {
         return metadata
     }
 
-    /// The keys of all that can be said of a weight.
+    /// The keys of everything that can be said about a weight.
     static func keys(_ name: String, of weightForm: any WeightForm.Type) -> [String] {
         weightForm.settings.map { setting($0.name, name) } + [form(name), units(name)]
     }

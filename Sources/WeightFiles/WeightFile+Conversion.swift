@@ -1,28 +1,28 @@
 import Torch
 public import WeightNorm
 
-// A file's weights in another layout; everything else stays as it is, byte for byte and in its order.
+// Converts a file's weights to another layout; everything else stays as it is, byte for byte and in order.
 
 extension WeightFile {
     /// What a conversion did.
     public struct Outcome: Sendable {
-        /// The weights that are held in another way than before.
+        /// The weights that are now held differently.
         public var changed: [String] = []
-        /// Of these, the ones with v and g before and after that are not the same numbers.
+        /// Of these, the ones whose v and g, before and after, are not the same numbers.
         public var computed: [String] = []
         /// All other weights.
         public var kept: [String] = []
     }
 
-    /// Writes the file with every normalized weight in a layout; in the plain one that is w = g·v/‖v‖. Plain weights stay plain.
+    /// Writes the file with every normalized weight in a layout; in the plain layout, that means w = g·v/‖v‖. Plain weights stay plain.
     ///
-    /// Between PyTorch's two layouts no byte of a tensor changes. From the native one, gains on a logarithmic scale and units in blocks are put into
-    /// the v and g that PyTorch has (``PyTorchForm``), and what has no form there, as scaled weights, becomes plain.
+    /// Between PyTorch's two layouts no byte of a tensor changes. From the native one, gains on a logarithmic scale and units in blocks are converted
+    /// to PyTorch's v and g (``PyTorchForm``), and weights with no form there, such as scaled ones, become plain.
     ///
     /// - Parameters:
     ///   - layout: the layout; the plain one folds.
-    ///   - path: the file to write, which may be the one that is read: it is seen whole or not at all.
-    /// - Throws: ``ModuleFileError`` if a weight is not whole, ``SafetensorsError`` if a number leaves the range of its type, `FileError` if the
+    ///   - path: the file to write, which may be the one that is read; it is written completely or not at all.
+    /// - Throws: ``ModuleFileError`` if a weight is incomplete, ``SafetensorsError`` if a number leaves the range of its type, `FileError` if the
     ///   system cannot read or write a file.
     public func convert(to layout: StateLayout, path: String) throws -> Outcome {
         try requireWhole()
@@ -50,16 +50,16 @@ extension WeightFile {
 
     /// Writes the file with plain weights as v = w and g = ‖w‖, a v of ones and g = 0 where ‖w‖ = 0.
     ///
-    /// Folding the result gives the same weights, to rounding.
+    /// Folding the result gives the same weights, up to rounding.
     ///
     /// - Parameters:
     ///   - layout: the names that v and g get; not the plain layout.
-    ///   - units: what has a norm of its own.
+    ///   - units: the parts that each have their own norm.
     ///   - path: the file to write, which may be the one that is read.
-    ///   - selects: tells of a tensor by its name whether it is to be normalized, if it is floating-point and has 2 dimensions at least; what is called
-    ///     a weight (``isWeight(_:)``) unless given.
-    /// - Throws: ``ModuleFileError`` if a weight is not whole; ``SafetensorsError`` if there is no such tensor, or a norm leaves the range of its type;
-    ///   `FileError` if the system cannot read or write a file.
+    ///   - selects: whether a tensor is normalized, judged by its name, if it is floating-point and has at least 2 dimensions; by default, whether
+    ///     its name is that of a weight (``isWeight(_:)``).
+    /// - Throws: ``ModuleFileError`` if a weight is incomplete; ``SafetensorsError`` if there is no such tensor, or a norm leaves the range of its
+    ///   type; `FileError` if the system cannot read or write a file.
     /// - Precondition: the layout has v and g.
     public func unfold(to layout: StateLayout, units: OutputUnits, path: String, selects: (String) -> Bool = isWeight) throws -> Outcome {
         precondition(layout != .plain, "expected a layout with v and g, found the plain one")
@@ -99,13 +99,13 @@ extension WeightFile {
             throw SafetensorsError(path: file.path, problem: "expected at least one plain weight that is selected, found none")
         }
         let changed = Set(outcome.changed.map { Array($0.utf8) })
-        // Of what a pattern has chosen, not all is called a weight.
+        // Not everything chosen by a pattern has a weight's name.
         let metadata = metadata(to: layout, plain: changed) { $0.stored.isPlain && changed.contains(Array($0.stored.name.utf8)) }
         try Safetensors.write(items: items, metadata: metadata, to: path)
         return outcome
     }
 
-    /// Reads a weight: its form, with the tensors of the file.
+    /// Reads a weight: its form, with the file's tensors.
     ///
     /// - Throws: what ``SafetensorsFile/tensor(_:)`` throws.
     public func read(_ weight: FoundWeight) throws -> Weight {
@@ -115,23 +115,23 @@ extension WeightFile {
             parts.map { $0.converted(to: common) }, shape: weight.shape, units: weight.units ?? .whole, weight.settings)
     }
 
-    /// Whether a weight is held otherwise in a layout. Plain ones never are.
+    /// Whether a weight is held differently in a layout. Plain ones never are.
     private static func changes(_ weight: FoundWeight, to layout: StateLayout) -> Bool {
         !weight.stored.isPlain && weight.stored.layout != layout
     }
 
-    /// The form by which PyTorch's layouts hold a weight; nil where w stands for it.
+    /// The form in which PyTorch's layouts hold a weight; nil if they hold w.
     private static func pyTorchForm(_ weight: FoundWeight, in layout: StateLayout) -> (any PyTorchForm.Type)? {
         layout == .plain ? nil : weight.stored.form as? any PyTorchForm.Type
     }
 
-    /// Whether a layout has other v and g, or the like, for the same weight.
+    /// Whether a layout has different v and g, or the like, for the same weight.
     private static func areComputed(_ weight: FoundWeight, in layout: StateLayout) -> Bool {
         guard weight.stored.layout == .native, let form = pyTorchForm(weight, in: layout) else { return false }
         return !form.isReadFromPyTorch || (weight.units?.blocks ?? 1) > 1
     }
 
-    /// What takes the place of one part of a weight in another layout.
+    /// What replaces one part of a weight in another layout.
     private func converted(_ weight: FoundWeight, part index: Int, to layout: StateLayout) throws -> [SafetensorsItem] {
         let (name, source) = (weight.stored.name, weight.stored.tensors[index])
         guard let type = file.entry(source)?.type else {
@@ -155,7 +155,7 @@ extension WeightFile {
         }
     }
 
-    /// What is made of a weight's numbers, in the type that the file will have; an error if finite ones are no longer so.
+    /// What is made from a weight's numbers, in the type for the file; an error if finite numbers become infinite.
     private func narrowed(_ weight: FoundWeight, to type: ElementType, _ make: (Weight) -> Tensor) throws -> Tensor {
         let value = try read(weight)
         let made = withoutGradients { make(value).converted(to: type) }
@@ -165,11 +165,11 @@ extension WeightFile {
         return made
     }
 
-    /// The file's own strings, with what they say of the layout and of left-out duplicates brought up to date.
+    /// The file's own strings, with the entries on the layout and on left-out duplicates updated.
     ///
     /// - Parameters:
-    ///   - plain: the plain tensors that become v and g, weights by their names or not.
-    ///   - changes: tells of a weight whether it goes into the new layout.
+    ///   - plain: the plain tensors that become v and g, whether or not their names are those of weights.
+    ///   - changes: whether a weight goes into the new layout.
     private func metadata(to layout: StateLayout, plain: Set<[UInt8]>, changes: (FoundWeight) -> Bool) -> [String: String] {
         let changed = weights.filter(changes)
         guard !changed.isEmpty || !plain.isEmpty else { return file.metadata }
@@ -178,7 +178,7 @@ extension WeightFile {
             for weight in changed {
                 for key in StateKey.keys(weight.stored.name, of: weight.stored.form) { metadata[key] = nil }
             }
-            // Without the layout's name a scaled weight is none.
+            // Without the layout's name a scaled weight is not recognized.
             let staysNative = weights.contains {
                 !changes($0) && !$0.stored.isPlain && StoredWeight.pyTorch("", $0.stored.form, .weightNorm) == nil
             }
@@ -199,7 +199,7 @@ extension WeightFile {
         return metadata
     }
 
-    /// The weight's name that a tie gives to one that changes, that weight, and which part is meant; nil where the tie stays as it is.
+    /// The name that a tie gives to a weight that changes, that weight, and which of its parts is meant; nil if the tie stays as it is.
     private func tie(
         _ name: String, _ source: String, plain: Set<[UInt8]>, changes: (FoundWeight) -> Bool
     ) -> (tied: String, old: StoredWeight, part: Int)? {

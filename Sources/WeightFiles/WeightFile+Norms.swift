@@ -9,7 +9,7 @@ extension WeightFile {
         /// The largest number.
         public let largest: Double
 
-        /// nil for no number.
+        /// Nil if there are no numbers.
         init?(_ tensor: Tensor) {
             guard tensor.count > 0 else { return nil }
             let numbers = tensor.detached().converted(to: .float64)
@@ -17,19 +17,19 @@ extension WeightFile {
         }
     }
 
-    /// What there is to say of a weight's numbers.
+    /// Statistics of a weight's numbers.
     public struct Norms: Sendable {
-        /// ‖v‖ over the units; of a plain weight nil.
+        /// ‖v‖ over the units; nil for a plain weight.
         public let direction: Range?
-        /// g over the units; of a plain weight nil.
+        /// g over the units; nil for a plain weight.
         public let gain: Range?
-        /// ‖w‖ over the units; of a plain weight over axis 0.
+        /// ‖w‖ over the units; for a plain weight over axis 0.
         public let weight: Range?
-        /// How many elements of w are NaN or infinite.
+        /// The number of elements of w that are NaN or infinite.
         public let notFinite: Int
     }
 
-    /// Reads a weight and takes its norms, in double.
+    /// Reads a weight and computes its norms, in double precision.
     ///
     /// - Throws: what ``SafetensorsFile/tensor(_:)`` throws.
     public func norms(of found: FoundWeight) throws -> Norms {

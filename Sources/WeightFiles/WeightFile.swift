@@ -1,19 +1,19 @@
 public import WeightNorm
 
-/// A safetensors file whose weights are found by their names alone, without the module that they belong to.
+/// A safetensors file whose weights are found only by their names, without the module that they belong to.
 ///
-/// Pairs `…_g` and `…_v`, `….parametrizations.….original0` and `…1`, `….gain` (or `….logGain`) and `….direction` are weights if the shapes fit; so is
-/// what is called `weight`, `weight_ih_l0` and the like, of 2 dimensions at least: a plain one. Other forms are those that the file names among its strings. What another reparameterization holds (spectral normalization's
-/// `…_orig`, `…_u` and `…_v`) is left alone: these are other tensors.
+/// Pairs `…_g` and `…_v`, `….parametrizations.….original0` and `…1`, `….gain` (or `….logGain`) and `….direction` are weights if the shapes fit;
+/// tensors named `weight`, `weight_ih_l0` and the like, with at least 2 dimensions, are plain weights. Other forms are named in the file's strings.
+/// Weights of another reparameterization (spectral normalization's `…_orig`, `…_u` and `…_v`) are left alone: they count as other tensors.
 public struct WeightFile: Sendable {
-    /// A weight and what the file has of it.
+    /// A weight and what the file has for it.
     public struct FoundWeight: Sendable {
         package let stored: StoredWeight
-        /// The weight's name: in PyTorch's layouts that of the plain w, such as `hidden.weight`; in the native one its path.
+        /// The weight's name: in PyTorch's layouts that of the plain w, such as `hidden.weight`; in the native layout its path.
         public var name: String { stored.name }
         /// How the file holds it.
         public var layout: StateLayout { stored.layout }
-        /// What its tensors stand for.
+        /// The form that its tensors represent.
         public var form: any WeightForm.Type { stored.form }
         /// The names of its tensors, in the order of the form's parts.
         public var tensors: [String] { stored.tensors }
@@ -23,13 +23,13 @@ public struct WeightFile: Sendable {
         public let typeName: String
         /// Of w.
         public let shape: [Int]
-        /// nil for a form without units, as the plain one.
+        /// Nil for a form without units, such as the plain one.
         public let units: OutputUnits?
         /// Those of the form, such as the c of g = exp(c·s).
         public let settings: [String: Double]
     }
 
-    /// A tensor of the file as a part of a weight, or as none.
+    /// A tensor's role in the file: part of a weight, or not.
     enum Role {
         case part(FoundWeight, Int)
         case other
@@ -41,11 +41,11 @@ public struct WeightFile: Sendable {
     public let weights: [FoundWeight]
     /// The names of all other tensors.
     public let others: [String]
-    /// Weights of which a part is missing or does not fit the other.
+    /// Weights with a part that is missing or does not fit the others.
     public let defects: [ModuleFileError.Defect]
     private let byTensor: [[UInt8]: FoundWeight]
 
-    /// Finds the weights of a file, by its header alone.
+    /// Finds the weights of a file, using only its header.
     ///
     /// - Parameters:
     ///   - file: the file.
@@ -62,7 +62,7 @@ public struct WeightFile: Sendable {
             guard byTensor[Array(name.utf8)] == nil else { continue }
             let isNative = file.metadata[StateKey.layout] == StateLayout.native.rawValue
             for stored in named[Array(name.utf8)].map({ [$0] }) ?? Self.guesses(name, isNative: isNative) {
-                // All tensors of a weight lead here.
+                // Each tensor of a weight leads here.
                 guard seen.insert(Array(stored.tensors.joined(separator: "\0").utf8)).inserted else { break }
                 guard !further.contains(stored), let weight = Self.weight(stored, in: file, &defects) else { continue }
                 weights.append(weight)
@@ -86,7 +86,7 @@ public struct WeightFile: Sendable {
         self.init(try SafetensorsFile(opening: path), knowing: forms)
     }
 
-    /// The weights whose forms the file names, by each of their tensors.
+    /// The weights whose forms the file states, by each of their tensors.
     private static func named(
         in file: SafetensorsFile, _ known: KnownForms, _ defects: inout [ModuleFileError.Defect]
     ) -> [[UInt8]: StoredWeight] {
@@ -102,7 +102,7 @@ public struct WeightFile: Sendable {
         return named
     }
 
-    /// Throws ``ModuleFileError`` unless every weight is whole.
+    /// Throws ``ModuleFileError`` unless every weight is complete.
     public func requireWhole() throws {
         guard defects.isEmpty else { throw ModuleFileError(path: file.path, defects: defects) }
     }
@@ -113,13 +113,13 @@ public struct WeightFile: Sendable {
         return index.map { .part(weight, $0) } ?? .other
     }
 
-    /// The names that another tensor's stands for, whose duplicates the writer left out (`safetensors.torch.save_model`).
+    /// The names whose tensors the writer left out as duplicates of another tensor (`safetensors.torch.save_model`).
     public var ties: [(name: String, source: String)] {
         file.metadata.filter { !file.contains($0.key) && file.contains($0.value) }
             .map { (name: $0.key, source: $0.value) }.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
-    /// The weights of which a tensor may be a part, by its name.
+    /// The weights that a tensor may be part of, judged by its name.
     static func guesses(_ name: String, isNative: Bool) -> [StoredWeight] {
         var guesses: [StoredWeight] = []
         func base(_ suffix: String) -> String? {
@@ -133,7 +133,7 @@ public struct WeightFile: Sendable {
             guesses.append(.normalized("\(prefix.dropLast("parametrizations.".count))\(leaf)", .parametrizations))
         }
         for form in KnownForms.byTensors {
-            // Elsewhere a scale beside a weight means other things.
+            // Elsewhere a scale beside a weight means something else.
             let hasPlainName = form.partNames.contains("")
             guard isNative || !hasPlainName else { continue }
             let bases = form.partNames.reversed().filter { !$0.isEmpty }.compactMap { base(".\($0)") }
@@ -143,7 +143,7 @@ public struct WeightFile: Sendable {
         return guesses
     }
 
-    /// Whether a tensor's name says that it is a weight: `weight`, `weight_ih_l0`, `weight_hh_l1_reverse`, `inputWeight`, `stateWeight`.
+    /// Whether a tensor's name is that of a weight: `weight`, `weight_ih_l0`, `weight_hh_l1_reverse`, `inputWeight`, `stateWeight`.
     public static func isWeight(_ name: String) -> Bool {
         let leaf = StoredWeight.split(name).leaf
         if ["weight", "inputWeight", "stateWeight"].contains(leaf) { return true }
@@ -155,11 +155,12 @@ public struct WeightFile: Sendable {
         return false
     }
 
-    /// The weight, if it is one; a defect if it is one of which something is wrong.
+    /// The weight, if it is one; adds a defect if something is wrong with it.
     private static func weight(_ stored: StoredWeight, in file: SafetensorsFile, _ defects: inout [ModuleFileError.Defect]) -> FoundWeight?
     {
         let isNamed = stored.layout == .native && file.metadata[StateKey.form(stored.name)] != nil
-        // What the file names, two originals, or a `weight` with a suffix, are meant for a weight; other tensors that go together may be anything.
+        // A form stated in the file, two originals, or a `weight` with a suffix, are meant as a weight; other tensors that go together may be
+        // anything.
         let isMeant = isNamed || stored.layout == .parametrizations || (stored.layout == .weightNorm && isWeight(stored.name))
         let missing = stored.tensors.filter { !file.contains($0) }
         guard missing.isEmpty else {

@@ -1,6 +1,6 @@
 public import Torch
 
-/// A linear map with its weight and bias, and optionally batch statistics on the pre-activation: t = w·x + b, or t = normalizer(w·x).
+/// A linear map with its weight and bias, and optionally a normalizer of the pre-activation: t = w·x + b, or t = normalizer(w·x).
 ///
 /// ``Dense``, ``Convolution`` and ``TransposedConvolution`` are this type with different maps. The activation is a layer of its own.
 public final class Affine<Map: LinearMap>: Layer {
@@ -8,12 +8,12 @@ public final class Affine<Map: LinearMap>: Layer {
     public let map: Map
     /// The weight, in the form in which it is trained.
     public internal(set) var weight: Weight
-    /// b, `[outputs]`; nil with a normalizer, which has a bias of its own, or where none was asked for.
+    /// b, `[outputs]`; nil with a normalizer, which has its own bias, or if none was requested.
     public let bias: Parameter?
     /// Batch normalization or mean-only batch normalization of w·x.
     public let normalizer: (any Normalizer)?
 
-    /// An affine layer of parts; traps unless their shapes fit each other and the weight's units are the map's or the whole.
+    /// An affine layer made of the given parts; traps unless their shapes fit each other and the weight's units are the map's or the whole.
     public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil) {
         trap(unless: weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
         trap(
@@ -42,7 +42,7 @@ public final class Affine<Map: LinearMap>: Layer {
             bias: bias && normalizer == nil ? Parameter(.zeros([map.outputs], type: type, on: random.device)) : nil, normalizer: normalizer)
     }
 
-    /// w·x + b, normalized if the layer says so. In an initializing pass, gain and bias are set from the batch before.
+    /// w·x + b, normalized if the layer has a normalizer. In an initializing pass, gain and bias are first set from the batch.
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         if pass.phase == .initializing { initialize(from: input, pass) }
         let weight = weight.value(in: pass)
@@ -54,8 +54,8 @@ public final class Affine<Map: LinearMap>: Layer {
 extension Affine: HoldsWeights {
     /// Calls the closure for ``weight``.
     ///
-    /// The weight may get other units than the map's, as PyTorch's `dim` allows: it is then trained, folded and saved like any, but data-dependent
-    /// initialization, which sets a gain per output unit, traps.
+    /// The weight may be given units other than the map's, as PyTorch's `dim` allows: it is then trained, folded and saved like any other,
+    /// but data-dependent initialization, which sets a gain per output unit, traps.
     public func changeWeights(_ change: (_ property: String, _ weight: Weight, _ units: OutputUnits) -> Weight) {
         weight = change("weight", weight, map.units)
     }

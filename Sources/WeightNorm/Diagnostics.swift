@@ -1,15 +1,15 @@
 import Foundation
 package import Torch
 
-/// Reads, in the course of a training, what the paper's §2 speaks of: how long v is, what g is, how far a step goes, and how far w turns.
+/// Measures during training what the paper's §2 is about: the length of v, g, the size of a step, and how far w turns.
 ///
 ///     let observer = WeightObserver(network)  // after data-dependent initialization; its first reading is the start
 ///     …
 ///     for reading in observer.read(learningRate: 0.003) { print(reading.path, reading.directionNorm.mean, reading.angle?.mean ?? 0) }
 ///
-/// A reading takes a few operators a weight and one transfer from the device for all of them; between readings it costs nothing but the
-/// memory of one copy of the weights. It holds the weights that the module had when it was made: after ``Module/foldWeights()`` or another change
-/// of their form, make a new one.
+/// A reading takes a few operators per weight and one transfer from the device for all of them; between readings it costs only the memory
+/// of one copy of the weights. It holds the weights that the module had when the observer was made: after ``Module/foldWeights()`` or
+/// another change of their form, make a new observer.
 public final class WeightObserver {
     private struct Entry {
         let path: String
@@ -18,23 +18,23 @@ public final class WeightObserver {
         var previous: Directions?
     }
 
-    /// Where the units of a weight point.
+    /// The directions of a weight's units.
     package struct Directions {
         /// w/‖w‖, `[units, elements]`.
         package let vectors: Tensor
         /// 1, or 0 for a unit of length 0, `[units]`.
         package let exist: Tensor
 
-        /// Directions that were read before.
+        /// Directions that were read earlier.
         package init(vectors: Tensor, exist: Tensor) { (self.vectors, self.exist) = (vectors, exist) }
     }
 
     private var entries: [Entry]
 
-    /// An observer of every weight of the module; one that is shared is read once, at its first path.
+    /// An observer of every weight of the module; a shared weight is read once, at its first path.
     ///
-    /// The units of a plain weight are those that its layer would give a normalized one. A plain weight in a type that is not
-    /// ``HoldsWeights`` is taken to have its units along axis 0.
+    /// A plain weight's units are those that its layer would give a normalized weight. In a type that is not ``HoldsWeights``, they are
+    /// taken to lie along axis 0.
     public init(_ module: some Module) {
         let known = Dictionary(module.weightUnits.map { ($0.path, $0.value) }, uniquingKeysWith: { first, _ in first })
         entries = module.namedWeights.map { named in
@@ -42,12 +42,12 @@ public final class WeightObserver {
         }
     }
 
-    /// Where the weights pointed at the last reading, with which the next compares them; empty before the first.
+    /// The weights' directions at the last reading, with which the next reading compares them; empty before the first.
     package var directions: [(path: String, directions: Directions)] {
         entries.compactMap { entry in entry.previous.map { (entry.path, $0) } }
     }
 
-    /// Whether directions are of this module's weights.
+    /// Whether the directions fit this module's weights.
     package func takes(_ directions: [(path: String, directions: Directions)]) -> Bool {
         let found = Dictionary(directions.map { ($0.path, $0.directions) }, uniquingKeysWith: { first, _ in first })
         return entries.allSatisfy { entry in
@@ -57,7 +57,7 @@ public final class WeightObserver {
         }
     }
 
-    /// Goes on after a reading of an observer of the same module.
+    /// Resumes after a reading by an observer of the same module.
     package func restore(_ directions: [(path: String, directions: Directions)]) {
         let found = Dictionary(directions.map { ($0.path, $0.directions) }, uniquingKeysWith: { first, _ in first })
         for index in entries.indices { entries[index].previous = found[entries[index].path] }
@@ -86,15 +86,16 @@ public final class WeightObserver {
         }
     }
 
-    /// Four numbers a unit, `[4, units]` in float64: ‖v‖, g, and of the unit vectors a now and b before ‖a − b‖ and ‖a + b‖.
+    /// Four numbers per unit, `[4, units]` in float64: ‖v‖, g, ‖a − b‖ and ‖a + b‖, where a and b are the present and previous unit
+    /// vectors.
     private func measure(_ entry: inout Entry) -> Tensor {
         let direction = entry.weight.vector.detached()
         let norms = entry.units.wideNorms(of: direction).reshaped([-1])
         let gains = entry.weight.gains(norms: norms)
         let exist = (norms .!= 0).converted(to: .float64)
-        // A negative g turns v round; where g is 0 the direction is v's, in which w would grow.
+        // A negative g reverses v; where g is 0 the direction is v's, in which w would grow.
         let signs = (gains .>= 0).converted(to: .float64) * 2 - 1
-        // Divided in float64 and rounded in the end: a weight that did not move gives the same numbers, and so an angle of exactly 0.
+        // Divided in float64 and rounded at the end: a weight that did not move gives the same numbers, and so an angle of exactly 0.
         let unit = entry.units.rows(of: entry.units.unit(direction.converted(to: .float64)))
         let now = Directions(
             vectors: (unit * signs.expandingDimension(1)).converted(to: direction.type.accumulator),
@@ -109,18 +110,18 @@ public final class WeightObserver {
     }
 }
 
-/// What a ``WeightObserver`` read of one weight; each quantity over its output units.
+/// What a ``WeightObserver`` measured for one weight; each quantity is summarized over the weight's output units.
 public struct WeightReading: Codable, Equatable, Sendable {
     /// A quantity over the output units of a weight.
     public struct Statistics: Codable, Equatable, Sendable {
         /// The mean over the units.
         public var mean: Double
-        /// The smallest unit's.
+        /// The smallest value of any unit.
         public var smallest: Double
-        /// The largest unit's.
+        /// The largest value of any unit.
         public var largest: Double
 
-        /// Statistics that are known already.
+        /// Statistics that are already known.
         public init(mean: Double, smallest: Double, largest: Double) {
             (self.mean, self.smallest, self.largest) = (mean, smallest, largest)
         }
@@ -138,17 +139,18 @@ public struct WeightReading: Codable, Equatable, Sendable {
     public var units: Int
     /// ‖v‖, which is ‖w‖ for a plain weight.
     public var directionNorm: Statistics
-    /// |g| = ‖w‖: the gain of a normalized weight, exp(c·s) of one on a logarithmic scale, ‖w‖ of a plain one, and |s|·‖v‖ of a scaled one.
+    /// |g| = ‖w‖: the gain of a normalized weight, exp(c·s) for a gain on a logarithmic scale, ‖w‖ for a plain weight, and |s|·‖v‖ for a
+    /// scaled one.
     public var gain: Statistics
-    /// |g|·rate/‖v‖: how far w moves across itself where v moves by the learning rate.
+    /// |g|·rate/‖v‖: how far w moves at right angles to itself when v moves by the learning rate.
     ///
-    /// It falls as v grows. A plain weight, for which v = w and g = ‖w‖, has the learning rate itself; a scaled one |s|·rate. A unit
-    /// with ‖v‖ = 0 is divided by 1, as its weight is.
+    /// It falls as v grows. A plain weight, for which v = w and g = ‖w‖, has the learning rate itself; a scaled one |s|·rate. For a unit
+    /// with ‖v‖ = 0 the divisor is 1, as it is for its weight.
     public var effectiveStep: Statistics
-    /// The angle between each unit's w now and at the reading before, in radians from 0 to π; nil at the first reading.
+    /// The angle between each unit's w now and at the previous reading, in radians from 0 to π; nil at the first reading.
     ///
-    /// It is 2·atan2(‖a − b‖, ‖a + b‖) of the unit vectors, which is exact for small angles, where the arc cosine is not. A unit with
-    /// v = 0 in one of the readings has no direction and counts as 0.
+    /// It is 2·atan2(‖a − b‖, ‖a + b‖) of the unit vectors, which, unlike the arc cosine, is accurate for small angles. A unit with v = 0
+    /// in either reading has no direction, and its angle counts as 0.
     public var angle: Statistics?
 
     init(path: String, rate: Double, norms: [Double], gains: [Double], angles: [Double]?) {
@@ -170,7 +172,8 @@ extension Weight {
 }
 
 extension Module {
-    /// The units that a normalized form of every weight has, by the weight's path, as far as a type that is ``HoldsWeights`` tells them.
+    /// The units that a normalized form of each weight would have, by the weight's path, as far as types that are ``HoldsWeights`` report
+    /// them.
     package var weightUnits: [Named<OutputUnits>] {
         holdersAndWeights.holders.flatMap { holder in
             var found: [Named<OutputUnits>] = []

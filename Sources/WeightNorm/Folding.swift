@@ -2,20 +2,22 @@ import Torch
 
 // From v and g to w and back, and from one module to another of the same kind.
 
-/// A type that stores weights and lets their form be changed.
+/// A type that stores weights and allows their form to change.
 ///
-/// ``Affine``, ``LSTM`` and ``GRU`` are such types. A class of one's own that has a property of type ``Weight`` conforms, so that folding and loading reach it.
+/// ``Affine``, ``LSTM`` and ``GRU`` are such types. Conform your own class with a property of type ``Weight``, so that folding and loading
+/// reach it.
 public protocol HoldsWeights: AnyObject {
-    /// Calls the closure for each stored weight, with the name of its property and the units that a normalized form of it has, and keeps what it returns.
+    /// Calls the closure for each stored weight, with the name of its property and the units that its normalized form has, and stores what
+    /// the closure returns.
     func changeWeights(_ change: (_ property: String, _ weight: Weight, _ units: OutputUnits) -> Weight)
 }
 
 extension Module {
-    /// Replaces every weight by the plain weight that it stands for, as a new parameter: the function stays the same, bit for bit, and no trace of the
-    /// normalization is left.
+    /// Replaces every weight by the plain weight that it stands for, as a new parameter: the function stays the same, bit for bit, and no
+    /// trace of the normalization remains.
     ///
-    /// For models that are to be used, not trained further. Parameters that were asked for before, an optimizer's among them, are no longer the
-    /// module's. Batch normalization stays.
+    /// For models that will be used, not trained further. Parameters obtained earlier, such as an optimizer's, no longer belong to the
+    /// module. Batch normalization stays.
     public func foldWeights() {
         changeWeights { _, weight, _ in
             weight.plain == nil ? weight.folded() : weight
@@ -29,7 +31,7 @@ extension Module {
         }
     }
 
-    /// Calls the closure for each weight, with its path and the units that a normalized form of it has, and keeps what it returns.
+    /// Calls the closure for each weight, with its path and the units that its normalized form has, and stores what the closure returns.
     ///
     /// A weight that several layers share is changed once and stays shared. Traps if a weight is stored in a type that is not ``HoldsWeights``: the change
     /// would not reach it.
@@ -55,8 +57,8 @@ extension Module {
 
     /// Copies the values of all parameters and buffers from a module of the same structure; nothing is shared afterwards.
     ///
-    /// Everything is copied, directions, gains and running averages among it: so it makes target networks and averaged models. Traps unless both
-    /// have parameters and buffers of the same paths and shapes; the message names what differs.
+    /// Everything is copied, including directions, gains and running averages, as target networks and averaged models need. Traps unless
+    /// both have parameters and buffers with the same paths and shapes; the message names what differs.
     public func copyValues(from other: some Module) {
         let (ours, theirs) = (namedParameters, other.namedParameters)
         let (ourBuffers, theirBuffers) = (namedBuffers, other.namedBuffers)

@@ -4,11 +4,12 @@ public import Torch
 ///
 /// r = σ(W_r x + b_r + U_r h + d_r), z = σ(W_z x + b_z + U_z h + d_z), n = tanh(W_n x + b_n + r⊙(U_n h + d_n)), h′ = (1 − z)⊙n + z⊙h.
 ///
-/// W is ``inputWeight``, U ``stateWeight``, b ``inputBias`` and d ``stateBias``, with the gates' rows in PyTorch's order r, z, n. Each row is one weight
-/// vector: normalized, it has a norm and a gain of its own, and W and U are normalized apart. r works on d_n too, so that b and d are not one.
+/// W is ``inputWeight``, U ``stateWeight``, b ``inputBias`` and d ``stateBias``, with the gates' rows in PyTorch's order r, z, n. Each row
+/// is one weight vector: when normalized, it has its own norm and gain, and W and U are normalized separately. r multiplies d_n too, so b
+/// and d cannot be merged into one.
 ///
-/// The weights are derived once for a sequence, by ``bound(_:)``, not once for each time step: that would be slow, and the recorded graph would hold a
-/// weight for each step (PyTorch's issue 2176). A parameter that changes is seen by the next binding.
+/// The weights are derived once per sequence, by ``bound(_:)``: deriving them at each time step would be slow, and the recorded graph would
+/// hold a weight for each step (PyTorch's issue 2176). A change to a parameter takes effect at the next binding.
 ///
 /// Data-dependent initialization is not defined for recurrent layers (the paper, §3); an initializing pass traps.
 public final class GRU: Module {
@@ -26,8 +27,8 @@ public final class GRU: Module {
     public let inputs: Int
     /// Features of the output.
     public let hidden: Int
-    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: libtorch's fast loops over a sequence have first
-    /// derivatives alone. Single steps always have them.
+    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: libtorch's fast loops over a sequence
+    /// have only first derivatives. Single steps always have both.
     public var hasSecondDerivatives = false
 
     /// A layer of parts; traps unless their shapes fit each other.
@@ -47,7 +48,7 @@ public final class GRU: Module {
 
     /// A layer with weights drawn from N(0, deviation²), g = ‖v‖, and everything else 0.
     ///
-    /// Traps for normalizations with batch statistics: time steps have different ones.
+    /// Traps for normalizations with batch statistics: these differ from one time step to the next.
     public convenience init(
         _ inputs: Int, hidden: Int, normalization: Normalization = .weight, trainableStart: Bool = false, deviation: Double = 0.05,
         type: ElementType = .float32, random: Generator
@@ -62,14 +63,14 @@ public final class GRU: Module {
             initialState: trainableStart ? zeros([hidden]) : nil)
     }
 
-    /// The layer with both weights derived, for all time steps up to the parameters' next change.
+    /// The layer with both weights derived, valid for all time steps until the parameters change.
     ///
-    /// The pass matters to a form alone that notes something down in training (``WeightForm/value(in:)``).
+    /// The pass matters only to a form that updates something in training (``WeightForm/value(in:)``).
     public func bound(_ pass: Pass = .inference) -> BoundGRU { BoundGRU(self, pass) }
 
     /// The outputs of all time steps, `[time, batch, hidden]`, and the last of them.
     ///
-    /// The sequence is `[time, batch, inputs]`. Without a state to go on from, `[batch, hidden]`, it starts at ``initialState``.
+    /// The sequence is `[time, batch, inputs]`. Without a state, `[batch, hidden]`, to continue from, it starts at ``initialState``.
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: Tensor? = nil) -> (outputs: Tensor, last: Tensor) {
         refuseInitialization(pass)
         return bound(pass)(sequence, from: state)
@@ -106,7 +107,7 @@ public struct BoundGRU: Sendable {
         initialState = layer.initialState?.value ?? .zeros([layer.hidden], type: inputBias.type, on: inputBias.device)
     }
 
-    /// The state before the first step, `[batch, hidden]`, the same for every example of a batch.
+    /// The state before the first step, `[batch, hidden]`, the same for every example in a batch.
     public func start(batch: Int) -> Tensor { initialState.expanded([batch, hidden]) }
 
     /// W·x for x of `[…, inputs]`: what ``step(_:preactivation:from:)`` takes as a pre-activation, for an input that several steps share.
@@ -131,7 +132,7 @@ public struct BoundGRU: Sendable {
         requireSequence("a GRU", sequence, inputs: inputs)
         let batch = sequence.shape[1]
         var state = first ?? start(batch: batch)
-        requireShape([batch, hidden], of: "state of a GRU", state)  // that of one example would be broadcast over the batch
+        requireShape([batch, hidden], of: "state of a GRU", state)  // a state of one example would be broadcast over the batch
         guard hasSecondDerivatives else {
             return sequence.gatedRecurrentUnit(
                 state: state, inputWeight: inputWeight, stateWeight: stateWeight, inputBias: inputBias, stateBias: stateBias)

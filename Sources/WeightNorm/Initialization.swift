@@ -1,15 +1,15 @@
 public import Torch
 
-// Data-dependent initialization (eqs. 5 and 6), a layer's part of it: the pre-activation gets mean 0 and the target deviation over the batch and all
-// positions. The input has gone through the layers before, already initialized; noise and dropout are active in them.
+// One layer's part in data-dependent initialization (eqs. 5 and 6): the pre-activation gets mean 0 and the target deviation over the batch
+// and all positions. The input comes from the preceding layers, already initialized, with noise and dropout active.
 
 extension Affine {
     /// Sets gain and bias from a batch:
     ///
-    /// t = v·x/‖v‖,  g ← c/σ[t],  b ← −μ[t]·c/σ[t], with c the pass's target deviation and σ that of the population.
+    /// t = v·x/‖v‖,  g ← c/σ[t],  b ← −μ[t]·c/σ[t], where c is the pass's target deviation and σ the population's.
     ///
-    /// It is idempotent: t does not depend on g and b. A unit that does not vary over the batch stays as it was, as does one whose g its type cannot
-    /// hold; both are counted in the pass's report.
+    /// It is idempotent: t does not depend on g and b. A unit that does not vary over the batch is left as it was, as is one whose g its
+    /// type cannot hold; both are counted in the pass's report.
     func initialize(from input: Tensor, _ pass: Pass) {
         withoutGradients {
             if let normalizer, normalizer.setDeviation(pass.targetDeviation) { return }
@@ -19,7 +19,7 @@ extension Affine {
                 "data-dependent initialization: expected a weight with a gain per output unit (\(map.units)) or for the whole, found \(units)"
             )
             let featureAxis = units.axis == nil ? nil : map.featureAxis
-            // Not derived where it is not needed: for a layer that has its scale already, or whose turn comes later.
+            // Only derived when needed: not for a layer that already has its scale, or whose turn comes later.
             func moments() -> UnitMoments {
                 UnitMoments(of: map(input, weight: weight.form.unscaled(in: units), bias: nil), featureAxis: featureAxis)
             }
@@ -33,7 +33,7 @@ extension Affine {
 
     private func apply(_ statistics: UnitStatistics, _ units: OutputUnits, _ pass: Pass) {
         let scale = pass.targetDeviation / statistics.deviation
-        // A gain that the weight's type cannot hold would make the whole network infinite, or the unit 0 for ever.
+        // A gain that the weight's type cannot hold would make the whole network infinite, or the unit 0 forever.
         let inType = scale.converted(to: weight.vector.type)
         let sets = statistics.varies .& inType.isFinite() .& (inType .> 0)
         let found = weight.form.setScale(scale, where: sets, in: units)
@@ -52,13 +52,13 @@ public struct UnitStatistics {
     public let mean: Tensor
     /// σ of the population, `[units]`.
     public let deviation: Tensor
-    /// Where σ is more than rounding, `[units]`.
+    /// Where σ is more than rounding error, `[units]`.
     public let varies: Tensor
 }
 
-/// What can be added up of every unit's pre-activation over parts of a batch: its count, mean and deviation.
+/// The statistics of each unit's pre-activation that can be merged over parts of a batch: count, mean and deviation.
 ///
-/// In float64, and never as a square: the deviation of numbers around 1e-25 is one of float32, its square is not.
+/// In float64, and never squared: float32 can hold the deviation of numbers around 1e-25, but not its square.
 struct UnitMoments {
     private let count: Int
     private let mean: Tensor
@@ -66,7 +66,7 @@ struct UnitMoments {
     /// The pre-activation's own.
     private let type: ElementType
 
-    /// The moments of one part, for units along the axis; of the whole as one unit without an axis.
+    /// The moments of one part, for units along the axis; without an axis, for the whole as one unit.
     init(of preactivation: Tensor, featureAxis: Int?) {
         let values = preactivation.converted(to: preactivation.type.accumulator)
         let feature = featureAxis.map { $0 < 0 ? values.rank + $0 : $0 }
@@ -94,9 +94,9 @@ struct UnitMoments {
         self.type = type
     }
 
-    /// The moments of two parts together (Chan, Golub & LeVeque, 1979), which does not subtract large sums from each other.
+    /// The moments of two parts together (Chan, Golub & LeVeque, 1979), without subtracting large sums from each other.
     func merged(with other: UnitMoments) -> UnitMoments {
-        // The mean of nothing is not a number.
+        // The mean of an empty part is NaN.
         guard count > 0 else { return other }
         guard other.count > 0 else { return self }
         let total = count + other.count
@@ -109,7 +109,8 @@ struct UnitMoments {
 
     /// Mean and deviation.
     var statistics: UnitStatistics {
-        // A constant pre-activation has a computed deviation of some units in the last place of its mean: dividing by that would blow it up.
+        // The computed deviation of a constant pre-activation is a few units in the last place of its mean: dividing by that would blow it
+        // up.
         let rounding = 8 * (type == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne))
         return UnitStatistics(
             mean: mean, deviation: deviation, varies: (deviation .> mean.magnitude() * rounding) .& deviation.isFinite())

@@ -1,16 +1,17 @@
 public import Torch
 
-/// Data-dependent initialization (eqs. 5 and 6) from a batch that is too large for memory and so comes in parts: the statistics are those of the whole batch.
+/// Data-dependent initialization (eqs. 5 and 6) from a batch that is too large for memory and so is given in parts: the statistics are
+/// those of the whole batch.
 ///
-/// A layer's statistics need the layers before it to be initialized, so that the parts go through the network once for every layer, in order:
-/// `initialize(fromParts: parts, random: random) { part, pass in _ = network(part, pass) }`. The random numbers are the same in each round, so that the layers
-/// see one batch. Batch normalization and mean-only batch normalization take the whole batch's statistics too.
+/// A layer's statistics need the preceding layers to be initialized, so the parts go through the network once for every layer, in order:
+/// `initialize(fromParts: parts, random: random) { part, pass in _ = network(part, pass) }`. The random numbers are the same in each round,
+/// so that all layers see the same batch. Batch normalization and mean-only batch normalization also use the whole batch's statistics.
 ///
-/// A layer that the network applies several times takes the statistics of all its inputs together; in one pass over a whole batch it is set anew each time,
-/// and the last input decides.
+/// A layer that the network applies several times uses the statistics of all its inputs together; in a single pass over a whole batch it is
+/// set again each time, and the last input decides.
 ///
-/// The parts, which need not be of one size, are read once for every round: give a lazy collection if they are to be loaded again each time. Traps without a
-/// part. Gradients are not recorded.
+/// The parts, which may differ in size, are read once per round: pass a lazy collection to load them again each time. Traps if there are no
+/// parts. Gradients are not recorded.
 @discardableResult
 public func initialize<Parts: Collection, Failure: Error>(
     fromParts parts: Parts, random: Generator, targetDeviation: Double = 1,
@@ -29,7 +30,7 @@ public func initialize<Parts: Collection, Failure: Error>(
 }
 
 extension Layer {
-    /// Data-dependent initialization from a batch that comes in parts; see ``initialize(fromParts:random:targetDeviation:forward:)``.
+    /// Data-dependent initialization from a batch given in parts; see ``initialize(fromParts:random:targetDeviation:forward:)``.
     @discardableResult
     public func initialize(fromParts parts: some Collection<Tensor>, random: Generator, targetDeviation: Double = 1) -> InitializationReport
     {
@@ -37,9 +38,10 @@ extension Layer {
     }
 }
 
-/// Whose turn it is in an initialization in parts, and what was found so far.
+/// Whose turn it is in an initialization in parts, and what has been found so far.
 ///
-/// In every round one layer, the first that is not finished, adds up the moments of the parts; the layers before it are finished and the ones after it wait.
+/// In each round one layer, the first unfinished one, adds up the moments of the parts; the layers before it are finished, and those after
+/// it wait.
 final class InitializationRounds {
     private var finished: [ObjectIdentifier: UnitStatistics] = [:]
     private var current: (layer: ObjectIdentifier, moments: UnitMoments, apply: (UnitStatistics) -> Void)?
@@ -48,7 +50,7 @@ final class InitializationRounds {
     /// The statistics of a layer over all parts, once its round is over.
     func statistics(of layer: AnyObject) -> UnitStatistics? { finished[ObjectIdentifier(layer)] }
 
-    /// Adds a part's moments if it is the layer's turn. The statistics of all parts go to the closure, once, at the end of the round.
+    /// Adds a part's moments if it is the layer's turn. The closure gets the statistics of all parts, once, at the end of the round.
     func collect(_ moments: () -> UnitMoments, of layer: AnyObject, apply: @escaping (UnitStatistics) -> Void) {
         let identity = ObjectIdentifier(layer)
         guard finished[identity] == nil else { return }

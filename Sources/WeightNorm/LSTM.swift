@@ -5,11 +5,11 @@ public import Torch
 /// i = σ(Wᵢx + Uᵢh + pᵢ⊙c + bᵢ), f = σ(W_f x + U_f h + p_f⊙c + b_f), g = tanh(W_g x + U_g h + b_g), c′ = f⊙c + i⊙g,
 /// o = σ(W_o x + U_o h + p_o⊙c′ + b_o), h′ = o⊙tanh c′.
 ///
-/// W is ``inputWeight`` and U ``stateWeight``, with the gates' rows in PyTorch's order i, f, g, o. Each row is one weight vector: normalized, it has
-/// a norm and a gain of its own, and W and U are normalized apart. Peepholes are never normalized.
+/// W is ``inputWeight`` and U ``stateWeight``, with the gates' rows in PyTorch's order i, f, g, o. Each row is one weight vector: when
+/// normalized, it has its own norm and gain, and W and U are normalized separately. Peepholes are never normalized.
 ///
-/// The weights are derived once for a sequence, by ``bound(_:)``, not once for each time step: that would be slow, and the recorded graph would hold a
-/// weight for each step (PyTorch's issue 2176). A parameter that changes is seen by the next binding.
+/// The weights are derived once per sequence, by ``bound(_:)``: deriving them at each time step would be slow, and the recorded graph would
+/// hold a weight for each step (PyTorch's issue 2176). A change to a parameter takes effect at the next binding.
 ///
 /// Data-dependent initialization is not defined for recurrent layers (the paper, §3); an initializing pass traps.
 public final class LSTM: Module {
@@ -29,11 +29,11 @@ public final class LSTM: Module {
     public let inputs: Int
     /// Features of the output.
     public let hidden: Int
-    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: libtorch's fast loops over a sequence have first
-    /// derivatives alone. Single steps always have them.
+    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: libtorch's fast loops over a sequence
+    /// have only first derivatives. Single steps always have both.
     public var hasSecondDerivatives = false
 
-    /// What goes from one time step to the next.
+    /// What is carried from one time step to the next.
     public struct State: Sendable {
         /// h, the layer's output, `[batch, hidden]`.
         public let output: Tensor
@@ -67,7 +67,7 @@ public final class LSTM: Module {
 
     /// A layer with weights drawn from N(0, deviation²), g = ‖v‖, and everything else 0.
     ///
-    /// Traps for normalizations with batch statistics: time steps have different ones.
+    /// Traps for normalizations with batch statistics: these differ from one time step to the next.
     public convenience init(
         _ inputs: Int, hidden: Int, normalization: Normalization = .weight, peepholes: Bool = false, trainableStart: Bool = false,
         deviation: Double = 0.05, type: ElementType = .float32, random: Generator
@@ -83,14 +83,14 @@ public final class LSTM: Module {
             initialCell: trainableStart ? zeros([hidden]) : nil)
     }
 
-    /// The layer with both weights derived, for all time steps up to the parameters' next change.
+    /// The layer with both weights derived, valid for all time steps until the parameters change.
     ///
-    /// The pass matters to a form alone that notes something down in training (``WeightForm/value(in:)``).
+    /// The pass matters only to a form that updates something in training (``WeightForm/value(in:)``).
     public func bound(_ pass: Pass = .inference) -> BoundLSTM { BoundLSTM(self, pass) }
 
     /// The outputs of all time steps, `[time, batch, hidden]`, and the state after the last.
     ///
-    /// The sequence is `[time, batch, inputs]`. Without a state to go on from it starts at ``initialState`` and ``initialCell``.
+    /// The sequence is `[time, batch, inputs]`. Without a state to continue from, it starts at ``initialState`` and ``initialCell``.
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: State? = nil) -> (outputs: Tensor, last: State) {
         refuseInitialization(pass)
         return bound(pass)(sequence, from: state)
@@ -130,8 +130,8 @@ public struct BoundLSTM: Sendable {
 
     /// A layer of one weight over the input and the state joined, `[4·hidden, inputs + hidden]`, and a bias, `[4·hidden]`; it starts at zero.
     ///
-    /// Normalized, such as a ``Dense`` layer's, the weight has one norm for each row over W and U, where an ``LSTM`` has two. Traps unless the shapes fit. A whole sequence through it
-    /// has first derivatives alone, single steps have second ones too.
+    /// A normalized weight, such as a ``Dense`` layer's, then has one norm per row over W and U, where an ``LSTM`` has two. Traps unless
+    /// the shapes fit. A whole sequence has only first derivatives; single steps have second derivatives too.
     public init(joint weight: Tensor, bias: Tensor) {
         let shape = weight.shape
         trap(
@@ -147,7 +147,7 @@ public struct BoundLSTM: Sendable {
         initial = (zeros, zeros)
     }
 
-    /// The state before the first step, the same for every example of a batch.
+    /// The state before the first step, the same for every example in a batch.
     public func start(batch: Int) -> LSTM.State {
         LSTM.State(output: initial.state.expanded([batch, hidden]), cell: initial.cell.expanded([batch, hidden]))
     }
@@ -170,13 +170,14 @@ public struct BoundLSTM: Sendable {
 
     /// The columns of ``inputWeight`` that belong to parts of the input with the given numbers of features: what ``step(parts:preactivation:from:)`` takes.
     ///
-    /// Call it once a sequence. Traps unless the numbers add up to the layer's inputs.
+    /// Call it once per sequence. Traps unless the numbers add up to the layer's inputs.
     public func inputColumns(_ widths: [Int]) -> [Tensor] {
         trap(unless: widths.reduce(0, +) == inputs, "columns of an LSTM: expected widths that add up to \(inputs), found \(widths)")
         return inputWeight.split(widths, along: 1)
     }
 
-    /// The state after one time step whose input comes in parts, which need not be joined: `[batch, width]` each, with its columns of ``inputWeight``.
+    /// The state after one time step, for an input given in parts, which need not be joined: `[batch, width]` each, with its columns of
+    /// ``inputWeight``.
     ///
     /// The pre-activation, `[batch, 4·hidden]`, is added to the parts' products. Traps unless the shapes fit.
     public func step(parts: [(input: Tensor, columns: Tensor)], preactivation: Tensor? = nil, from state: LSTM.State) -> LSTM.State {
@@ -197,7 +198,7 @@ public struct BoundLSTM: Sendable {
         let batch = sequence.shape[1]
         var state = first ?? start(batch: batch)
         require(state, batch: batch)
-        // PyTorch's LSTM knows no peepholes.
+        // PyTorch's LSTM has no peepholes.
         if peepholes == nil && !hasSecondDerivatives && sequence.hasFusedLongShortTermMemory {
             let found = sequence.longShortTermMemory(
                 output: state.output, cell: state.cell, inputWeight: inputWeight, stateWeight: stateWeight, inputBias: bias,
@@ -223,7 +224,7 @@ public struct BoundLSTM: Sendable {
     private func next(parts: [(input: Tensor, columns: Tensor)], adding term: Tensor?, to state: LSTM.State) -> LSTM.State {
         var gates = term.map { $0 + bias } ?? bias
         for (input, columns) in parts + [(state.output, stateWeight)] { gates = gates.adding(productOf: input, columns.transposed()) }
-        // Under autocast the products are of 16 bits, and the cell is not: it keeps its type.
+        // Under autocast the products have 16 bits; the cell keeps its own type.
         if gates.type != state.cell.type { gates = gates.converted(to: state.cell.type) }
         let found = gates.longShortTermMemoryCell(cell: state.cell, peepholes: peepholes)
         return LSTM.State(output: found.output, cell: found.cell)

@@ -18,7 +18,7 @@ public struct Sequential: Layer {
 }
 
 extension Sequential: PartsOfModule {
-    /// The layers: the name of each is its place alone, as in PyTorch: `features.0.weight`.
+    /// The layers; each is named only by its index, as in PyTorch: `features.0.weight`.
     public var moduleParts: [(label: String, value: Any)] { layers.enumerated().map { ("\($0)", $1) } }
 }
 
@@ -59,7 +59,7 @@ public struct GaussianNoise: Layer {
     }
 }
 
-/// Sets each element to zero with the given probability and divides the others by what is kept, except in inference.
+/// Sets each element to zero with the given probability and divides the others by the probability of being kept, except in inference.
 public struct Dropout: Layer {
     /// The probability of zero.
     public let probability: Double
@@ -111,7 +111,7 @@ public struct GlobalAverage: Layer {
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.mean(over: Array(2..<input.rank)) }
 }
 
-/// All axes after the first made into one: `[batch, …]` to `[batch, features]`.
+/// Merges all axes after the first: `[batch, …]` to `[batch, features]`.
 public struct Flatten: Layer {
     /// Row-major.
     public init() {}

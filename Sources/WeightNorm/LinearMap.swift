@@ -1,6 +1,6 @@
 public import Torch
 
-/// A linear map with a weight: what dense layers, convolutions and transposed convolutions differ in.
+/// A linear map with a weight: the part in which dense layers, convolutions and transposed convolutions differ.
 public protocol LinearMap {
     /// The shape of the weight.
     var weightShape: [Int] { get }
@@ -10,7 +10,7 @@ public protocol LinearMap {
     var outputs: Int { get }
     /// The axis of the result that holds the units.
     var featureAxis: Int { get }
-    /// The weight that a layer starts with, made of independent draws of the weight's shape.
+    /// The weight that a layer starts with, made from independent draws in the weight's shape.
     func initialWeight(_ draws: Tensor) -> Tensor
     /// The map's result, plus the bias `[outputs]` if there is one.
     func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor
@@ -56,11 +56,11 @@ public struct ConvolutionMap: LinearMap, Sendable {
     public let kernel: [Int]
     /// Steps between places of the kernel.
     public let stride: [Int]
-    /// Zeros put on both sides of the input.
+    /// Zeros added on both sides of the input.
     public let padding: [Int]
     /// Steps between elements of the kernel.
     public let dilation: [Int]
-    /// Blocks of channels that do not see each other.
+    /// The number of blocks of channels that do not see each other.
     public let groups: Int
 
     /// A convolution in as many dimensions as the kernel has; traps if a size is not positive or the groups do not divide the channels.
@@ -110,7 +110,7 @@ public struct TransposedConvolutionMap: LinearMap, Sendable {
     public let outputPadding: [Int]
     /// Steps between elements of the kernel.
     public let dilation: [Int]
-    /// Blocks of channels that do not see each other.
+    /// The number of blocks of channels that do not see each other.
     public let groups: Int
 
     /// A transposed convolution in as many dimensions as the kernel has; traps if a size is not positive or the groups do not divide the channels.
@@ -136,7 +136,7 @@ public struct TransposedConvolutionMap: LinearMap, Sendable {
 
     /// `[inputs, outputs/groups] + kernel`.
     public var weightShape: [Int] { [inputs, outputs / groups] + kernel }
-    /// Axis 1, for each group its own: an output unit sums over its group's inputs alone.
+    /// Axis 1, separately for each group: an output unit sums only over its group's inputs.
     public var units: OutputUnits { .axis(1, blocks: groups) }
     /// 1: the channels.
     public var featureAxis: Int { 1 }

@@ -1,9 +1,10 @@
 public import Torch
 
-/// A linear map of which some connections do not exist: its weight is multiplied by a mask of zeros and ones whenever it is used.
+/// A linear map in which some connections do not exist: its weight is multiplied by a mask of zeros and ones whenever it is used.
 ///
-/// In a normalized layer v starts at zero where the mask is zero, and its gradient is zero there, so that it stays so under every optimizer: ‖v‖ is
-/// then the norm of the connections that exist, and ‖w‖ = |g|. Whatever v holds (after loading a file, say), the mask holds after the normalization.
+/// In a normalized layer v starts at zero where the mask is zero, and its gradient is zero there, so it stays zero under every optimizer:
+/// ‖v‖ is then the norm of the existing connections, and ‖w‖ = |g|. Whatever v holds (after loading a file, say), the mask is applied after
+/// the normalization.
 public struct MaskedMap<Base: LinearMap>: LinearMap {
     /// The map with all connections.
     public let base: Base
@@ -35,17 +36,17 @@ public struct MaskedMap<Base: LinearMap>: LinearMap {
     }
 }
 
-/// A dense layer of which some connections do not exist.
+/// A dense layer in which some connections do not exist.
 public typealias MaskedDense = Affine<MaskedMap<DenseMap>>
-/// A convolution of which some connections do not exist.
+/// A convolution in which some connections do not exist.
 public typealias MaskedConvolution = Affine<MaskedMap<ConvolutionMap>>
 
 /// Masks under which no output depends on a later input (Germain et al., *MADE*, 2015; van den Oord et al., *Pixel Recurrent Neural Networks*, 2016).
 ///
-/// Every feature has a degree: an input's is its place in the order, and a feature may depend on inputs up to its degree. In a strict mask, which the last layer
-/// has, an output depends on the inputs before its own place alone.
+/// Every feature has a degree: an input's is its place in the order, and a feature may depend on inputs up to its degree. In a strict mask,
+/// which the last layer has, an output depends only on inputs before its own place.
 public enum AutoregressiveMask {
-    /// The degrees of `count` hidden features for `variables` ordered inputs: 1 … variables − 1 in turn, so that each has equally many.
+    /// The degrees of `count` hidden features for `variables` ordered inputs: 1 … variables − 1 in turn, so that they are spread evenly.
     ///
     /// With a single variable nothing may be seen, and all degrees are 0.
     public static func hiddenDegrees(_ count: Int, variables: Int) -> [Int] {
@@ -59,9 +60,9 @@ public enum AutoregressiveMask {
             shape: [outputs.count, inputs.count], on: device)
     }
 
-    /// The mask of a two-dimensional convolution's weight, `[outputs, inputs, rows, columns]`, for pixels in raster order and channels in the order of
-    /// their degrees within a pixel: all connections to the pixels before the kernel's centre, none to those behind, and at the centre those of
-    /// ``dense(inputs:outputs:strict:on:)``.
+    /// The mask of a two-dimensional convolution's weight, `[outputs, inputs, rows, columns]`, for pixels in raster order and channels in
+    /// the order of their degrees within a pixel: all connections to the pixels before the kernel's centre, none to those after it, and at
+    /// the centre those of ``dense(inputs:outputs:strict:on:)``.
     ///
     /// Traps unless the kernel's lengths are odd.
     public static func convolution(inputs: [Int], outputs: [Int], kernel: [Int], strict: Bool, on device: Device = .cpu) -> Tensor {

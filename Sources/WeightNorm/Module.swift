@@ -2,8 +2,9 @@ public import Torch
 
 /// Something that holds parameters: a layer, a network, a part of one.
 ///
-/// A type needs no code for it. Its stored properties are found by reflection: parameters and buffers in properties, optionals, arrays, tuples, enum payloads
-/// and other modules, private and inherited ones included. Their names are dotted paths of property names, such as `hidden.0.weight.gain`.
+/// Conforming takes no code. A type's stored properties are found by reflection: parameters and buffers in properties, optionals, arrays,
+/// tuples, enum payloads and other modules, private and inherited ones included. Their names are dotted paths of property names, such as
+/// `hidden.0.weight.gain`.
 public protocol Module {}
 
 /// A module that maps one tensor to another.
@@ -14,16 +15,16 @@ public protocol Layer: Module {
 
 /// A parameter or buffer with its dotted path in a module.
 public struct Named<Value> {
-    /// Names of properties and places in arrays, joined by dots.
+    /// Names of properties and places in arrays, joined with dots.
     public let path: String
     /// What is found there.
     public let value: Value
 }
 
 extension Module {
-    /// Every parameter with its path, in the order of declaration; one that is shared stands at its first path.
+    /// Every parameter with its path, in the order of declaration; a shared one is listed at its first path.
     ///
-    /// Each call walks the whole module: keep the list, do not ask in every step.
+    /// Each call walks the whole module: keep the list rather than asking in every step.
     public var namedParameters: [Named<Parameter>] { collect().parameters }
 
     /// Every buffer with its path.
@@ -32,23 +33,23 @@ extension Module {
     /// Every parameter, in the order of ``namedParameters``.
     public var parameters: [Parameter] { namedParameters.map(\.value) }
 
-    /// Every weight with its path, such as `hidden.0.weight`; one that is shared stands at its first path.
+    /// Every weight with its path, such as `hidden.0.weight`; a shared one is listed at its first path.
     public var namedWeights: [Named<Weight>] {
         var seen: Set<Weight.Identity> = []
         return collect().weights.filter { seen.insert($0.value.identity).inserted }
     }
 
-    /// Every module inside, itself included (with an empty path), in the order of declaration; an object stands at its first path.
+    /// Every module inside, including this one (with an empty path), in the order of declaration; an object is listed at its first path.
     public var namedModules: [Named<any Module>] { collect().modules }
 
-    /// The further paths of what stands at several: layers, weights, parameters and buffers that are shared.
+    /// The additional paths of shared layers, weights, parameters and buffers.
     ///
-    /// Everything under `path` is also what is under `first`. An object that points back at what holds it gives no such path.
+    /// What is under `path` is the same as under `first`. An object that points back at its owner gives no such path.
     package var sharedPaths: [(path: String, first: String)] {
         collect().shared.map { ($0.path.joined(separator: "."), $0.first.joined(separator: ".")) }
     }
 
-    /// What stores weights, and all weights that there are.
+    /// Everything that stores weights, and all the weights.
     var holdersAndWeights: (holders: [Named<any HoldsWeights>], weights: [Named<Weight>]) {
         let found = collect()
         return (found.weightHolders, found.weights)
@@ -65,10 +66,10 @@ extension Module {
     }
 }
 
-/// A type whose parts have other names in a module's paths than its stored properties, or are not stored in properties at all.
+/// A type whose parts are named differently from its stored properties in a module's paths, or are not stored in properties at all.
 public protocol PartsOfModule {
-    /// The parts in their order: parameters, buffers, modules and whatever holds such, each with its name under the path of the whole. A part with an
-    /// empty name stands at that path itself.
+    /// The parts in their order: parameters, buffers, modules and whatever holds these, each with its name under the path of the whole. A
+    /// part with an empty name is at that path itself.
     var moduleParts: [(label: String, value: Any)] { get }
 }
 
@@ -114,7 +115,7 @@ private struct Collector {
             open.insert(ObjectIdentifier(object))
         }
         defer { if let object { open.remove(ObjectIdentifier(object)) } }
-        // An optional casts to what it holds, which its child does again.
+        // An optional casts to what it holds, and its child would do so again.
         if mirror.displayStyle != .optional {
             let name = path.joined(separator: ".")
             if let module = value as? any Module { modules.append(Named(path: name, value: module)) }
@@ -123,7 +124,7 @@ private struct Collector {
         visitChildren(of: mirror, path: path)
     }
 
-    /// Whether an object is met for the first time; if not, its path is a further one, unless the object holds the path itself.
+    /// Whether an object is met for the first time; if not, its path is an additional one, unless the object itself is on that path.
     private mutating func isFirst(_ object: AnyObject, _ path: [String]) -> Bool {
         let identity = ObjectIdentifier(object)
         if seen.insert(identity).inserted {
@@ -146,7 +147,7 @@ private struct Collector {
         }
     }
 
-    /// A dictionary has no order, so that two runs would name or update parameters in different orders.
+    /// A dictionary has no order: two runs would name or update parameters in different orders.
     private func requireNothing(in mirror: Mirror, path: [String]) {
         var inner = Collector()
         for child in mirror.children {
@@ -160,7 +161,8 @@ private struct Collector {
         )
     }
 
-    /// The property's name; what the compiler puts before lazy properties' and wrappers' names is taken off, and so are labels of tuples without names.
+    /// The property's name, without the prefixes that the compiler gives lazy properties and wrappers, and without the labels of unnamed
+    /// tuple elements.
     private static func name(_ label: String?, _ index: Int) -> String {
         guard let label, !label.hasPrefix(".") else { return "\(index)" }
         let lazyPrefix = "$__lazy_storage_$_"

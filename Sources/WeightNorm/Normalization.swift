@@ -1,8 +1,8 @@
 public import Torch
 
-/// What a layer is asked to train: a form of its weights, and perhaps a normalizer of its pre-activations.
+/// What a layer trains: a form of its weights, and optionally a normalizer of its pre-activations.
 ///
-/// ``allCases`` are those that the paper compares (Figure 1). One of your own is made of any form and any normalizer:
+/// ``allCases`` are those that the paper compares (Figure 1). You can make your own from any form and any normalizer:
 ///
 /// ```swift
 /// extension Normalization {
@@ -10,14 +10,14 @@ public import Torch
 /// }
 /// ```
 public struct Normalization: RawRepresentable, Hashable, CaseIterable, Sendable {
-    /// What makes a normalizer of a number of features on an axis (negative counts from the last).
+    /// Makes a normalizer for a number of features along an axis (a negative one counts from the last).
     public typealias MakeNormalizer = @Sendable (_ features: Int, _ axis: Int, _ type: ElementType, _ device: Device) -> any Normalizer
 
-    /// The name, as the command has it: two of one name are the same.
+    /// The name, as in the command; two normalizations with the same name are equal.
     public let rawValue: String
     /// The form of the weights.
     public let form: any WeightForm.Type
-    /// The form's settings that are not standard.
+    /// The form's settings that differ from the standard.
     public let settings: [String: Double]
     private let makeNormalizer: MakeNormalizer?
 
@@ -28,7 +28,7 @@ public struct Normalization: RawRepresentable, Hashable, CaseIterable, Sendable 
         (rawValue, self.form, self.settings, makeNormalizer) = (name, form, settings, normalizer)
     }
 
-    /// The one of ``allCases`` that has the name.
+    /// The one of ``allCases`` with that name.
     public init?(rawValue: String) {
         guard let known = Self.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
         self = known

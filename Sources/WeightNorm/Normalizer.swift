@@ -1,20 +1,20 @@
 public import Torch
 
-/// Something that takes batch statistics off a pre-activation, and has a bias of its own.
+/// Something that normalizes a pre-activation by batch statistics, and has its own bias.
 public protocol Normalizer: AnyObject, Layer {
-    /// Gives its output the standard deviation that data-dependent initialization asks for, whatever the weight's scale; false if the weight is to be
-    /// scaled for it, as without an implementation.
+    /// Gives the output the standard deviation that data-dependent initialization requests, whatever the weight's scale; false, the
+    /// default, if the weight must be scaled instead.
     func setDeviation(_ deviation: Double) -> Bool
 }
 
 extension Normalizer {
-    /// False: the weight is to be scaled.
+    /// False: the weight must be scaled.
     public func setDeviation(_ deviation: Double) -> Bool { false }
 
     /// The statistics of the whole batch's pre-activation in an initialization in parts, ``initialize(fromParts:random:targetDeviation:forward:)``, of
     /// which the input is one; nil in any other pass, and before they are known.
     ///
-    /// A normalizer takes them in the place of its input's own, which it takes on their nil. Call it once in a forward pass.
+    /// A normalizer uses them instead of its input's own, which it uses if they are nil. Call it once per forward pass.
     ///
     /// `feature` is the axis of the features.
     public func statisticsInParts(of input: Tensor, _ feature: Int, _ pass: Pass) -> UnitStatistics? {
@@ -26,9 +26,9 @@ extension Normalizer {
 
 /// Mean-only batch normalization (§4): t̃ = t − μ[t] + b.
 ///
-/// In training μ is the mean over the batch and all positions, per feature, and a running average is kept: average ← average + 0.1·(μ − average), from 0. The
-/// gradient is ∇t = ∇t̃ − μ[∇t̃]. In inference the running average stands for μ. Initialization leaves b at 0. An empty batch changes nothing and gives an
-/// empty result.
+/// In training μ is the mean over the batch and all positions, per feature, and a running average is kept: average ← average + 0.1·(μ −
+/// average), from 0. The gradient is ∇t = ∇t̃ − μ[∇t̃]. In inference the running average replaces μ. Initialization leaves b at 0. An empty
+/// batch changes nothing and gives an empty result.
 public final class MeanOnlyBatchNorm: Normalizer {
     /// b, `[features]`.
     public let bias: Parameter
@@ -56,18 +56,19 @@ public final class MeanOnlyBatchNorm: Normalizer {
             mean = input.accumulatedMean(over: (0..<input.rank).filter { $0 != feature })
             if pass.phase == .training { runningMean.average(mean) }
         }
-        // b − μ first: one pass over the large tensor. In the input's type, which mixed precision makes another than the bias's.
+        // b − μ first: one pass over the large tensor. In the input's type, which differs from the bias's in mixed precision.
         return input + (bias.value - mean).converted(to: input.type).reshaped(shape)
     }
 }
 
 /// Batch normalization: (t − μ)/√(σ² + ε)·g + b per feature, with ε = 1e-6.
 ///
-/// μ and σ² (of the population) are taken over the batch and all positions in training, and averaged: average ← average + 0.1·(new − average), μ from 0 and σ²
-/// from 1. In inference the running averages stand for them. Initialization sets g to the target deviation. An empty batch changes nothing and gives an empty
-/// result.
+/// μ and σ² (of the population) are taken over the batch and all positions in training, and averaged: average ← average + 0.1·(new −
+/// average), μ from 0 and σ² from 1. In inference the running averages replace them. Initialization sets g to the target deviation. An
+/// empty batch changes nothing and gives an empty result.
 ///
-/// On the CPU the result of training is right also where σ² leaves the type's range; the running average is at most the largest number of its type.
+/// On the CPU the result of training is correct even where σ² leaves the type's range; the running average is at most the largest number of
+/// its type.
 public final class BatchNorm: Normalizer {
     /// g, `[features]`.
     public let gain: Parameter
@@ -100,7 +101,7 @@ public final class BatchNorm: Normalizer {
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         let feature = axis < 0 ? input.rank + axis : axis
         guard feature != 1 else { return normalized(input, pass) }
-        // The operator wants the features on axis 1.
+        // The operator requires the features on axis 1.
         trap(
             unless:
                 feature == input.rank - 1, "batch norm: expected the features on axis 1 or the last, found \(feature) of \(input.rank)")
@@ -126,7 +127,7 @@ public final class BatchNorm: Normalizer {
         return output
     }
 
-    /// With given statistics, which are in the type of the sums: the operator wants one type for all.
+    /// With given statistics, in the accumulator type: the operator requires one type for all arguments.
     private func normalized(_ input: Tensor, mean: Tensor, variance: Tensor) -> Tensor {
         let type = mean.type
         return input.converted(to: type).batchNormalized(
@@ -134,14 +135,15 @@ public final class BatchNorm: Normalizer {
         ).converted(to: input.type)
     }
 
-    /// Whether the operator's squares were far from the ends of their type's range. Asked on the CPU alone: elsewhere it would wait for the device.
+    /// Whether the operator's squares were far from the ends of their type's range. Only checked on the CPU: elsewhere it would wait for
+    /// the device.
     private func isOrdinary(_ inverseDeviation: Tensor) -> Bool {
         guard inverseDeviation.device.isCPU else { return true }
         let bound = inverseDeviation.type == .float64 ? 0x1p500 : 0x1p60
         return withoutGradients { ((inverseDeviation .> 1 / bound) .& (inverseDeviation .< bound)).allTrue() }
     }
 
-    /// The same in float64 and, with the larger of all |t| and √ε brought near 1 by a power of two, within its range.
+    /// The same in float64, kept within its range by scaling with a power of two that brings the larger of max |t| and √ε near 1.
     private func normalizedInFloat64(_ input: Tensor, _ pass: Pass) -> Tensor {
         let reduced = (0..<input.rank).filter { $0 != 1 }
         func spread(_ tensor: Tensor) -> Tensor { tensor.converted(to: .float64).reshaped((0..<input.rank).map { $0 == 1 ? -1 : 1 }) }
@@ -157,18 +159,19 @@ public final class BatchNorm: Normalizer {
             withoutGradients {
                 let back = scale.reshaped([-1])
                 runningMean.average(mean.reshaped([-1]) / back)
-                // Infinite where even float64 does not hold it: as good as its largest number.
+                // Infinite where even float64 cannot hold it; its largest number will do.
                 runningVariance.average((variance.reshaped([-1]) / back / back).clamped(to: .greatestFiniteMagnitude))
             }
         }
-        // Of a constant feature so large that ε is nothing beside it, 0 is divided by this.
+        // For a constant feature so large that ε vanishes beside it, this is what 0 is divided by.
         let divisor = (variance + (scale * root).squared()).clamped(from: ElementType.float64.leastNormalMagnitude).squareRoot()
         return (centred / divisor * spread(gain.value) + spread(bias.value)).converted(to: input.type)
     }
 }
 
 extension Buffer {
-    /// value ← value + 0.1·(new − value), which comes nearer to what stays the same than 0.9·value + 0.1·new; at most the largest number of the type.
+    /// value ← value + 0.1·(new − value), which converges more closely to a constant input than 0.9·value + 0.1·new does; at most the
+    /// largest number of the type.
     fileprivate func average(_ new: Tensor) {
         withoutGradients {
             let new = new.detached()

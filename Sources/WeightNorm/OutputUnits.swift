@@ -2,12 +2,13 @@ public import Torch
 
 /// Which elements of a weight belong to one output unit, and so share one norm and one gain.
 ///
-/// A dense weight `[outputs, inputs]` and a convolution's `[outputs, inputs/groups, …]` have their units along axis 0. A transposed convolution's weight is
-/// `[inputs, outputs/groups, …]`: its units lie along axis 1, and with groups each block of inputs/groups rows has units of its own.
+/// A dense weight `[outputs, inputs]` and a convolution's `[outputs, inputs/groups, …]` have their units along axis 0. A transposed
+/// convolution's weight is `[inputs, outputs/groups, …]`: its units lie along axis 1, and with groups each block of inputs/groups rows has
+/// its own units.
 public struct OutputUnits: Hashable, Sendable {
     /// The axis along which the units lie; nil if the whole weight is one unit.
     public let axis: Int?
-    /// The number of blocks into which axis 0 is cut, each with units of its own.
+    /// The number of blocks into which axis 0 is cut, each with its own units.
     public let blocks: Int
 
     /// One unit for every index of an axis (PyTorch's `dim`).
@@ -18,13 +19,13 @@ public struct OutputUnits: Hashable, Sendable {
 
     /// ‖v‖ of every unit, in a shape that ``scale(_:by:)`` takes: `[1, …, units, …, 1]`, with blocks `[blocks, 1, units per block, 1, …]`.
     ///
-    /// For 16-bit elements the result is float32. The sum is accumulated in float64, as ``normalize(_:gain:)`` does: squares leave a type's range long
-    /// before the elements do. A norm is infinite only if the result's type cannot hold it.
+    /// For 16-bit elements the result is float32. The sum is accumulated in float64, as ``normalize(_:gain:)`` does: squares overflow or
+    /// underflow long before the elements do. A norm is infinite only if the result's type cannot hold it.
     public func norms(of weight: Tensor) -> Tensor {
         wideNorms(of: weight).converted(to: weight.type.accumulator)
     }
 
-    /// ``norms(of:)`` in float64, where they do not overflow.
+    /// ``norms(of:)`` in float64, in which they do not overflow.
     public func wideNorms(of weight: Tensor) -> Tensor {
         let parts = blocked(weight)
         return parts.wideNorm(over: reducedAxes(of: parts), keeping: true)
@@ -41,7 +42,7 @@ public struct OutputUnits: Hashable, Sendable {
 
     /// The same weight with a 1 for every element of the units whose norm is 0: a direction for a unit that has none.
     ///
-    /// With g = 0 it stands for the same w as v = 0 does here. Elsewhere v = 0 divides by 0: PyTorch's `weight_norm` gives NaN.
+    /// With g = 0 it stands for the same w as v = 0 does here. Other libraries divide by 0 for v = 0: PyTorch's `weight_norm` gives NaN.
     public func replacingZeroDirections(_ direction: Tensor) -> Tensor {
         withoutGradients {
             let direction = direction.detached()
@@ -51,9 +52,9 @@ public struct OutputUnits: Hashable, Sendable {
         }
     }
 
-    /// The elements of every unit in a row of its own, `[units, elements of a unit]`, in the order of the layer's output features.
+    /// The elements of each unit in its own row, `[units, elements of a unit]`, in the order of the layer's output features.
     ///
-    /// The rows of a weight's gradient are each unit's gradient. ``tensor(ofRows:shape:)`` is the way back.
+    /// The rows of a weight's gradient are each unit's gradient. ``tensor(ofRows:shape:)`` is the inverse.
     public func rows(of weight: Tensor) -> Tensor {
         let parts = blocked(weight)
         let kept = keptAxes
@@ -71,8 +72,8 @@ public struct OutputUnits: Hashable, Sendable {
         return rows.reshaped(order.map { blockedShape[$0] }).permuted(back).reshaped(shape)
     }
 
-    /// Every unit of a weight times its own factor, of the shape that ``norms(of:)`` gives; the product is taken in the factors' type and given in
-    /// the weight's.
+    /// Every unit of a weight times its own factor, of the shape that ``norms(of:)`` gives; the product is computed in the factors' type
+    /// and returned in the weight's.
     public func scale(_ weight: Tensor, by factors: Tensor) -> Tensor {
         (blocked(weight).converted(to: factors.type) * factors).converted(to: weight.type).reshaped(weight.shape)
     }
@@ -90,21 +91,22 @@ public struct OutputUnits: Hashable, Sendable {
     public func unit(_ direction: Tensor) -> Tensor {
         let parts = blocked(direction).converted(to: direction.type.accumulator)
         let reduced = reducedAxes(of: parts)
-        // By a power of two first, which is exact: neither ‖v‖ nor 1/‖v‖ need be in the type's range.
+        // First scaled by a power of two, which is exact: neither ‖v‖ nor 1/‖v‖ need be in the type's range.
         let scaled = parts * parts.rangeScale(over: reduced)
         let norms = scaled.norm(over: reduced, keeping: true)
         return (scaled * (1 / norms.replacing(where: norms .== 0, with: 1))).converted(to: direction.type).reshaped(direction.shape)
     }
 
-    /// One number per unit, `[units]`, in the order of the layer's output features, put into the shape of ``norms(of:)``.
+    /// One number per unit, `[units]`, in the order of the layer's output features, in the shape of ``norms(of:)``.
     public func shaped(_ perUnit: Tensor, like norms: Tensor) -> Tensor { perUnit.expanded([norms.count]).reshaped(norms.shape) }
 
-    /// Gains of the shape of ``norms(of:)``, with other ones where the condition holds; both of these are `[units]`, as initialization has them.
+    /// Gains of the shape of ``norms(of:)``, replaced where the condition holds; the new gains and the condition are `[units]`, as in
+    /// initialization.
     public func replacing(_ gains: Tensor, with new: Tensor, where condition: Tensor) -> Tensor {
         gains.replacing(where: shaped(condition, like: gains), with: shaped(new, like: gains).converted(to: gains.type))
     }
 
-    /// Whether a weight of the given shape has the same norms in both: units of length 1 can be told in several ways.
+    /// Whether a weight of the given shape has the same norms in both: units of length 1 can be described in several ways.
     public func hasSameNorms(as other: OutputUnits, _ shape: [Int]) -> Bool {
         guard self != other else { return true }
         guard let ours = normsShape(ofWeight: shape), let theirs = other.normsShape(ofWeight: shape) else { return false }
@@ -113,7 +115,7 @@ public struct OutputUnits: Hashable, Sendable {
 
     private var blockedAxis: Int? { blocks > 1 ? axis.map { $0 + 1 } : axis }
 
-    /// The axes of a blocked weight that together count the units.
+    /// The axes of a blocked weight that together enumerate the units.
     private var keptAxes: [Int] { blockedAxis.map { blocks > 1 ? [0, $0] : [$0] } ?? [] }
 
     private func reducedAxes(of parts: Tensor) -> [Int] {

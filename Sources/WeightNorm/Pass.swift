@@ -1,17 +1,17 @@
 public import Torch
 
-/// What a forward pass is for; it goes through every layer explicitly.
+/// What a forward pass is for; it is passed explicitly through every layer.
 ///
 /// Data-dependent initialization *is* a forward pass, as in the paper's code; dropout, noise and running means read the pass too. There is no hidden switch
 /// between training and evaluation that could be left in the wrong place.
 public struct Pass {
     /// What layers do in the pass.
     public enum Phase: Sendable {
-        /// Each layer sets its gain and bias from the batch, then goes on with its output (eqs. 5 and 6); noise and dropout are active.
+        /// Each layer sets its gain and bias from the batch, then computes its output (eqs. 5 and 6); noise and dropout are active.
         case initializing
-        /// Noise and dropout are active, batch statistics are taken and averaged.
+        /// Noise and dropout are active, batch statistics are used and averaged.
         case training
-        /// No noise; running averages stand for batch statistics.
+        /// No noise; running averages replace batch statistics.
         case inference
     }
 
@@ -22,7 +22,7 @@ public struct Pass {
     /// What initialization found; empty in other phases.
     public let report: InitializationReport
     private let generator: Generator?
-    /// What initialization in parts knows between its passes; nil if the batch comes as a whole.
+    /// What initialization in parts keeps between its passes; nil if the batch is whole.
     let rounds: InitializationRounds?
 
     init(
@@ -66,7 +66,7 @@ public final class InitializationReport {
     /// A report of nothing.
     public init() {}
 
-    /// Takes over what was found before, in a run that goes on.
+    /// Restores what was found earlier, in a run that resumes.
     package func restore(unitCount: Int, constantUnitCount: Int) {
         (self.unitCount, self.constantUnitCount) = (unitCount, constantUnitCount)
     }

@@ -1,9 +1,9 @@
 import Torch
 
-// What LSTM and GRU share: the weights that they can be given, what they refuse, and the way through a sequence.
+// What LSTM and GRU share: the weights that they accept, what they refuse, and how they process a sequence.
 
 extension Normalization {
-    /// A drawn weight of a recurrent layer; every row, the weights of one gate of one hidden unit, is a vector with a norm of its own.
+    /// A drawn weight of a recurrent layer; each row, the weights of one gate of one hidden unit, is a vector with its own norm.
     func recurrentWeight(_ shape: [Int], deviation: Double, type: ElementType, random: Generator) -> Weight {
         trap(
             unless: !hasNormalizer,
@@ -14,20 +14,20 @@ extension Normalization {
     }
 }
 
-/// Ends the program if the pass is to initialize.
+/// Ends the program if the pass is an initializing one.
 func refuseInitialization(_ pass: Pass) {
     trap(
         unless: pass.phase != .initializing,
         "data-dependent initialization is not defined for recurrent layers: call with .training")
 }
 
-/// Ends the program unless a part has its shape; a part that is left out has any.
+/// Ends the program unless the part has the given shape; a missing part passes.
 func requireShape(_ shape: [Int], of name: String, _ tensor: Tensor?) {
     guard let found = tensor?.shape else { return }
     trap(unless: found == shape, "\(name): expected shape \(shape), found \(found)")
 }
 
-/// The numbers of inputs and hidden units that two weights of `gates` rows per hidden unit stand for; ends the program if they fit none.
+/// The numbers of inputs and hidden units that two weights of `gates` rows per hidden unit imply; ends the program if there are none.
 func recurrentSizes(_ layer: String, gates: Int, inputWeight: Weight, stateWeight: Weight) -> (inputs: Int, hidden: Int) {
     let (input, state) = (inputWeight.shape, stateWeight.shape)
     trap(
@@ -60,7 +60,7 @@ func requireSequence(_ layer: String, _ sequence: Tensor, inputs: Int) {
 /// W·x (+ b) of every time step of a sequence, `[time, batch, inputs]`, in one matrix product: `time` tensors of `[batch, rows of W]`.
 func inputProducts(of sequence: Tensor, weight: Tensor, bias: Tensor? = nil) -> [Tensor] {
     let shape = sequence.shape
-    // Split in one operator: the gradient of a step taken out by itself would be as large as the whole sequence.
+    // Split by one operator: the gradient of a single selected step would be as large as the whole sequence.
     return sequence.reshaped([shape[0] * shape[1], shape[2]]).linear(weight: weight, bias: bias)
         .split(Array(repeating: shape[1], count: shape[0]), along: 0)
 }

@@ -1,23 +1,23 @@
 public import Torch
 
-// The values of one form of a weight put into another.
+// Assigning the value of a weight in one form to a weight in another.
 
 extension Weight {
-    /// Gives the weight another value, which it then has to rounding, whatever its form: v = w with g = ‖w‖, or s = log ‖w‖ / c, or a multiplier of 1.
+    /// Gives the weight a new value, up to rounding, whatever its form: v = w with g = ‖w‖, or s = log ‖w‖ / c, or a multiplier of 1.
     ///
-    /// The parameters stay the same objects, so that an optimizer goes on with them. A norm that g's type cannot hold becomes infinite.
-    /// Traps unless the tensor has the weight's shape.
+    /// The parameters stay the same objects, so an optimizer can keep using them. A norm that g's type cannot hold becomes infinite. Traps
+    /// unless the tensor has the weight's shape.
     public func assign(_ weight: Tensor) {
         trap(unless: weight.shape == shape, "weight: expected a tensor of shape \(shape), found \(weight.shape)")
         assign(withoutGradients { values(of: weight) })
     }
 
-    /// Takes over the value of another weight, in this weight's own form and units; the parameters stay the same objects, which an optimizer may
-    /// hold.
+    /// Takes over the value of another weight, in this weight's own form and units; the parameters stay the same objects, so an optimizer
+    /// may hold them.
     ///
-    /// Where the forms, their settings and the units agree, all parts are taken as they are; where only the units do, what the forms can take of each
-    /// other is: v, and g = exp(c·s) or s = log g / c. Otherwise w is computed and v = w, g = ‖w‖ (s = log ‖w‖ / c, multipliers 1): the same function,
-    /// with a direction of its own length.
+    /// If the forms, their settings and the units agree, all parts are taken as they are. If only the units agree, the forms convert what
+    /// they can: v, and g = exp(c·s) or s = log g / c. Otherwise w is computed and v = w, g = ‖w‖ (s = log ‖w‖ / c, multipliers 1): the
+    /// same function, but the length of v is not kept.
     ///
     /// Numbers that the type of this weight cannot hold become infinite.
     ///
@@ -29,11 +29,11 @@ extension Weight {
         return values.isSameForm && elementTypes == other.elementTypes
     }
 
-    /// What a weight's tensors become when it takes over another value: made before any of them is changed.
+    /// What a weight's tensors become when it takes over another value; computed before any of them is changed.
     package struct Values {
-        /// One for each part of the form, in its type.
+        /// One per part of the form, in that part's type.
         package let parts: [Tensor]
-        /// Whether all are the other weight's own, but for their types.
+        /// Whether all are the other weight's own, apart from their types.
         package let isSameForm: Bool
     }
 
@@ -47,7 +47,7 @@ extension Weight {
         }
     }
 
-    /// Takes over what was made for this weight.
+    /// Assigns values that were computed for this weight.
     package func assign(_ values: Values) {
         for (part, value) in zip(form.parts, values.parts) { part.assign(value) }
     }

@@ -2,22 +2,23 @@ public import Torch
 
 /// The weight of a linear map, in one of the forms in which it can be trained.
 ///
-/// The weight itself is derived whenever ``value`` is read and never stored, so it cannot go stale when parameters are loaded, copied or assigned.
-/// The forms here are ``DirectWeight``, ``NormalizedWeight``, ``LogNormalizedWeight`` and ``ScaledWeight``; any other ``WeightForm`` does as well.
+/// The weight itself is derived whenever ``value`` is read and never stored, so it cannot go stale when parameters are loaded, copied or
+/// assigned. The forms here are ``DirectWeight``, ``NormalizedWeight``, ``LogNormalizedWeight`` and ``ScaledWeight``; any other
+/// ``WeightForm`` works too.
 public struct Weight {
-    /// What is stored, and how w comes of it.
+    /// What is stored, and how w is derived from it.
     public let form: any WeightForm
 
     /// A weight in a form.
     public init(_ form: any WeightForm) { self.form = form }
 
-    /// The weight, recorded for gradients. It costs a pass over the weight: a layer that applies it often reads it once.
+    /// The weight, recorded for gradients. Deriving it costs a pass over the weight, so a layer that applies it often reads it once.
     public var value: Tensor { form.value }
 
-    /// The weight as a layer uses it in a pass. It differs from ``value`` for a form alone that notes something down in training.
+    /// The weight as a layer uses it in a pass. It differs from ``value`` only for a form that updates something in training.
     public func value(in pass: Pass) -> Tensor { form.value(in: pass) }
 
-    /// v, or w itself where it is trained plainly: of the weight's shape, recorded for gradients.
+    /// v, or w itself if it is trained directly; of the weight's shape, recorded for gradients.
     public var vector: Tensor { form.vector }
 
     /// The shape of the weight.
@@ -26,7 +27,7 @@ public struct Weight {
     /// The units that the form itself has; nil for a direct weight, which takes its map's.
     public var units: OutputUnits? { form.ownUnits }
 
-    /// w, where it is trained plainly; nil for every other form.
+    /// w, if it is trained directly; nil for every other form.
     public var plain: Parameter? { (form as? DirectWeight)?.weight }
 }
 
@@ -49,9 +50,9 @@ extension Weight {
         Weight(LogNormalizedWeight(direction: direction, logGain: logGain, factor: factor, units: units))
     }
 
-    /// A weight with its gain on a logarithmic scale that equals the given one: v = w, s = log ‖w‖ / factor.
+    /// A weight that equals the given one, with its gain on a logarithmic scale: v = w, s = log ‖w‖ / factor.
     ///
-    /// Where ‖w‖ = 0 the gain is the smallest normal number: w is 0 there whatever it is. Traps unless the factor is above 0.
+    /// Where ‖w‖ = 0 the gain is the smallest normal number; w is 0 there whatever the gain. Traps unless the factor is above 0.
     public static func logNormalized(_ weight: Tensor, factor: Double = 1, units: OutputUnits = .axis(0)) -> Weight {
         LogNormalizedWeight.makeWeight(weight, units: units, settings: ["factor": factor])
     }
@@ -76,7 +77,7 @@ extension Weight: PartsOfModule {
 }
 
 extension Weight {
-    /// What a weight is made of: two that are made of the same are one. Weights may share v and have a g each.
+    /// What a weight is made of: two weights made of the same parts are the same weight. Weights may share v and each have their own g.
     package struct Identity: Hashable {
         private let form: ObjectIdentifier
         private let parts: [ObjectIdentifier]
@@ -91,6 +92,6 @@ extension Weight {
         }
     }
 
-    /// What tells whether two weights are one.
+    /// Equal for two weights that are the same weight.
     package var identity: Identity { Identity(form) }
 }

@@ -3,7 +3,7 @@
 // Ownership. A `CTorchTensor` is one owned reference to a TensorImpl (a `CTorchGenerator` one to a GeneratorImpl). Arguments are borrowed: the caller
 // keeps them alive through the call. Results are owned: the caller frees each with `ctorch_tensor_free`. NULL is the undefined tensor.
 //
-// Errors. A function that can fail returns NULL, or an owned message that the caller frees with `ctorch_message_free`; then no result was written.
+// Errors. A function that can fail returns NULL, or an owned message that the caller frees with `ctorch_message_free`; no result is written then.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,9 +43,9 @@ typedef struct {
     uint64_t word;
 } CTorchValue;
 
-/// Looks an operator up, once; the handle lives as long as the process. `overload` may be empty.
+/// Looks up an operator, once; the handle lives as long as the process. `overload` may be empty.
 CTorchMessage ctorch_operator_find(const char *name, const char *overload, CTorchOperator *result);
-/// The schema as this libtorch prints it, without the namespace and name; to be freed as a message.
+/// The schema as this libtorch prints it, without the namespace and name; free it as a message.
 char *ctorch_operator_schema(CTorchOperator op);
 /// Calls an operator with every argument of its schema, in order. Tensor results, lists flattened, go to `results`; `count` says how many.
 CTorchMessage ctorch_operator_call(
@@ -59,14 +59,14 @@ CTorchMessage ctorch_operator_results(
 // -- Tensors ---------------------------------------------------------------------------------------------------------------------------------------
 
 void ctorch_tensor_free(CTorchTensor tensor);
-/// Handles alive in this process: what Swift holds, not what libtorch holds inside.
+/// The number of live handles in this process: those that Swift holds, not libtorch's internal ones.
 int64_t ctorch_tensor_live_count(void);
 int64_t ctorch_tensor_rank(CTorchTensor tensor);
 void ctorch_tensor_sizes(CTorchTensor tensor, int64_t *sizes);
 void ctorch_tensor_strides(CTorchTensor tensor, int64_t *strides);
 int32_t ctorch_tensor_type(CTorchTensor tensor);
 int32_t ctorch_tensor_device(CTorchTensor tensor);
-/// The address of the first element: says whether two handles share their storage. Never dereferenced.
+/// The address of the first element: tells whether two handles share storage. Never dereferenced.
 uint64_t ctorch_tensor_address(CTorchTensor tensor);
 /// Copies `bytes` bytes, row-major, into a new tensor on the device.
 CTorchMessage ctorch_tensor_from_bytes(
@@ -78,11 +78,11 @@ CTorchMessage ctorch_tensor_to_bytes(CTorchTensor tensor, void *bytes, size_t by
 
 bool ctorch_tensor_requires_gradient(CTorchTensor tensor);
 CTorchMessage ctorch_tensor_set_requires_gradient(CTorchTensor tensor, bool value);
-/// d(sum of outputs · cotangents)/d inputs. A cotangent may be NULL for a scalar output; an input that is not reached gives NULL.
+/// d(sum of outputs · cotangents)/d inputs. A cotangent may be NULL for a scalar output; an input that the outputs do not depend on gives NULL.
 CTorchMessage ctorch_gradients(
     const CTorchTensor *outputs, const CTorchTensor *cotangents, int32_t output_count, const CTorchTensor *inputs, int32_t input_count,
     bool create_graph, CTorchTensor *results);
-/// Sets the calling thread's grad mode and returns the one before.
+/// Sets the calling thread's grad mode and returns the previous one.
 bool ctorch_gradient_mode_set(bool enabled);
 
 // -- Autocast --------------------------------------------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ typedef struct {
     bool caches;
 } CTorchAutocast;
 
-/// Makes libtorch's autocast run in the type on devices of this kind; in float32 it is switched off. `before` is what `ctorch_autocast_restore` takes.
+/// Makes libtorch's autocast run in the type on devices of this kind; float32 switches it off. `before` is for `ctorch_autocast_restore`.
 CTorchMessage ctorch_autocast_set(int32_t device, int32_t type, CTorchAutocast *before);
 CTorchMessage ctorch_autocast_restore(CTorchAutocast before);
 
@@ -108,9 +108,9 @@ CTorchMessage ctorch_generator_set_state(CTorchGenerator generator, CTorchTensor
 
 // -- CUDA graphs -----------------------------------------------------------------------------------------------------------------------------------
 
-/// Where steps run, on a stream of their own, and are recorded.
+/// Where steps run, on their own stream, and are recorded.
 typedef struct CTorchGraphEntry *CTorchGraph;
-/// What a step asked of its device, to be replayed.
+/// The recorded device work of a step, to be replayed.
 typedef struct CTorchRecordingEntry *CTorchRecording;
 
 /// What the calling thread is doing.
@@ -120,23 +120,24 @@ enum {
     CTORCH_RECORDING = 2,   // recording a step: nothing is done on the device
 };
 
-/// Says what is missing where steps cannot be recorded; libtorch's CUDA half must have been loaded.
+/// Says what is missing if steps cannot be recorded; libtorch's CUDA half must have been loaded.
 CTorchMessage ctorch_graph_check(void);
-/// The generators are all from which steps draw; they are kept.
+/// Pass all generators from which steps draw; they are kept.
 CTorchMessage ctorch_graph_create(int32_t device, const CTorchGenerator *generators, int32_t count, CTorchGraph *result);
 void ctorch_graph_free(CTorchGraph graph);
-/// From here to `ctorch_graph_leave` the calling thread's work goes to the graph's stream, behind what was asked before; if it is to be recorded, into a recording.
+/// From here to `ctorch_graph_leave` the calling thread's work goes to the graph's stream, after all earlier work; if `records` is set, into a
+/// recording.
 CTorchMessage ctorch_graph_enter(CTorchGraph graph, bool records);
-/// Goes back to the stream before, behind the graph's. Gives what was recorded, or NULL; a recording that failed or was refused is a message.
+/// Returns to the previous stream, after the graph's work. Gives the recording, or NULL; if the recording failed or was refused, returns a message.
 CTorchMessage ctorch_graph_leave(CTorchGraph graph, CTorchRecording *result);
-/// Asks the device for all that was recorded, on the calling thread's stream.
+/// Submits everything that was recorded, on the calling thread's stream.
 CTorchMessage ctorch_recording_replay(CTorchRecording recording);
 /// Waits for the device first.
 CTorchMessage ctorch_recording_free(CTorchRecording recording);
 int32_t ctorch_graph_phase(void);
-/// Makes the step in progress end with the message; what was said first counts.
+/// Makes the step in progress end with the message; the first reason counts.
 void ctorch_graph_refuse(const char *reason);
-/// The same, and ends the recording at once: what follows is done, until `ctorch_graph_resume` begins another recording, which will be thrown away.
+/// The same, and ends the recording at once: work is then done, until `ctorch_graph_resume` starts another recording, which will be discarded.
 CTorchMessage ctorch_graph_pause(const char *reason);
 CTorchMessage ctorch_graph_resume(void);
 
@@ -144,15 +145,16 @@ CTorchMessage ctorch_graph_resume(void);
 
 int32_t ctorch_thread_count(void);
 CTorchMessage ctorch_set_thread_count(int32_t count);
-/// From now on large blocks of freed tensors on the CPU are kept for the next ones: at most half as much again as tensors have needed at their highest.
+/// From now on large blocks of freed CPU tensors are kept for later ones: in total at most half as much again as the tensors' highest use so far.
 void ctorch_keep_freed_memory(void);
-/// Loads libtorch's CUDA half from the folder of its CPU half (once), and counts the devices; the message says what was looked for and why it failed. To be asked
-/// before the first gradient: libtorch settles then, for the whole process, whether there is CUDA.
+/// Loads libtorch's CUDA half from the folder of its CPU half (once), and counts the devices; the message says what was looked for and why it failed.
+/// Call it before the first gradient: libtorch then decides, for the whole process, whether there is CUDA.
 CTorchMessage ctorch_cuda_load(int32_t *device_count);
 CTorchMessage ctorch_device_synchronize(int32_t device);
-/// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32; both of them, or false.
+/// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32; true only if both may.
 bool ctorch_tf32_allowed(void);
-/// Allows or forbids it for both. Until it is called it is forbidden, from the moment that CUDA is loaded: libtorch itself starts with convolutions in TF32.
+/// Allows or forbids it for both. Until this is called it is forbidden, from the moment that CUDA is loaded: libtorch itself starts with TF32 allowed
+/// for convolutions.
 CTorchMessage ctorch_tf32_allow(bool value);
 /// "2.15.0": of the headers that this was compiled against.
 const char *ctorch_version(void);

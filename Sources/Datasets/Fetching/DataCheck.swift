@@ -2,10 +2,10 @@
 public struct DataCheck {
     /// The data set.
     public let publication: Publication
-    /// Each of its files, and what was found of it.
+    /// Each of its files, and its state.
     public let states: [(file: Publication.File, state: Publication.State)]
 
-    /// Whether every file is there and right.
+    /// Whether every file is there and correct.
     public var isRight: Bool { states.allSatisfy { $0.state == .right } }
 
     /// Checks the folder for the files of a data set.
@@ -14,10 +14,10 @@ public struct DataCheck {
         states = publication.files.map { ($0, Publication.check($0, in: folder)) }
     }
 
-    /// Checks a folder for the data set that it holds: the one of which most files are right, and of equals the one of which most are
-    /// there. MNIST and Fashion-MNIST have files of the same names.
+    /// Checks a folder for the data set that it holds: the one with the most correct files or, if equal, the most files present. MNIST and
+    /// Fashion-MNIST have the same file names.
     ///
-    /// - Throws: ``DatasetError`` if there is no file of any.
+    /// - Throws: ``DatasetError`` if there is no file of any data set.
     public init(folder: String, among publications: [Publication] = Publication.all) throws {
         let present = publications.filter { $0.files.contains { Publication.find($0, in: folder) != nil } }
         let checks = present.map { DataCheck($0, folder: folder) }

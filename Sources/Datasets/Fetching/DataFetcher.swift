@@ -3,19 +3,19 @@ import Foundation
 
 /// Puts a data set into a folder: fetches what is missing or damaged there, checks it, unpacks it.
 ///
-/// A set's folder is `ROOT/NAME`. Downloads lie in `ROOT/.NAME.download` until the set is whole, so that a fetch that was broken off goes
-/// on where it was. Files are unpacked in a work folder, and only right ones are renamed to their places. A lock keeps two fetches apart,
-/// and the set-up scripts too, which name lock and work folder alike. ``DataFolder/fetch(_:)`` is the same in one call.
+/// A set's folder is `ROOT/NAME`. Downloads are kept in `ROOT/.NAME.download` until the set is complete, so that an interrupted fetch continues where
+/// it stopped. Files are unpacked in a work folder, and only correct ones are renamed to their places. A lock keeps fetches from interfering with
+/// each other and with the set-up scripts, which use the same lock and work folder. ``DataFolder/fetch(_:)`` is the same in one call.
 public struct DataFetcher {
     /// What is fetched.
     public let publication: Publication
-    /// The folder in which the set gets its own.
+    /// The folder that contains the set's own folder.
     public let root: String
-    /// Where the files are looked for, one source after the other.
+    /// Where files are searched for, one source after the other.
     public let sources: [Source]
-    /// Called when the size of a download is known, with its name and bytes; the closure it gives is called with the bytes that are there so far.
+    /// Called when the size of a download is known, with its name and bytes; the closure it returns is called with the number of bytes so far.
     public var display: (_ name: String, _ done: Int, _ total: Int) -> (_ done: Int) -> Void = { _, _, _ in { _ in } }
-    /// Called with lines for the user, such as that a connection broke and is tried again.
+    /// Called with lines for the user, for example that a connection broke and is retried.
     public var notify: (String) -> Void = { _ in }
     /// Changes how downloads are tried.
     package var configure: (inout Download) -> Void = { _ in }
@@ -24,10 +24,10 @@ public struct DataFetcher {
     public enum Source: Equatable, Sendable, CustomStringConvertible {
         /// The address of a folder on a server.
         case server(String)
-        /// A folder of this machine, with the packed files or the unpacked ones.
+        /// A folder on this machine, with the compressed or the unpacked files.
         case folder(String)
 
-        /// What a user names: an address if it begins like one, else a folder.
+        /// A source given by a user: an address if it begins like one, else a folder.
         public init(_ text: String) {
             let isAddress = ["http://", "https://"].contains { text.lowercased().hasPrefix($0) }
             let trimmed = text.count > 1 && text.hasSuffix("/") ? String(text.dropLast()) : text
@@ -43,9 +43,9 @@ public struct DataFetcher {
         }
     }
 
-    /// Why a data set could not be had: one line with the reason of every source.
+    /// Why a data set could not be fetched: one line with the reason for every source.
     public struct Failure: Error, CustomStringConvertible, Equatable {
-        /// The data set, the file, and the reason of each source.
+        /// The data set, the file, and the reason for each source.
         public let description: String
     }
 
@@ -61,10 +61,10 @@ public struct DataFetcher {
     private var downloads: String { "\(root)/.\(publication.name).download" }
     private var workPrefix: String { ".\(publication.name).work-" }
 
-    /// Fetches what is missing or wrong; gives the number of such files, 0 if there was nothing to do.
+    /// Fetches what is missing or wrong; returns the number of such files, 0 if there was nothing to do.
     ///
-    /// - Throws: ``Failure`` if a file cannot be had from any source; `FileError` if one cannot be written. What was fetched stays for the next try; what
-    ///   was in the folder before stays too.
+    /// - Throws: ``Failure`` if a file cannot be fetched from any source; `FileError` if one cannot be written. What was fetched is kept for the next
+    ///   try, and so is what was in the folder before.
     public func run() throws -> Int {
         try Self.makeFolder(root)
         let lock = try Lock("\(root)/.\(publication.name).lock") {
@@ -93,7 +93,7 @@ public struct DataFetcher {
 
     private func get(_ download: Publication.Download, into work: String) throws {
         let finished = "\(downloads)/\(download.name)"
-        // Of an earlier fetch that failed at another file.
+        // From an earlier fetch that failed at another file.
         if OwnFile.exists(finished) {
             try OwnFile.requireRegularOrNone(finished, operation: "read")
             if (try? unpack(finished, download, into: work)) != nil { return }
@@ -108,7 +108,7 @@ public struct DataFetcher {
                 }
                 return
             } catch let error as FileError {
-                // Of our own files: another source would not help.
+                // An error with our own files: another source would not help.
                 throw error
             } catch {
                 reasons.append("\(error)")
@@ -143,7 +143,7 @@ public struct DataFetcher {
         do {
             try unpack(transfer.path, download, into: work)
         } catch let error as DatasetError {
-            // The next try must not go on from wrong bytes.
+            // The next try must not continue from wrong bytes.
             let sum = try? MD5.ofFile(transfer.path, asItIs: true).sum
             transfer.discard()
             let found = sum.map { $0 == download.md5 ? "" : " (expected MD5 \(download.md5), found \($0))" } ?? ""
@@ -163,7 +163,7 @@ public struct DataFetcher {
         var open: Incoming?
         var archive = TarArchive(stream, limit: download.mostBytes)
         try archive.read { path, size in
-            // A piece's end is known by the next one's beginning.
+            // The end of a file is only known when the next one begins.
             try open?.finish()
             open = nil
             let name = path.split(separator: "/").last.map(String.init) ?? path
@@ -229,7 +229,7 @@ public struct DataFetcher {
             guard found == file.md5 else {
                 throw DatasetError(path: source, problem: "\(file.name): expected MD5 \(file.md5), found \(found)")
             }
-            // Before the rename: after a power cut the name must not stand for a file without its bytes.
+            // Before the rename: after a power cut the name must not refer to a file without its bytes.
             let code = descriptor.synchronize()
             guard code == 0 else { throw FileError(path: path, operation: "write", code: code) }
         }
@@ -239,11 +239,11 @@ public struct DataFetcher {
 
     private func publish(_ wanted: [Publication.File], from work: String) throws {
         guard access(folder, F_OK) == 0 else { return try Self.rename(work, to: folder) }
-        // The folder may hold other things of the user's: file by file, so that they stay.
+        // File by file, since the folder may hold other files of the user's, which must stay.
         for file in wanted { try Self.rename("\(work)/\(file.name)", to: "\(folder)/\(file.name)") }
     }
 
-    /// With the lock held, a work folder is the leftover of a run that was killed.
+    /// While the lock is held, any work folder is left over from a run that was killed.
     private func removeLeftovers() throws {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? [] where name.hasPrefix(workPrefix) {
             try? FileManager.default.removeItem(atPath: "\(root)/\(name)")
@@ -281,5 +281,5 @@ public struct DataFetcher {
     }
 }
 
-// Inside `DataFetcher` the name is its own.
+// Inside `DataFetcher` the name refers to its own method.
 private func systemRename(_ source: String, _ destination: String) -> Int32 { rename(source, destination) }

@@ -1,17 +1,16 @@
 extension DataFolder {
-    /// Fetches a data set that is known by name into the cache, where ``images(_:_:)`` finds it, and checks every file of it.
+    /// Fetches a data set known by name into the cache, where ``images(_:_:)`` finds it, and checks every file.
     ///
     /// ```swift
     /// try DataFolder.fetch("cifar10")
     /// let training = try DataFolder.images("cifar10", .training)
     /// ```
     ///
-    /// What is there and right stays; a download that broke off goes on where it was. For progress, other sources and other folders there is
-    /// ``DataFetcher``.
+    /// Correct files stay; an interrupted download continues where it stopped. For progress, other sources and other folders, use ``DataFetcher``.
     ///
     /// - Returns: the data set's folder.
-    /// - Throws: ``DatasetError`` if no data set is known by the name; ``DataFetcher/Failure`` if a file cannot be had from any mirror; `FileError` if one
-    ///   cannot be written.
+    /// - Throws: ``DatasetError`` if no data set is known by that name; ``DataFetcher/Failure`` if a file cannot be fetched from any mirror;
+    ///   `FileError` if one cannot be written.
     @discardableResult
     public static func fetch(_ name: String) throws -> String {
         guard let publication = Publication.all.first(where: { $0.name == name }) else {

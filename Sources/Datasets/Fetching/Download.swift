@@ -1,25 +1,25 @@
 import AtomicFiles
 import Foundation
 
-/// Fetches a file over HTTP or HTTPS; what broke off goes on where it was.
+/// Fetches a file over HTTP or HTTPS; an interrupted download continues where it stopped.
 ///
-/// The bytes go to `PATH` as they come, and `PATH.origin` says whose they are: the address, and the server's ETag or time of change. A later try
-/// asks for the rest on the condition that the server's file is still the same (`If-Range`); if it is not, the server sends all of it.
+/// The bytes go to `PATH` as they come, and `PATH.origin` says where they come from: the address, and the server's ETag or modification time. A later
+/// try requests the rest on condition that the server's file is still the same (`If-Range`); if it is not, the server sends the whole file.
 ///
-/// A server is taken for hostile: whatever it says or sends, little memory is needed, no more than the most bytes are taken, and it has to bring new ones at a
-/// least rate.
+/// A server is treated as hostile: whatever it says or sends, little memory is used, no more than the maximum number of bytes is accepted, and new
+/// bytes must arrive at a minimum rate.
 package struct Download {
     package let address: String
     package let path: String
     /// A server that sends more is broken or hostile.
     package let mostBytes: Int
-    /// Tries in a row that may bring the file no further.
+    /// Consecutive tries that may make no progress.
     package var fruitlessTries = 4
     /// Seconds without a byte after which a connection counts as broken.
     package var idleSeconds = 30.0
-    /// Bytes that have to come in so many seconds, over all connections of that time: so a download ends after its most bytes at that rate.
+    /// Bytes that must arrive in the given number of seconds, over all connections in that time: this limits how long a download can take.
     package var leastBytes = (count: 600_000, seconds: 60.0)
-    /// Seconds before the next try, after as many that brought nothing.
+    /// Seconds to wait before the next try, given the number of fruitless tries.
     package var pause: (_ fruitless: Int) -> Double = { Double(1 << $0) / 2 }
 
     package init(_ address: String, to path: String, mostBytes: Int) {
@@ -35,7 +35,7 @@ package struct Download {
         package var description: String { "\(address.count > 500 ? "\(address.prefix(500))…" : address): \(problem)" }
     }
 
-    /// Whose bytes a part is.
+    /// Where the bytes of a partial download come from.
     private struct Origin: Codable {
         var address: String
         var validator: String
@@ -43,15 +43,15 @@ package struct Download {
 
     private var originPath: String { "\(path).origin" }
 
-    /// Of the folder's own files alone, and no more than an address and a version take: ``OwnFile``.
+    /// Read only from one of the folder's own files, and of limited size: ``OwnFile``.
     private func originData() -> Data? { (try? OwnFile.contents(of: originPath, atMost: 1 << 20)).map { Data($0) } }
 
-    /// Fetches all of it; `progress` gets the bytes there, and of how many where the server says so; `say` gets lines for the user.
+    /// Fetches the whole file; `progress` gets the number of bytes so far, and the total if the server states it; `notify` gets lines for the user.
     ///
-    /// - Throws: ``Failure`` if the server cannot be reached, has no such file, or the connection breaks too often without a byte; what is
-    ///   there then stays for a later try. `FileError` if the file cannot be written.
+    /// - Throws: ``Failure`` if the server cannot be reached, has no such file, or the connection breaks too often without progress; the partial file
+    ///   is then kept for a later try. `FileError` if the file cannot be written.
     package func run(progress: @escaping (_ done: Int, _ total: Int?) -> Void, notify: (String) -> Void) throws {
-        // A part that no later try could go on from is only in the way.
+        // A partial file that no later try could continue from is useless.
         var isComplete = false
         defer { if !isComplete, resumableBytes() == 0 { discard() } }
         guard let url = URL(string: address), ["http", "https"].contains(url.scheme?.lowercased()), url.host != nil else {
@@ -71,14 +71,14 @@ package struct Download {
                 return
             case .failed(let error): throw error
             case .stale:
-                // The server's file is shorter than the part, or its answer makes no sense: from the beginning, once.
+                // The server's file is shorter than the partial one, or its answer makes no sense: start over, once.
                 discard()
                 fruitless += 1
                 guard fruitless < fruitlessTries else {
                     throw Failure(address: address, problem: "the server answers a request for the rest with nonsense")
                 }
             case .broken(let problem, let position):
-                // Not any byte counts: a server that names no version of its file makes every try begin again.
+                // Not every byte is progress: if a server states no version of its file, every try starts over.
                 if let problem = pace.defect() { throw Failure(address: address, problem: problem) }
                 fruitless = position > max(furthest, offset) ? 0 : fruitless + 1
                 guard fruitless < fruitlessTries else { throw Failure(address: address, problem: problem) }
@@ -95,7 +95,7 @@ package struct Download {
         unlink(originPath)
     }
 
-    /// The bytes there that a server can be asked to go on from; 0 if they are another address's.
+    /// The number of bytes after which a server can be asked to continue; 0 if they come from another address.
     private func resumableBytes() -> Int {
         guard let origin = origin(), origin.address == address,
             let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
@@ -103,7 +103,7 @@ package struct Download {
         return size
     }
 
-    /// Nil also if the validator cannot be a header's: the file may be somebody else's.
+    /// Also nil if the validator is not a valid header value: the file may be somebody else's.
     private func origin() -> Origin? {
         guard let data = originData(), let origin = try? JSONDecoder().decode(Origin.self, from: data),
             origin.validator.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 })
@@ -112,7 +112,7 @@ package struct Download {
     }
 
     private func headers(from offset: Int) -> [String] {
-        // The bytes as they lie on the server: of others there could be no range.
+        // The bytes as stored on the server: encoded ones could not be requested by range.
         var headers = ["User-Agent: swift-weightnorm", "Accept-Encoding: identity"]
         if offset > 0, let origin = origin() {
             headers += ["Range: bytes=\(offset)-", "If-Range: \(origin.validator)"]

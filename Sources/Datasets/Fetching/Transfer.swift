@@ -2,25 +2,25 @@ import AtomicFiles
 internal import CTransfer
 import Foundation
 
-/// Whether a server brings bytes at the least rate, over the tries of one download.
+/// Checks that a server delivers bytes at the minimum rate, over all tries of one download.
 final class Pace {
     private let least: (count: Int, seconds: Double)
     private var start = Pace.now
     private var received = 0
-    /// The most bytes that any try had in the file.
+    /// The largest number of bytes that any try reached in the file.
     private(set) var furthest = 0
 
     init(least: (count: Int, seconds: Double)) { self.least = least }
 
     static var now: Double { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 }
 
-    /// Takes in bytes that came, and how far the file is with them.
+    /// Counts bytes that arrived, and the position in the file that they reach.
     func receive(_ count: Int, position: Int) {
         received += count
         furthest = max(furthest, position)
     }
 
-    /// Why the server is given up; nil as long as it is fast enough.
+    /// Why the server is abandoned; nil as long as it is fast enough.
     func defect() -> String? {
         guard Self.now - start >= least.seconds else { return nil }
         guard received < least.count else {
@@ -37,7 +37,7 @@ final class Transfer {
         case complete
         /// The connection broke; another try may help.
         case broken(String, position: Int)
-        /// The part cannot be gone on from.
+        /// The partial file cannot be continued.
         case stale
         /// Another try would not help.
         case failed(any Error)
@@ -118,11 +118,11 @@ final class Transfer {
         return outcome == nil ? 0 : 1
     }
 
-    /// Nil if the body is to be taken.
+    /// Nil if the body should be received.
     private func answer(status: Int, length: String?, range: String?, encoding: String?, tag: String?, changed: String?) -> Outcome? {
         switch status {
         case 200:
-            // The whole file, asked for or not.
+            // The whole file, requested or not.
             if let error = truncate() { return .failed(error) }
             position = 0
         case 206:
@@ -132,7 +132,7 @@ final class Transfer {
         case 408, 425, 429, 500...599: return .broken("the server answers with status \(status)", position: 0)
         default: return failure("expected status 200, found \(status)")
         }
-        // Unpacked on the way in spite of our asking, it has another length, and no part of it can be asked for.
+        // If the body is encoded despite our request, its length differs, and no part of it can be requested.
         let isEncoded = encoding.map { $0 != "identity" } ?? false
         if !isEncoded, let length = length.flatMap({ Int($0) }) {
             guard length <= download.mostBytes - position else {

@@ -2,11 +2,11 @@ import Foundation
 package import Report
 import WeightNorm
 
-/// How an analysis is shown: a table for the terminal, a page for the browser.
+/// The report of an analysis: a table for the terminal, a page for the browser.
 package struct AnalysisReport {
     private let summary: RunAnalysis.Summary
     private var networks: [RunAnalysis.Network] { summary.networks }
-    /// The layers of any network: their shapes are the same in all.
+    /// The layers of any network: their shapes are the same in all networks.
     private var layers: [NetworkAnalysis.Layer] { networks.first?.layers ?? [] }
 
     package init(_ summary: RunAnalysis.Summary) { self.summary = summary }
@@ -109,7 +109,7 @@ package struct AnalysisReport {
         return blocks
     }
 
-    /// The mean over the networks: what a drawn direction gives depends little on the norm.
+    /// The mean over the networks: the result for a random direction depends little on the norm.
     private func drawnImprovement(_ path: String) -> Double? {
         Self.middle(networks.compactMap { $0.layers.first { $0.path == path } }) { $0.improvementOfDrawn?.median }
     }
@@ -150,7 +150,7 @@ package struct AnalysisReport {
             ])
     }
 
-    /// Eigenvalues within rounding of zero have no place on a logarithmic axis.
+    /// Eigenvalues within rounding error of zero cannot be shown on a logarithmic axis.
     private static func points(_ spectrum: [Double]) -> [Series.Point] {
         let floor = UnitSpectra.rounding(spectrum)
         return spectrum.enumerated().filter { $0.element > floor }.map { Series.Point(Double($0.offset + 1), $0.element) }

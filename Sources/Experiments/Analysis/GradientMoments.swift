@@ -1,11 +1,11 @@
 package import Torch
 package import WeightNorm
 
-/// Sums over the gradients of single examples, from which comes their covariance within each output unit.
+/// Sums over the gradients of single examples, from which their covariance within each output unit is computed.
 ///
-/// In float64. Of the gradients only a few are held at a time; the sums are `[units, d, d]` for units of d elements.
+/// In float64. Only a few gradients are held at a time; the sums are `[units, d, d]` for units of d elements.
 package struct GradientMoments {
-    /// The units that are looked at, by their place in ``OutputUnits/rows(of:)``.
+    /// The units that are analysed, by their index in ``OutputUnits/rows(of:)``.
     package let chosen: [Int]
     private let units: OutputUnits
     private let indices: Tensor
@@ -15,7 +15,7 @@ package struct GradientMoments {
     private var waiting: [Tensor] = []
     private static let most = 64
 
-    /// Sums of nothing, for a weight with the given units, of which at most `most` are looked at, evenly spaced.
+    /// Empty sums for a weight with the given units, at most `most` of which are analysed, evenly spaced.
     package init(weight: Tensor, units: OutputUnits, most: Int) {
         let shape = withoutGradients { units.rows(of: weight).shape }
         self.units = units
@@ -31,7 +31,7 @@ package struct GradientMoments {
         withoutGradients { units.rows(of: tensor.detached()).selecting(indices, along: 0).converted(to: .float64) }
     }
 
-    /// Takes the gradient of one example's loss.
+    /// Adds the gradient of one example's loss.
     package mutating func add(_ gradient: Tensor) {
         waiting.append(rows(of: gradient))
         if waiting.count == Self.most { flush() }

@@ -7,7 +7,7 @@ package struct Quartiles: Codable, Equatable, Sendable {
     package var median: Double
     package var upper: Double
 
-    /// Of numbers that may be infinite; NaN ones are left out. Nil if there is no other.
+    /// The quartiles of numbers that may be infinite; NaN is left out. Nil if no numbers remain.
     package init?(_ values: [Double]) {
         let sorted = values.filter { !$0.isNaN }.sorted()
         guard !sorted.isEmpty else { return nil }
@@ -20,54 +20,54 @@ package struct Quartiles: Codable, Equatable, Sendable {
     }
 }
 
-/// The covariance of single examples' gradients in each weight of a network, and what weight normalization makes of it (§2.1 of the paper).
+/// The covariance of single examples' gradients in each weight of a network, and how weight normalization changes it (§2.1 of the paper).
 package enum NetworkAnalysis {
-    /// What was found in one weight; quartiles are over its output units.
+    /// The results for one weight; quartiles are over its output units.
     package struct Layer: Codable, Equatable, Sendable {
         package var path: String
-        /// d, the elements of a unit.
+        /// d, the number of elements in a unit.
         package var elements: Int
         package var units: Int
-        /// Of how many the covariance was taken: all with a weight above 0, or as many as were asked for, evenly spaced.
+        /// The number of units whose covariance was computed: all whose weight is not 0, or the requested number, evenly spaced.
         package var unitsAnalysed: Int
         /// Whether there were too few examples for a covariance of full rank: then there are no condition numbers.
         package var isRankDeficient: Bool
-        /// Units of which C's smallest eigenvalue is no more than rounding of its largest; their condition number counts as infinite.
+        /// The number of units for which C's smallest eigenvalue is within rounding error of its largest; their condition number counts as infinite.
         package var unitsBelowRounding: Int
         /// g²/‖v‖²; 1 for weights that are not normalized.
         package var scale: Quartiles?
         /// λ₁/λ_d of C, the covariance of the gradient in w.
         package var gradientCondition: Quartiles?
-        /// λ₁/λ_{d−1} of D at a right angle to w.
+        /// λ₁/λ_{d−1} of D orthogonal to w.
         package var directionCondition: Quartiles?
         /// The former divided by the latter, at least 1.
         package var improvement: Quartiles?
         /// The part of it that comes from the largest eigenvalue: λ₁ of C / λ₁ of M·C·M.
         package var improvementOfLargest: Quartiles?
-        /// The improvement that projecting out a drawn direction in place of w would give.
+        /// The improvement from projecting out a random direction instead of w.
         package var improvementOfDrawn: Quartiles?
         /// λ₁'s share of C's trace.
         package var leadingShare: Quartiles?
-        /// |cos| of the angle between w and C's eigenvectors, of the first five.
+        /// |cos| of the angles between w and C's first five eigenvectors.
         package var cosines: [Quartiles]
-        /// What |cos| is, in the mean, between a drawn direction and any eigenvector.
+        /// The mean |cos| between a random direction and any eigenvector.
         package var drawnCosine: Double
-        /// The largest unit's λ₁ divided by the smallest's, of C and of D: how unequal the units' gradients are.
+        /// The largest λ₁ of any unit divided by the smallest, for C and for D: how unequal the units' gradients are.
         package var gradientSpread: Double
         package var directionSpread: Double
-        /// The medians of λ_k/λ₁ over the units, k = 1, …, of C and of D.
+        /// The medians over the units of λ_k/λ₁, k = 1, …, for C and for D.
         package var gradientSpectrum: [Double]
         package var directionSpectrum: [Double]
     }
 
     package struct Options: Sendable {
-        /// Examples whose gradients are taken.
+        /// The number of examples whose gradients are used.
         package var examples: Int
-        /// The most units of a layer that are looked at.
+        /// The maximum number of units analysed per layer.
         package var units: Int
         /// Paths of weights or of their layers; nil for all.
         package var layers: [String]?
-        /// The seed of the drawn directions.
+        /// The seed of the random directions.
         package var seed: UInt64
 
         package init(examples: Int, units: Int, layers: [String]?, seed: UInt64) {
@@ -75,16 +75,16 @@ package enum NetworkAnalysis {
         }
     }
 
-    /// What can stop an analysis.
+    /// Why an analysis failed.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
         package init(_ description: String) { self.description = description }
     }
 
-    /// The most memory for sums of products, in bytes.
+    /// The maximum memory for sums of products, in bytes.
     static let mostMemory = 4 << 30
 
-    /// A weight to be looked at.
+    /// A weight to analyse.
     private struct Site {
         let path: String
         let weight: Parameter
@@ -94,9 +94,9 @@ package enum NetworkAnalysis {
         var moments: GradientMoments
     }
 
-    /// Analyses every weight of a module, which is folded by it.
+    /// Analyses every weight of a module; this folds the module.
     ///
-    /// `loss` gives the loss of one example, recorded for gradients, in float64 if the numbers are to mean anything far below λ₁.
+    /// `loss` returns the loss of one example, recorded for gradients; use float64 if eigenvalues far below λ₁ are to be meaningful.
     package static func analyse(
         _ module: some Module, _ options: Options, loss: (_ example: Int) -> Tensor, progress: (_ examples: Int, _ note: String) -> Void
     ) throws -> [Layer] {
@@ -115,7 +115,7 @@ package enum NetworkAnalysis {
         }
     }
 
-    /// Replaces the weights by plain ones, so that gradients are those in w, and keeps what g²/‖v‖² was.
+    /// Replaces the weights by plain ones, so that gradients are with respect to w, and keeps g²/‖v‖².
     private static func fold(_ module: some Module, _ options: Options) throws -> [Site] {
         let before = module.namedWeights
         let known = Dictionary(module.weightUnits.map { ($0.path, $0.value) }, uniquingKeysWith: { first, _ in first })
@@ -158,7 +158,7 @@ package enum NetworkAnalysis {
         let covariance = site.moments.covariance().moved(to: .cpu)
         guard covariance.isFinite().allTrue() else { throw Failure("\(site.path): its gradients are not finite") }
         let elements = rows.shape[1]
-        // A few units at a time, so that what the eigenvalues need stays small.
+        // A few units at a time, to limit the memory for the eigenvalues.
         let most = max(1, (32 << 20) / (elements * elements * 8))
         let norms: [Double] = rows.norm(over: [1]).elements()
         let alive = norms.indices.filter { norms[$0] > 0 }
@@ -179,7 +179,7 @@ package enum NetworkAnalysis {
         // The covariance of N centred gradients has a rank of at most N − 1.
         let isDeficient = options.examples <= elements
         func conditions(_ lists: [[Double]]) -> [Double] { isDeficient ? [] : lists.map(UnitSpectra.conditionNumber) }
-        // Infinite where C is singular within rounding: a quotient says nothing then.
+        // Where C is singular within rounding error, the quotient would be meaningless: infinite.
         func quotients(_ other: [[Double]]) -> [Double] {
             zip(conditions(c), conditions(other)).map { $0.isFinite && $1.isFinite ? $0 / $1 : .nan }
         }

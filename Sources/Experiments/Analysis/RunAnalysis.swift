@@ -6,14 +6,14 @@ import Training
 import WeightFiles
 package import WeightNorm
 
-/// The analysis of the networks in a comparison's folder.
+/// Analyses the networks in a comparison's folder.
 package struct RunAnalysis {
     package let path: String
     package let configuration: Comparison.Configuration
 
-    /// Reads what the run in a folder was; a seed and norms are chosen in ``analyse(_:seed:_:training:progress:)``.
+    /// Reads the settings of the run in a folder; a seed and norms are chosen in ``analyse(_:seed:_:training:progress:)``.
     ///
-    /// - Throws: ``NetworkAnalysis/Failure`` if the folder is no comparison's.
+    /// - Throws: ``NetworkAnalysis/Failure`` if the folder is not a comparison's.
     package init(at path: String) throws {
         self.path = path
         let command: String
@@ -29,14 +29,14 @@ package struct RunAnalysis {
         configuration = try Comparison.Configuration.read(at: path)
     }
 
-    /// What was found in one network.
+    /// The results for one network.
     package struct Network: Codable, Equatable, Sendable {
         package var norm: String
         package var seed: UInt64
         package var layers: [NetworkAnalysis.Layer]
     }
 
-    /// The whole, as it stands in `analysis.json`.
+    /// The complete result, as in `analysis.json`.
     package struct Summary: Codable, Equatable, Sendable {
         package var run: String
         package var data: String
@@ -75,7 +75,7 @@ package struct RunAnalysis {
         }
     }
 
-    /// Throws unless the images are those that the run was made with, the seed and norms are among the run's, and their networks are there.
+    /// Throws unless the images are those of the run, the seed and norms are among the run's, and their networks are there.
     package func check(training: ImageSet, data: String, norms: [Normalization], seed: UInt64) throws {
         guard let expected = configuration.training else {
             throw NetworkAnalysis.Failure(
@@ -100,7 +100,7 @@ package struct RunAnalysis {
                 "\(path)/config.json: settings: classes: expected more than the largest label of the images, \(largest), found \(settings.classes)"
             )
         }
-        // Before the minutes of work on those that are there.
+        // Before spending minutes on those that are there.
         for norm in norms {
             let file = networkFile(norm, seed: seed)
             _ = try SafetensorsFile(openingOwn: file)
@@ -111,7 +111,7 @@ package struct RunAnalysis {
         "\(path)/\(NetworkFile.name(norm: norm.rawValue, seed: seed))"
     }
 
-    /// The images that the run was trained on, of all the training images of its data set.
+    /// The images that the run was trained on, out of all the training images of its data set.
     ///
     /// - Throws: ``NetworkAnalysis/Failure`` if there are too few.
     package func trainingImages(of all: ImageSet, data: String) throws -> ImageSet {
@@ -130,8 +130,8 @@ package struct RunAnalysis {
     /// The run's norms.
     package var normalizations: [Normalization] { configuration.normalizations }
 
-    /// Loads a finished network and analyses it in float64, on single training images: the same for every norm, in an order that depends on the
-    /// seed alone. Each image goes through the network as in use: no noise, no dropout, running averages for batch statistics.
+    /// Loads a finished network and analyses it in float64, on single training images: the same for every norm, in an order that depends only on the
+    /// seed. Each image goes through the network as in inference: no noise, no dropout, running averages for batch statistics.
     package func analyse(
         _ normalization: Normalization, seed: UInt64, _ options: NetworkAnalysis.Options, training: ImageSet, whitening: Whitening?,
         progress: (_ examples: Int, _ note: String) -> Void

@@ -1,10 +1,10 @@
 package import Torch
 package import WeightNorm
 
-/// The paper's network for CIFAR-10 (table 3): nine convolutions in three blocks, a global mean and a dense layer, every one of them normalized the same way
-/// unless the dense layer is to have another normalization.
+/// The paper's network for CIFAR-10 (table 3): nine convolutions in three blocks, a global mean and a dense layer, all normalized the same way,
+/// except that the dense layer may have another normalization.
 ///
-/// Images of `[batch, channels, height, width]` to logits of `[batch, classes]`; height and width from 12 up.
+/// Images of `[batch, channels, height, width]` to logits of `[batch, classes]`; height and width at least 12.
 package struct ClassificationNetwork: Layer {
     package let features: Sequential
     package let output: Dense

@@ -4,14 +4,14 @@ package import WeightNorm
 extension ClassificationSettings {
     /// The bounds of the numbers that options can change.
     package enum Limits {
-        /// Batch statistics need two images.
+        /// Batch statistics need at least two images.
         package static let batch = 2...SettingsLimits.batch.upperBound
         package static let width = NumberRange.above(0, atMost: 16)
-        /// Where the poolings leave a pixel.
+        /// The smallest side of which the poolings leave a pixel.
         package static let leastSide = 12
     }
 
-    /// Throws unless every number is one that a network can be made and trained with: settings may come from a file.
+    /// Throws unless a network can be made and trained with these numbers: settings may come from a file.
     package func check(norms: [Normalization] = []) throws(RunFailure) {
         for (name, maps) in [("firstMaps", firstMaps), ("secondMaps", secondMaps)] {
             try SettingsCheck.whole(name, maps, in: 1...192 * 16)
@@ -32,13 +32,13 @@ extension ClassificationSettings {
         try SettingsCheck.size(weights: weights(channels: 3))
     }
 
-    /// Throws unless there can be such a network for images of a size, and minibatches of them fit into memory; the numbers must have been checked.
+    /// Throws unless such a network can take images of this size, and minibatches fit into memory; the numbers must have been checked.
     package func check(channels: Int, rows: Int, columns: Int, images: Int) throws(RunFailure) {
         let least = Limits.leastSide
         guard rows >= least, columns >= least else {
             throw RunFailure("images: expected at least \(least) × \(least) pixels for the network's poolings, found \(rows) × \(columns)")
         }
-        // Each convolution and the rectifier behind it.
+        // Each convolution and the rectifier after it.
         let elements = Double(rows * columns) * (6 * Double(firstMaps) + 6 * Double(secondMaps) / 4 + 6 * Double(secondMaps) / 16)
         try SettingsCheck.size(
             weights: weights(channels: channels), elements: elements, examples: batch, widest: Double(rows * columns * firstMaps),

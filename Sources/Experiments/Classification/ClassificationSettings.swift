@@ -3,10 +3,10 @@ package import WeightNorm
 
 /// Every hyperparameter of the paper's classification network and its training, in one place.
 ///
-/// The initial values are the paper's, for CIFAR-10 (its §5.1 and table 3); what differs in a preset is set in its definition.
+/// The initial values are the paper's, for CIFAR-10 (its §5.1 and table 3); a preset's definition sets what differs.
 package struct ClassificationSettings: Codable, Equatable, Sendable {
     // -- The images ----------------------------------------------------------------------------------------------------------------------
-    /// Whether the images are whitened by a map that is fitted to the training images; else (raw − 127.5)/128.
+    /// Whether the images are whitened by a map fitted to the training images; otherwise they become (raw − 127.5)/128.
     package var whitens = true
 
     // -- The network ---------------------------------------------------------------------------------------------------------------------
@@ -26,13 +26,13 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     // -- Initialization ------------------------------------------------------------------------------------------------------------------
     /// σ of the draws for v.
     package var initialDeviation = 0.05
-    /// Images of the permuted training set on which data-dependent initialization is done.
+    /// The number of images, from the permuted training set, used for data-dependent initialization.
     package var initializationImages = 500
 
     // -- Training ------------------------------------------------------------------------------------------------------------------------
     /// Images in a minibatch.
     package var batch = 100
-    /// Times that the whole training set is trained on.
+    /// Passes over the whole training set.
     package var epochs = 200
     /// Adam's β1 in the first half of the run.
     package var beta1 = 0.9
@@ -42,8 +42,8 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     package var beta2 = 0.999
     /// Adam's ε, inside the root.
     package var epsilon = 1e-8
-    /// The learning rate of the first half of the run, by norm; it falls linearly to zero over the second. The paper found these best on CIFAR-10, of
-    /// 0.0003, 0.001, 0.003 and 0.01, by the error on 10,000 held-out training images.
+    /// The learning rate of the first half of the run, by norm; it falls linearly to zero over the second. In the paper these were the best on
+    /// CIFAR-10 among 0.0003, 0.001, 0.003 and 0.01, by the error on 10,000 held-out training images.
     package var learningRates: [String: Double] = [
         Normalization.plain.rawValue: 0.0003, Normalization.fixedGain.rawValue: 0.0003, Normalization.weight.rawValue: 0.003,
         Normalization.logWeight.rawValue: 0.003,
@@ -83,7 +83,7 @@ extension ClassificationSettings {
         package var settings: ClassificationSettings { self == .paper ? ClassificationSettings() : .quick }
     }
 
-    /// For two CPU cores and a quarter of an hour: a sixth of the width on all images, and little dropout (so narrow a network learns far more slowly
+    /// For two CPU cores and a quarter of an hour: a sixth of the width, all images, and little dropout (a network this narrow learns far more slowly
     /// with the paper's 0.5). One learning rate for all norms: the paper's 0.0003 for plain weights is for 200 epochs.
     package static let quick: ClassificationSettings = {
         var settings = ClassificationSettings()
@@ -94,8 +94,8 @@ extension ClassificationSettings {
         return settings
     }()
 
-    /// For a first look in a few minutes: as ``quick``, but one epoch on images that are not whitened, and β1 kept: with 0.5 and Adam's long memory of
-    /// gradients, one unusual gradient in so short and fast a run can make a step many times the learning rate.
+    /// For a first look in a few minutes: like ``quick``, but one epoch on images that are not whitened, and with constant β1: with 0.5 and Adam's
+    /// long memory of gradients, one unusual gradient in so short and fast a run can cause a step many times the learning rate.
     package static let onePass: ClassificationSettings = {
         var settings = quick
         settings.whitens = false
@@ -104,7 +104,7 @@ extension ClassificationSettings {
         return settings
     }()
 
-    /// In what the settings depart from others, in words such as `epochs 10 instead of 200`; learning rates of the given norms alone.
+    /// How the settings differ from others, in words such as `epochs 10 instead of 200`; only learning rates of the given norms are included.
     package func departures(from other: ClassificationSettings, norms: [String]) -> [String] {
         var words: [String] = []
         func note(_ name: String, _ expected: some Equatable, _ found: some Equatable) {

@@ -4,7 +4,7 @@ package import Torch
 package import Training
 package import WeightNorm
 
-/// One network in training: a norm, a seed, an optimizer, and how it goes.
+/// One network in training: a norm, a seed, an optimizer, and its losses and errors.
 package final class ClassificationTrainer: Trainee {
     /// The indices of a minibatch's images, and all images.
     package typealias Minibatch = (indices: Tensor, images: ResidentImages)
@@ -17,7 +17,8 @@ package final class ClassificationTrainer: Trainee {
     package let initialization = InitializationReport()
     private let losses: LossMeter
     package var stepCount: Int { losses.stepCount }
-    /// The first step at which the loss was not finite, as far as it is known; see ``LossMeter/divergedAt``. The parameters are those of before this step on the CPU.
+    /// The first step at which the loss was not finite, as far as known; see ``LossMeter/divergedAt``. On the CPU the parameters are those before
+    /// this step.
     package var divergedAt: Int? { losses.divergedAt }
     private let random: Generator
     private let optimizer: Adam
@@ -27,7 +28,7 @@ package final class ClassificationTrainer: Trainee {
     private let beta1: Schedule
     private let stepsPerEpoch: Int
     private let observer: WeightObserver
-    /// Wrong answers since the last reading, on the device: a step must not wait for the device only to keep count.
+    /// Wrong answers since the last reading, counted on the device: a step must not wait for the device just to count.
     private let errorSum: Buffer
     /// On CUDA the whole step is recorded once and then replayed.
     private let graph: StepGraph
@@ -35,7 +36,7 @@ package final class ClassificationTrainer: Trainee {
     private var minibatch: Buffer?
     private var imageCount = 0
 
-    /// A network with drawn weights. Weights, noise and dropout depend on the seed alone, so that all norms of a seed start from the same draws.
+    /// A network with drawn weights. Weights, noise and dropout depend only on the seed, so with the same seed all norms start from the same draws.
     package init(
         _ settings: ClassificationSettings, normalization: Normalization, seed: UInt64, channels: Int, stepsPerEpoch: Int, device: Device
     ) {
@@ -60,7 +61,7 @@ package final class ClassificationTrainer: Trainee {
     /// Why steps on CUDA are not replayed from a recording; nil if they are.
     package var graphFallback: TorchError? { graph.fallback }
 
-    /// The number of trained numbers.
+    /// The number of trained parameters.
     package var parameterCount: Int { network.parameters.reduce(0) { $0 + $1.value.count } }
 
     /// Data-dependent initialization: a forward pass.
@@ -68,7 +69,7 @@ package final class ClassificationTrainer: Trainee {
         withoutGradients { _ = network(laidOut(input), .initializing(random, report: initialization)) }
     }
 
-    /// One step of the optimizer on the images at the given indices, `.int64` of `[batch]` on their device, always equally many.
+    /// One step of the optimizer on the images at the given indices, `.int64` of `[batch]` on their device, always the same number.
     ///
     /// On the CPU nothing is changed if the loss is not finite.
     @discardableResult
@@ -107,7 +108,7 @@ package final class ClassificationTrainer: Trainee {
         return loss
     }
 
-    /// Mean loss in nats and the share of wrong answers on the minibatches since the last reading, as trained: under noise and dropout.
+    /// Mean loss in nats and the error rate on the minibatches since the last reading, as in training: with noise and dropout.
     package func readTraining() -> (loss: Double, error: Double) {
         let result = (losses.read() ?? .nan, errorSum.value.item() / Double(imageCount))
         errorSum.assign(errorSum.value.zerosLike())
@@ -121,16 +122,17 @@ package final class ClassificationTrainer: Trainee {
     /// Whether the losses since the last reading and every parameter are finite; see ``LossMeter/isFinite(_:)``.
     package func isFinite() -> Bool { losses.isFinite(optimizer.parameters) }
 
-    /// What the weights look like now; the effective step is that of the last step's learning rate, before the first step the first's.
+    /// A reading of the weights now; the effective step uses the learning rate of the last step or, before any, of the first.
     package func readWeights() -> [WeightReading] {
         observer.read(learningRate: rate(Double(max(0, stepCount - 1)) / Double(stepsPerEpoch)))
     }
 
-    /// The share of wrong answers on a set of images, without noise and dropout.
+    /// The error rate on a set of images, without noise and dropout.
     package func error(on set: ResidentImages) -> Double {
         withoutGradients {
             var errors = Tensor.zeros([], type: .int64, on: set.device)
-            // On the CPU the layers' outputs should stay in the cache (500 images at a time took three times as long as 100); a GPU wants more.
+            // On the CPU the layers' outputs should stay in the cache (500 images at a time took three times as long as 100); a GPU works better with
+            // more.
             let size = set.device.isCPU ? 100 : 1000
             for start in stride(from: 0, to: set.count, by: size) {
                 let (inputs, labels) = set.batch(start..<min(start + size, set.count))
@@ -140,7 +142,7 @@ package final class ClassificationTrainer: Trainee {
         }
     }
 
-    /// Pixel after pixel where convolutions are faster so: on the CPU by a seventh with a network of 16 and 32 maps; on GPUs in 16 bits, by what
+    /// Channels last where convolutions are faster that way: on the CPU, by a seventh for a network of 16 and 32 maps; on GPUs in 16 bits, from what
     /// is known of cuDNN.
     private func laidOut(_ input: Tensor) -> Tensor { input.device.isCPU || settings.usesBfloat16 ? input.channelsLast() : input }
 
@@ -152,7 +154,7 @@ package final class ClassificationTrainer: Trainee {
 // MARK: - Checkpoints
 
 extension ClassificationTrainer {
-    /// What is counted outside of tensors.
+    /// What is counted outside tensors.
     private struct Counts: Codable {
         var steps: Int
         var images: Int
@@ -178,7 +180,7 @@ extension ClassificationTrainer {
         try checkpoint.add(value: counts, as: "\(name)/counts")
     }
 
-    /// Goes on from a trainer of the same settings, norm and seed that was added.
+    /// Resumes from an added trainer with the same settings, norm and seed.
     ///
     /// - Throws: `CheckpointError` if it does not fit.
     package func restore(from checkpoint: Checkpoint, as name: String) throws {
@@ -187,7 +189,7 @@ extension ClassificationTrainer {
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")
         try checkpoint.restore(random, from: "\(name)/random")
         let errors = try checkpoint.tensor("\(name)/errors", like: errorSum.value)
-        // A run that reads no weights has none.
+        // A run without weight readings has none.
         let paths = network.namedWeights.map(\.path)
         if paths.contains(where: { checkpoint.hasTensor("\(name)/directions/\($0)") }) {
             let directions = try paths.map { path in

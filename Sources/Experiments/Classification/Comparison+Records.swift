@@ -6,7 +6,7 @@ package import WeightNorm
 // What a comparison writes to its folder.
 
 extension Comparison {
-    /// A point of a run, as it stands in `metrics.jsonl`.
+    /// A point of a run, as in `metrics.jsonl`.
     package struct Record: Codable, Equatable, Sendable {
         package var norm: String
         package var seed: UInt64
@@ -14,12 +14,12 @@ extension Comparison {
         package var learningRate: Double?
         /// Steps of the optimizer done.
         package var step: Int
-        /// Epochs done, in parts.
+        /// Epochs done, including fractions.
         package var epoch: Double
-        /// Mean loss (nats) and share of wrong answers on the minibatches since the record before, under noise and dropout.
+        /// Mean loss (nats) and error rate on the minibatches since the previous record, with noise and dropout.
         package var trainLoss: Double?
         package var trainError: Double?
-        /// The share of wrong answers on the test set.
+        /// The error rate on the test set.
         package var testError: Double?
 
         package init(norm: String, seed: UInt64, learningRate: Double? = nil, step: Int, epoch: Double) {
@@ -27,7 +27,7 @@ extension Comparison {
         }
     }
 
-    /// What one weight looked like at a time, as it stands in `layers.jsonl`.
+    /// A reading of one weight at one time, as in `layers.jsonl`.
     package struct LayerRecord: Codable, Equatable, Sendable {
         package var norm: String
         package var seed: UInt64
@@ -37,12 +37,12 @@ extension Comparison {
         package var reading: WeightReading
     }
 
-    /// What a comparison began with, as it stands in `config.json`.
+    /// What a comparison started with, as in `config.json`.
     package typealias Configuration = RunConfiguration<ClassificationSettings, ComparisonDetails>
-    /// The whole result, as it stands in `summary.json`.
+    /// The complete result, as in `summary.json`.
     package typealias Summary = RunSummary<ClassificationSettings, Run, ComparisonOutcome>
 
-    /// A finished run, as it stands in `summary.json`.
+    /// A finished run, as in `summary.json`.
     package struct Run: Codable, Equatable, Sendable, SeededRun {
         package var norm: String
         package var seed: UInt64
@@ -50,19 +50,19 @@ extension Comparison {
         package var steps: Int
         package var parameters: Int
         package var learningRate: Double
-        /// The share of wrong answers on the training minibatches of the last part of an epoch that was averaged over, under noise and dropout.
+        /// The error rate on the training minibatches in the last averaged part of an epoch, with noise and dropout.
         package var trainError: Double
         package var trainLoss: Double
         package var testError: Double
         /// The median over all steps but the first ten.
         package var millisecondsPerStep: Double
-        /// The median over the steps of this norm's time divided by that of "normal" at the same step.
+        /// The median over the steps of this norm's time relative to that of "normal" at the same step.
         package var costRelativeToNormal: Double?
-        /// The time in passes at which the test error was first seen under each threshold.
+        /// The time in epochs at which the test error was first below each threshold.
         package var firstEpochUnder: [String: Double]
-        /// Output units that did not vary over the images of the initialization, and were left as they were.
+        /// Output units that did not vary over the initialization images, and were left as they were.
         package var constantUnits: Int
-        /// The step at which the loss was found not to be finite, where the run ended; its errors are NaN.
+        /// The step at which the loss was found not to be finite, if that ended the run; its errors are NaN.
         package var divergedAtStep: Int?
     }
 }
@@ -74,7 +74,7 @@ package struct ComparisonDetails: RunDetails {
     package var training: ImageSummary?
     /// The images on which the error is measured.
     package var test: ImageSummary?
-    /// Training images that are held out for the error, in place of the test images.
+    /// The number of training images held out to measure the error, instead of the test images.
     package var heldOut: Int?
     package var thresholds: [Double]
     package var pace: Comparison.Pace
@@ -107,15 +107,15 @@ extension RunConfiguration<ClassificationSettings, ComparisonDetails> {
 
 /// What only a comparison has in its `summary.json`.
 package struct ComparisonOutcome: Codable, Equatable, Sendable {
-    /// The words behind `weightnorm` that started it.
+    /// The subcommand of `weightnorm` that started it.
     package var command: String
     package var data: String
-    /// Whether the training images are CIFAR-10's, so that the paper's results can stand beside.
+    /// Whether the training images are CIFAR-10's, so that the paper's results can be shown for comparison.
     package var isCIFAR10: Bool
-    /// Training images that were held out for the error, in place of the test images.
+    /// The number of training images held out to measure the error, instead of the test images.
     package var heldOut: Int?
     package var pace: Comparison.Pace
-    /// The test errors of `firstEpochUnder`.
+    /// The thresholds of `firstEpochUnder`.
     package var thresholds: [Double]
 }
 
@@ -131,7 +131,7 @@ extension RunSummary<ClassificationSettings, Comparison.Run, ComparisonOutcome> 
     }
 }
 
-/// Which images a run was made with, to be recognized later.
+/// Identifies the images used for a run, to recognize them later.
 package struct ImageSummary: Codable, Equatable, Sendable {
     package var count: Int
     package var rows: Int

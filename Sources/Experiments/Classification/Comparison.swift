@@ -5,16 +5,16 @@ package import Torch
 package import Training
 package import WeightNorm
 
-/// The same network trained with several norms, side by side: after each step of one, the others make theirs on the same minibatch.
+/// The same network trained with several norms, side by side: all make each step on the same minibatch, one after the other.
 ///
-/// So a slow spell of the machine falls on all of them, and their times a step can be compared.
+/// So a slow spell of the machine affects all of them, and their times per step can be compared.
 package struct Comparison {
     package var settings: ClassificationSettings
     package let normalizations: [Normalization]
     package let seeds: [UInt64]
     package let device: Device
 
-    /// Times in an epoch at which the test error is taken, and parts of an epoch over which the training error is averaged.
+    /// How often per epoch the test error is measured, and into how many parts an epoch is divided for averaging the training error.
     package struct Pace: Codable, Equatable, Sendable {
         package var evaluations: Int
         package var readings: Int
@@ -36,13 +36,13 @@ package struct Comparison {
     }
 
     package var pace = Pace.fine
-    /// The most readings of the weights in a run: a long run takes fewer a pass.
+    /// The maximum number of weight readings in a run: a long run has fewer per epoch.
     static let mostWeightReadings = 200
-    /// The test errors for which the first time under them is told.
+    /// The test errors for which the first time below them is reported.
     package let thresholds: [Double]
-    /// Whether a run whose loss is not finite ends alone, and is told as such, instead of ending all.
+    /// Whether a run whose loss is not finite ends by itself, and is reported as diverged, instead of ending all runs.
     package var goesOnAfterDivergence = false
-    /// Whether readings of the weights and the finished networks are written to the folder.
+    /// Whether weight readings and the finished networks are written to the folder.
     package var keepsNetworks = true
 
     package init(
@@ -55,7 +55,7 @@ package struct Comparison {
         self.device = device
     }
 
-    /// Throws if the settings are none that a run can have, or do not fit the images; to be asked before a folder is made.
+    /// Throws if the settings are invalid or do not fit the images; call it before a folder is made.
     package func check(training: ImageSet, test: ImageSet? = nil) throws {
         try settings.check(norms: normalizations)
         if settings.whitens, let defect = Whitening.defect(of: training) { throw RunFailure(defect) }
@@ -69,7 +69,7 @@ package struct Comparison {
         }
     }
 
-    /// The images as the settings have the network see them: whitened, or their bytes scaled; the whitening is fitted to the training images alone.
+    /// The images as input for the network, as set: whitened, or with scaled bytes; the whitening is fitted only to the training images.
     package func images(training: ImageSet, test: ImageSet, notify: (String) -> Void) -> ClassificationImages {
         guard settings.whitens else {
             return ClassificationImages(
@@ -81,7 +81,7 @@ package struct Comparison {
             test: ResidentImages(test, whitenedBy: whitening, on: device), channels: training.channels)
     }
 
-    /// Trains all, seed after seed, and records how it goes; `progress` gets each step.
+    /// Trains all networks, seed after seed, and records the course; `progress` gets each step.
     package func run(
         on images: ClassificationImages, into folder: RunFolder, progress: @escaping (RunProgress) -> Void
     ) throws -> (runs: [Run], records: [Record]) {
@@ -91,10 +91,10 @@ package struct Comparison {
     }
 }
 
-/// The images of a training on its device.
+/// The images of a training run, on its device.
 package struct ClassificationImages {
     package let training: ResidentImages
-    /// On which the error is measured: the test images, or held-out training images.
+    /// The images on which the error is measured: the test images, or held-out training images.
     package let test: ResidentImages
     package let channels: Int
 

@@ -3,18 +3,18 @@ package import Torch
 package import Training
 import WeightNorm
 
-/// A comparison in the course of its training.
+/// A comparison in training.
 package typealias ComparisonTraining = Run<ComparisonExperiment>
 
-/// A comparison on its images: each round is a seed, in which one network for each norm is trained; with several learning rates, each rate has all seeds.
+/// A comparison with its images: each round trains one network per norm for one seed; with several learning rates, each rate has all seeds.
 package final class ComparisonExperiment: Experiment {
     package typealias Record = Comparison.Record
 
     package let kind = "classification"
     package let comparison: Comparison
-    /// Learning rates that stand in place of the settings', one after the other; empty for none.
+    /// Learning rates used instead of the settings', one after the other; empty for none.
     private let rates: [Double]
-    /// Why steps on CUDA were not replayed from recordings; empty on the CPU and where they were.
+    /// Why steps on CUDA were not replayed from recordings; empty on the CPU and if they were.
     package private(set) var graphFallbacks: [String] = []
     private let images: ClassificationImages
     private let order: EpochOrder
@@ -79,7 +79,7 @@ package final class ComparisonExperiment: Experiment {
     package func didStep(_ run: Run<ComparisonExperiment>) throws {
         let place = (run.step - 1) % stepsPerEpoch + 1
         if notes.contains(place) {
-            // Asking for the losses finds out whether one is not finite.
+            // Reading the losses reveals whether one is not finite.
             let rate = rate(ofRound: run.round).map { "rate \(NumberText.general($0)), " } ?? ""
             run.note = rate + "loss " + run.trainees.indices.map { Self.text(loss(of: $0, in: run)) }.joined(separator: " ")
             run.noteTime()
@@ -117,7 +117,7 @@ package final class ComparisonExperiment: Experiment {
             var record = Comparison.Record(
                 norm: trainer.normalization.rawValue, seed: trainer.seed, learningRate: trainer.learningRate, step: run.step,
                 epoch: Double(run.step) / Double(stepsPerEpoch))
-            // A loss that is not finite ends the run, and belongs on record.
+            // A loss that is not finite ends the run, and should be recorded.
             if reads || trainer.divergedAt != nil { (record.trainLoss, record.trainError) = trainer.readTraining() }
             let end = trainer.divergedAt
             if evaluates, end == nil { record.testError = trainer.error(on: images.test) }
@@ -160,7 +160,7 @@ package final class ComparisonExperiment: Experiment {
     private func summary(
         of trainer: ClassificationTrainer, times: [Double], normal: [Double]?, history: [Comparison.Record]
     ) -> Comparison.Run {
-        // The first steps pay for what libtorch sets up once.
+        // The first steps include libtorch's one-time set-up.
         let warm = StepTimes.warmUp(of: times)
         let ratios = normal.map { zip(times, $0).dropFirst(warm).map { $0 / $1 } }
         let tests = history.compactMap { record in record.testError.map { (record.epoch, $0) } }

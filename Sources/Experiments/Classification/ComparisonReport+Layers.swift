@@ -1,7 +1,7 @@
 import Report
 import WeightNorm
 
-// What the training did to the weights of each layer.
+// What training did to the weights of each layer.
 
 extension ComparisonReport {
     /// Empty if no readings were kept.
@@ -60,7 +60,7 @@ extension ComparisonReport {
         init(_ record: Comparison.LayerRecord) { (norm, seed, path) = (record.norm, record.seed, record.reading.path) }
     }
 
-    /// A quantity over the time in passes: the mean over the layers, a line a norm.
+    /// A quantity over the time in epochs: the mean over the layers, one line per norm.
     private func chart(
         _ title: String, summary: Prose, _ axis: Axis, mergesPlain: Bool = false, of value: (Comparison.LayerRecord) -> Double?
     ) -> Chart {

@@ -2,7 +2,7 @@ import Foundation
 import Report
 import WeightNorm
 
-// The paper's Figure 1 and table, with its own values under ours, and the pictures of the first layer.
+// The paper's Figure 1 and table, with its values below ours, and the pictures of the first layer.
 
 extension ComparisonReport {
     /// Empty unless the images are the paper's.
@@ -19,7 +19,7 @@ extension ComparisonReport {
 
     private func runs(of norm: String) -> [Comparison.Run] { summary.runs.filter { $0.norm == norm } }
 
-    /// The first epoch whose training error was under 5 %, of one seed.
+    /// The first epoch with a training error below 5 %, for one seed.
     private func firstUnderFivePercent(_ norm: String, _ seed: UInt64) -> Double? {
         records.first { $0.norm == norm && $0.seed == seed && ($0.trainError ?? 1) < 0.05 }?.epoch
     }
@@ -51,7 +51,7 @@ extension ComparisonReport {
             ], footnotes: ["Digitised from the curves of the paper's Figure 1."])
     }
 
-    /// Whether epochs can be compared one to one; else they are shown as a share of the run, after which the learning rate goes.
+    /// Whether epochs can be compared one to one; otherwise they are shown as a fraction of the run, which the learning rate follows.
     private var hasPaperLength: Bool { Double(summary.settings.epochs) == PaperResults.epochs }
 
     private var figure: Chart {

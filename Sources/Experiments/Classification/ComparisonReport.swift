@@ -2,7 +2,7 @@ package import Foundation
 package import Report
 import WeightNorm
 
-/// How a comparison is shown: a table for the terminal, a page for the browser.
+/// The report of a comparison: a table for the terminal, a page for the browser.
 package struct ComparisonReport {
     let summary: Comparison.Summary
     let records: [Comparison.Record]
@@ -31,7 +31,7 @@ package struct ComparisonReport {
         let train: [Double]
         let milliseconds: Double
         let cost: Double?
-        /// The mean over seeds of the first time under each threshold; nil if a seed never came under it.
+        /// The mean over seeds of the first time below each threshold; nil if a seed never got below it.
         let under: [Double?]
     }
 
@@ -49,7 +49,7 @@ package struct ComparisonReport {
         }
     }
 
-    /// What the error is measured on, as it stands before "error".
+    /// The name of the measured error.
     private var errorName: String { summary.heldOut == nil ? "test error" : "held-out error" }
     private var errorTitle: String { summary.heldOut == nil ? "Test error" : "Held-out error" }
 
@@ -104,7 +104,7 @@ package struct ComparisonReport {
     private func chart(_ title: String, summary: Prose, _ value: KeyPath<Comparison.Record, Double?>) -> Chart {
         Chart(
             title, summary: summary, x: Axis("Epoch", minimum: 0),
-            // An error of zero has no place on a logarithmic axis.
+            // An error of zero cannot be shown on a logarithmic axis.
             y: Axis(title, scale: records.contains { $0[keyPath: value] == 0 } ? .linear : .logarithmic, format: .percent),
             series: norms.enumerated().map { index, norm in
                 let runs = seeds.map { seed in

@@ -11,10 +11,10 @@ package enum FilterPicture {
 
     private static let columns = 16
 
-    /// A weight of `[filters, channels, rows, columns]` as a PNG file: 16 filters a line, one pixel apart, in the order of the maps.
+    /// A weight of `[filters, channels, rows, columns]` as a PNG file: 16 filters per line, one pixel apart, in the order of the maps.
     ///
-    /// Three channels are shown as colours, the mean of any other number as grey. Each filter has its own scale: mid grey is 0, and its largest element in size is
-    /// black or white.
+    /// Three channels are shown as colours, the mean of any other number as grey. Each filter has its own scale: mid grey is 0, and its element of
+    /// largest magnitude is black or white.
     package static func png(of weight: Tensor) -> Data {
         let shape = weight.shape
         let (count, height, width) = (shape[0], shape[2], shape[3])

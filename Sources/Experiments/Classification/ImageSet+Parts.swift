@@ -1,13 +1,13 @@
 package import Datasets
 
 extension ImageSet {
-    /// Some of the images, in an order that depends on the seed alone; all of them, in their own order, if there are no more.
+    /// Some of the images, in an order that depends only on the seed; all of them, in their own order, if there are no more.
     package func sample(_ count: Int, seed: UInt64) -> ImageSet {
         guard count < self.count else { return self }
         return subset(permutation(count: self.count, seed: seed, epoch: 0).prefix(count))
     }
 
-    /// The images without some that are held out to measure the error on while hyperparameters are chosen; which ones depends on the seed alone.
+    /// Splits off images that are held out to measure the error while hyperparameters are chosen; which ones depends only on the seed.
     ///
     /// Both parts are in an order that depends on the seed. There must be more images than are held out.
     package func holdingOut(_ count: Int, seed: UInt64 = 0) -> (training: ImageSet, heldOut: ImageSet) {

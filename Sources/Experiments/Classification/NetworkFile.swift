@@ -3,7 +3,7 @@ import Training
 import WeightFiles
 package import WeightNorm
 
-/// A network's parameters and buffers in a safetensors file of a run's folder.
+/// A network's parameters and buffers in a safetensors file in a run's folder.
 package enum NetworkFile {
     /// The file of a norm and seed in a run's folder.
     package static func name(norm: String, seed: UInt64) -> String { "network-\(norm)-seed\(seed).safetensors" }
@@ -19,7 +19,7 @@ package enum NetworkFile {
             metadata: ["norm": norm, "seed": "\(trainer.seed)", "step": "\(trainer.stepCount)", "settings": settings])
     }
 
-    /// Puts the numbers of a run's file into a module of the same structure, converted to the module's element types.
+    /// Loads the numbers from a run's file into a module of the same structure, converted to the module's element types.
     package static func load(_ path: String, into module: some Module) throws {
         try module.load(from: SafetensorsFile(openingOwn: path), convertingTypes: true)
     }

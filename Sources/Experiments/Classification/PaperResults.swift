@@ -2,15 +2,15 @@
 package enum PaperResults {
     /// One parameterisation's results.
     package struct Result: Sendable {
-        /// The share of wrong answers on the test images, as printed.
+        /// The error rate on the test images, as printed.
         package let testError: Double
-        /// The training error after epochs of 200, digitised from the curves of Figure 1.
+        /// The training error after some of the 200 epochs, digitised from the curves of Figure 1.
         package let trainingErrors: [(epoch: Double, error: Double)]
-        /// The first epoch with a training error under 5 %, digitised.
+        /// The first epoch with a training error below 5 %, digitised.
         package let firstUnderFivePercent: Double
     }
 
-    /// The epochs of the paper's runs.
+    /// The number of epochs in the paper's runs.
     package static let epochs = 200.0
 
     /// By norm.

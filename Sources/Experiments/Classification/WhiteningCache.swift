@@ -5,15 +5,15 @@ import Torch
 import Training
 import WeightFiles
 
-/// Keeps what a whitening was fitted to, since the fit to CIFAR-10 takes a minute on two cores.
+/// Stores fitted whitenings, since the fit to CIFAR-10 takes a minute on two cores.
 package enum WhiteningCache {
     /// The folder in the cache.
     package static var folder: String { "\(DataFolder.cache)/whitening" }
 
-    /// The whitening of a training set: read from the folder if it was fitted there before, to these images and by this recipe; else
-    /// fitted and written there.
+    /// The whitening of a training set: read from the folder if it was fitted earlier, to these images and by this recipe; otherwise fitted and
+    /// written there.
     ///
-    /// A file that is damaged is made anew. A folder that cannot be written is told to the user, no more: the fit is good without it.
+    /// A damaged file is replaced. If the folder cannot be written, the user is only notified: the fit is usable without it.
     package static func whitening(of training: ImageSet, in folder: String = folder, notify: (String) -> Void) -> Whitening {
         let key = key(of: training)
         let path = "\(folder)/zca-\(key).safetensors"
@@ -43,7 +43,7 @@ package enum WhiteningCache {
         return whitening
     }
 
-    /// A checksum of the recipe, the images' shape and every pixel. The labels have no part in it.
+    /// A checksum of the recipe, the images' shape and every pixel. The labels do not matter.
     package static func key(of training: ImageSet) -> String {
         var sum = MD5()
         sum.update("\(Whitening.recipe)\n\(training.count) × \(training.size)\n".utf8)

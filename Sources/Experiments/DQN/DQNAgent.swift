@@ -4,13 +4,14 @@ package import Torch
 package import Training
 package import WeightNorm
 
-/// Deep Q-learning (Mnih et al., 2015): a network that is trained to satisfy Q(s, a) = r + γ·max over a′ of Q⁻(s′, a′), where Q⁻ is the network as it was some updates ago.
+/// Deep Q-learning (Mnih et al., 2015): a network that is trained to satisfy Q(s, a) = r + γ·max over a′ of Q⁻(s′, a′), where Q⁻ is a copy of the
+/// network from some updates ago.
 package final class DQNAgent {
     package let settings: DQNSettings
     package let normalization: Normalization
     package let seed: UInt64
     package let network: QNetwork
-    /// Q⁻: with weight normalization it holds v, g and b as the network had them.
+    /// Q⁻: with weight normalization it holds the network's earlier v, g and b.
     package let target: QNetwork
     /// What data-dependent initialization found.
     package let initialization = InitializationReport()
@@ -21,10 +22,10 @@ package final class DQNAgent {
     private let actions: Int
     private let optimizer: Adamax
     private let random: Generator
-    /// For exploration and for the draws from the replay memory.
+    /// The random numbers for exploration and for draws from the replay memory.
     private var draws: Xoshiro256
 
-    /// An agent with drawn weights; all draws depend on the seed alone.
+    /// An agent with drawn weights; all draws depend only on the seed.
     package init(
         _ settings: DQNSettings, normalization: Normalization, seed: UInt64, rows: Int, columns: Int, actions: Int, device: Device
     ) {
@@ -45,7 +46,7 @@ package final class DQNAgent {
 
     private var device: Device { random.device }
 
-    /// Data-dependent initialization on states that were seen, `.uint8` of `[count, depth, rows, columns]`.
+    /// Data-dependent initialization on seen states, `.uint8` of `[count, depth, rows, columns]`.
     package func initialize(_ states: Tensor) {
         network.initialize(
             on: states.moved(to: device), valueDeviation: settings.initialValueDeviation, random: random, report: initialization)
@@ -55,14 +56,14 @@ package final class DQNAgent {
     /// The value of each action in states, `[count, actions]`.
     package func values(in states: Tensor) -> Tensor { withoutGradients { network(states.moved(to: device), .inference) } }
 
-    /// An action for each state: with the given probability any, else the one of the highest value.
+    /// An action for each state: random with the given probability, else the one with the highest value.
     package func act(in states: Tensor, exploration: Double) -> [Int] {
-        // The network is asked only if one of its actions can be taken.
+        // The network is evaluated only if one of its actions can be chosen.
         act(given: exploration < 1 ? values(in: states) : nil, count: states.shape[0], exploration: exploration, using: &draws)
     }
 
-    /// The same where the values of the states are known, for somebody who plays beside the training, with draws of their own: an evaluation must not change
-    /// what the training draws. Without values every action is any.
+    /// The same with given state values, for play outside training, with its own random draws: an evaluation must not change training's draws.
+    /// Without values every action is random.
     package func act(given values: Tensor?, count: Int, exploration: Double, using draws: inout Xoshiro256) -> [Int] {
         let best = values?.indexOfMaximum(along: 1).elements(as: Int64.self)
         return (0..<count).map { index in
@@ -70,7 +71,7 @@ package final class DQNAgent {
         }
     }
 
-    /// The best action, or with the given probability any of so many; any if none is known to be the best.
+    /// The best action, or with the given probability a random one; always random if the best is unknown.
     static func choose(_ best: Int?, of actions: Int, exploration: Double, using draws: inout Xoshiro256) -> (action: Int, isRandom: Bool) {
         if let best, Double.random(in: 0..<1, using: &draws) >= exploration { return (best, false) }
         return (Int(draws.next(below: UInt64(actions))), true)
@@ -91,17 +92,17 @@ package final class DQNAgent {
         if updates.isMultiple(of: settings.updatesPerTarget) { target.copyValues(from: network) }
     }
 
-    /// The number of trained numbers.
+    /// The number of trained parameters.
     package var parameterCount: Int { optimizer.parameters.reduce(0) { $0 + $1.value.count } }
 
-    /// Whether the losses since the last reading and every parameter are finite; if not, ``losses`` knows since when. Waits for the device.
+    /// Whether the losses since the last reading and every parameter are finite; if not, ``losses`` knows since which update. Waits for the device.
     package func isFinite() -> Bool { losses.isFinite(optimizer.parameters) }
 }
 
 // MARK: - Going on later
 
 extension DQNAgent {
-    /// Adds everything on which the next action and the next update depend, but for the memory and the games.
+    /// Adds everything on which the next action and the next update depend, except the memory and the games.
     package func add(to checkpoint: inout Checkpoint, as name: String) throws {
         checkpoint.add(network, as: "\(name)/network")
         checkpoint.add(target, as: "\(name)/target")
@@ -112,7 +113,7 @@ extension DQNAgent {
         try initialization.add(to: &checkpoint, as: "\(name)/initialization")
     }
 
-    /// Goes on from an agent of the same settings, norm and seed that was added.
+    /// Resumes from an added agent with the same settings, norm and seed.
     ///
     /// - Throws: `CheckpointError` if it does not fit.
     package func restore(from checkpoint: Checkpoint, as name: String) throws {

@@ -3,19 +3,19 @@ package import Environments
 import Report
 package import Torch
 
-/// How well somebody plays: the scores of whole games, in the game's own points.
+/// How well a player plays: the scores of complete games, in the game's own points.
 ///
-/// Games are begun until so many actions were taken, over all games that are played side by side, and each of them is played to its end: otherwise long
-/// games, often the better ones, would be counted more seldom. A game that does not end within ``longestGame`` actions, or that number if it is larger, counts
-/// as it is then.
+/// Games are started until the given number of actions has been taken, over all games played side by side, and each is played to its end: otherwise
+/// long games, often the better ones, would be underrepresented. A game that does not end within ``longestGame`` actions, or that given number if it
+/// is larger, counts with its score at that point.
 package struct DQNEvaluation: Equatable, Sendable {
-    /// Of every game that was begun within the number of actions, in the order of their ends.
+    /// The scores of all games started within the number of actions, in the order in which they ended.
     package private(set) var scores: [Double] = []
     /// Actions of those games.
     package private(set) var actions = 0
-    /// How many of the scores are those of games that had not ended when there was no more patience with them.
+    /// The number of scores of games that were cut off before they ended.
     package private(set) var unfinished = 0
-    /// Nearly an hour at fifteen actions a second: there are games that an agent can stand still in for ever.
+    /// Nearly an hour at fifteen actions per second: in some games an agent can stand still forever.
     package static let longestGame = 50_000
     private var valueSum = 0.0
     private var valueCount = 0
@@ -26,24 +26,25 @@ package struct DQNEvaluation: Equatable, Sendable {
     /// The standard deviation of the scores over games, with n − 1; nil for one game.
     package var deviation: Double? { scores.count > 1 ? Statistics.standardDeviation(scores) : nil }
 
-    /// The mean over states of the value that the player gave them; nil if it gave none.
+    /// The mean value that the player gave to states; nil if it gave none.
     package var meanValue: Double? { valueCount > 0 ? valueSum / Double(valueCount) : nil }
 
-    /// Lets somebody play who says, given the stacks of frames `[games, depth, rows, columns]`, what to do in each game and, if known, of what value its state is.
+    /// Evaluates a player that, given stacks of frames `[games, depth, rows, columns]`, chooses an action in each game and, if known, gives the value
+    /// of its state.
     ///
     /// - Parameters:
-    ///   - shouldStop: is asked before every step; if it says so, what was played so far is of no use.
+    ///   - shouldStop: called before every step; if it returns true, the evaluation stops and its results are of no use.
     /// - Throws: what the environment throws.
     package init(
         in environment: any Environment, depth: Int, actions budget: Int, seed: UInt64, shouldStop: () -> Bool = { false },
         play: (_ states: Tensor) -> (actions: [Int], values: [Float]?)
     ) throws {
-        // A lost life goes on with the game, so that the stack may look back beyond it.
+        // The game continues after a lost life, so the stack may look back beyond it.
         var stacks = FrameStacks(environment, depth: depth, lostLifeEndsEpisode: false)
         stacks.push(try environment.reset(seed: seed))
         var running = [(score: Double, actions: Int)?](repeating: (0, 0), count: environment.count)
         let most = max(budget, Self.longestGame)
-        // All games may have ended at once, with new ones still to be begun.
+        // All games may have ended at once, with new ones still to be started.
         while actions < budget || running.contains(where: { $0 != nil }), !shouldStop() {
             let (chosen, values) = play(stacks.tensor())
             let next = try environment.step(chosen)
@@ -70,7 +71,7 @@ package struct DQNEvaluation: Equatable, Sendable {
         }
     }
 
-    /// Lets an agent play, with the given probability of an action at random. It does not change, and its training draws nothing else for it.
+    /// Evaluates an agent with the given probability of random actions. The agent and its training draws are not affected.
     package init(
         of agent: DQNAgent, in environment: any Environment, actions budget: Int, exploration: Double, seed: UInt64,
         shouldStop: () -> Bool = { false }

@@ -3,12 +3,12 @@ package import Torch
 package import Training
 package import WeightNorm
 
-/// What a run of deep Q-learning is made of.
+/// The setup of a deep Q-learning run.
 package struct DQNExperiment {
-    /// The words behind `weightnorm` that start such a run.
+    /// The subcommand of `weightnorm` that starts such a run.
     package static let command = "train dqn"
 
-    /// As ``Games`` knows it.
+    /// The name that ``Games`` takes.
     package let game: String
     package let settings: DQNSettings
     package let normalizations: [Normalization]
@@ -23,7 +23,7 @@ package struct DQNExperiment {
         self.device = device
     }
 
-    /// Throws if the settings are none that a run can have; to be asked before anything is made of them.
+    /// Throws if the settings are invalid; call it before they are used.
     package func check() throws(RunFailure) {
         for norm in normalizations where !DQNSettings.norms.contains(norm) {
             let all = DQNSettings.norms.map(\.rawValue).joined(separator: ", ")
@@ -33,9 +33,9 @@ package struct DQNExperiment {
         try settings.checkNumbers()
     }
 
-    /// What a run began with, as it stands in `config.json`.
+    /// What a run started with, as in `config.json`.
     package typealias Configuration = RunConfiguration<DQNSettings, DQNDetails>
-    /// The whole result, as it stands in `summary.json`.
+    /// The complete result, as in `summary.json`.
     package typealias Summary = RunSummary<DQNSettings, DQNRun, DQNOutcome>
 }
 
@@ -47,7 +47,7 @@ package struct DQNDetails: RunDetails {
     package var actions: [String]
     package var rows: Int
     package var columns: Int
-    /// Whether checkpoints have the replay memory with them.
+    /// Whether checkpoints include the replay memory.
     package var savesReplay: Bool
 
     package static func check(_ configuration: DQNExperiment.Configuration) throws(RunFailure) {
@@ -77,9 +77,9 @@ extension RunConfiguration<DQNSettings, DQNDetails> {
 package struct DQNOutcome: Codable, Equatable, Sendable {
     package var game: String
     package var player: String
-    /// The score of play at random.
+    /// The score of random play.
     package var random: DQNScore?
-    /// What the last checkpoint with a replay memory took.
+    /// The cost of the last checkpoint with a replay memory.
     package var checkpoint: CheckpointCost?
 }
 
@@ -94,24 +94,24 @@ extension RunSummary<DQNSettings, DQNRun, DQNOutcome> {
     }
 }
 
-/// What a run plays with and remembers in: made before its folder is touched, since an emulator may not be there, or the memory not fit.
+/// The games and the memory of a run, made before its folder is touched, since the emulator may be missing or the memory may not fit.
 package struct DQNResources {
     package let training: any Environment
-    /// Apart from the training, whose games must not be disturbed.
+    /// Separate from the training games, which must not be disturbed.
     package let evaluation: any Environment
     package let memory: ReplayMemory
 
-    /// Games and a memory that are there already.
+    /// Existing games and memory.
     package init(training: any Environment, evaluation: any Environment, memory: ReplayMemory) {
         (self.training, self.evaluation, self.memory) = (training, evaluation, memory)
     }
 
-    /// Starts the games and asks for the memory.
+    /// Starts the games and allocates the memory.
     ///
     /// - Throws: ``EnvironmentError`` if there is no such game or emulator; ``ReplayMemory/Failure`` if the memory does not fit.
     package init(for experiment: DQNExperiment, available: Int? = SystemMemory.available) throws {
         let settings = experiment.settings
-        // On a processor that also learns, one thread of the emulator is enough: it is an order of magnitude faster.
+        // If the CPU also does the learning, few emulator threads are enough: the emulator is an order of magnitude faster.
         let threads = experiment.device.isCPU ? max(1, Runtime.threadCount / 4) : 0
         training = try Games.environment(experiment.game, count: settings.games, threads: threads, stickiness: settings.stickiness)
         evaluation = try Games.environment(experiment.game, count: settings.games, stickiness: settings.stickiness)
@@ -121,7 +121,7 @@ package struct DQNResources {
     }
 }
 
-/// How well somebody played in an evaluation, without the single games.
+/// The result of an evaluation, without the individual games.
 package struct DQNScore: Codable, Equatable, Sendable {
     /// The mean score of a game.
     package var mean: Double
@@ -129,11 +129,11 @@ package struct DQNScore: Codable, Equatable, Sendable {
     package var deviation: Double?
     package var highest: Double
     package var games: Int
-    /// Games that were counted before they had ended.
+    /// The number of games counted before they had ended.
     package var unfinished: Int
-    /// Actions that were taken.
+    /// The number of actions taken.
     package var actions: Int
-    /// The mean over states of the highest value that the agent gave to an action; nil for play at random.
+    /// The mean over states of the highest value that the agent gave to an action; nil for random play.
     package var meanValue: Double?
 
     package init(_ evaluation: DQNEvaluation) {
@@ -143,9 +143,9 @@ package struct DQNScore: Codable, Equatable, Sendable {
     }
 }
 
-/// An epoch of a run, as it stands in `metrics.jsonl`.
+/// An epoch of a run, as in `metrics.jsonl`.
 package struct DQNRecord: Codable, Equatable, Sendable {
-    /// The norm; ``random`` for play at random, before the first epoch.
+    /// The norm; ``random`` for random play, before the first epoch.
     package var norm: String
     package var seed: UInt64
     package var epoch: Int
@@ -156,13 +156,13 @@ package struct DQNRecord: Codable, Equatable, Sendable {
     package var exploration: Double
     /// The evaluation after the epoch.
     package var score: DQNScore
-    /// The mean score of the games that ended in the epoch's training, actions at random included; nil if none did.
+    /// The mean score of the games that ended in the epoch's training, including random actions; nil if none did.
     package var trainingScore: Double?
     package var trainingGames: Int
     /// The mean loss of the epoch's updates; nil if there was none.
     package var loss: Double?
 
-    /// In the place of a norm.
+    /// Used in place of a norm.
     package static let random = "random"
 
     package init(
@@ -175,7 +175,7 @@ package struct DQNRecord: Codable, Equatable, Sendable {
     }
 }
 
-/// A finished run, as it stands in `summary.json`.
+/// A finished run, as in `summary.json`.
 package struct DQNRun: Codable, Equatable, Sendable, SeededRun {
     package var norm: String
     package var seed: UInt64
@@ -183,12 +183,12 @@ package struct DQNRun: Codable, Equatable, Sendable, SeededRun {
     package var updates: Int
     package var parameters: Int
     package var constantUnits: Int
-    /// The highest of the evaluations' mean scores, which is the paper's measure, and after which epoch it was.
+    /// The evaluation with the highest mean score, which is the paper's measure, and its epoch.
     package var best: DQNScore
     package var bestEpoch: Int
     /// The evaluation after the last epoch.
     package var last: DQNScore
-    /// In training, without evaluations and checkpoints.
+    /// Training speed, without evaluations and checkpoints.
     package var actionsPerSecond: Double
 
     package init(
@@ -201,7 +201,7 @@ package struct DQNRun: Codable, Equatable, Sendable, SeededRun {
     }
 }
 
-/// What a checkpoint took, with its replay memory.
+/// The cost of a checkpoint, including its replay memory.
 package struct CheckpointCost: Codable, Equatable, Sendable {
     package var bytes: Int
     package var seconds: Double

@@ -10,20 +10,20 @@ package final class DQNLearner: Trainee {
     package let memory: ReplayMemory
     /// Scores of the games that ended since ``readScores()``, in the games' own points.
     package private(set) var scores: [Double] = []
-    /// Actions taken: steps in which a game only began are none.
+    /// Actions taken; steps in which a game only started do not count.
     package private(set) var actionsTaken = 0
     private let environment: any Environment
     private var stacks: FrameStacks
     private var now: EnvironmentStep
     private var owedUpdates = 0.0
     private var seconds = 0.0
-    /// The action from which ε falls; nil before the network is initialized.
+    /// The action at which ε starts to fall; nil before the network is initialized.
     private var explorationStart: Int?
-    /// What every game has paid so far.
+    /// The score of every game so far.
     private var running: [Double]
 
-    /// Begins the games. Learning begins once the memory has seen ``DQNSettings/actionsBeforeLearning`` transitions, with data-dependent initialization on states out
-    /// of it.
+    /// Starts the games. Learning starts once the memory has seen ``DQNSettings/actionsBeforeLearning`` transitions, with data-dependent
+    /// initialization on states from it.
     package init(_ agent: DQNAgent, _ environment: any Environment, memory: ReplayMemory, seed: UInt64) throws {
         self.agent = agent
         self.memory = memory
@@ -35,19 +35,19 @@ package final class DQNLearner: Trainee {
         running = [Double](repeating: 0, count: environment.count)
     }
 
-    /// The probability of an action at random, now.
+    /// The present probability of a random action.
     package var exploration: Double {
         guard let start = explorationStart ?? (learns ? learningStart : nil) else { return 1 }
         return agent.settings.exploration.probability(after: actionsTaken - start)
     }
 
-    /// Whether the memory has what learning needs: without, as after going on with an empty one, the agent only plays.
+    /// Whether the memory has what learning needs; if not, as after resuming with an empty one, the agent only plays.
     private var learns: Bool { memory.appended >= agent.settings.actionsBeforeLearning }
 
-    /// The action at which the memory had just what learning needs.
+    /// The action at which the memory first had enough for learning.
     private var learningStart: Int { actionsTaken - (memory.appended - agent.settings.actionsBeforeLearning) }
 
-    /// One step of all games, and the updates that are due, while the games go on; gives the number of actions.
+    /// One step of all games, with the updates that are due made while the games run; returns the number of actions.
     @discardableResult
     package func step(_ input: Void = ()) throws -> Int {
         let start = ContinuousClock.now
@@ -94,7 +94,7 @@ package final class DQNLearner: Trainee {
 
     package func isFinite() -> Bool { agent.isFinite() }
 
-    /// ``scores``, which begin anew.
+    /// Returns ``scores`` and clears them.
     package func readScores() -> [Double] {
         defer { scores = [] }
         return scores
@@ -110,11 +110,11 @@ extension DQNLearner {
         var explorationStart: Int?
         var scores: [Double]
         var running: [Double]
-        /// The games, where they can be saved.
+        /// The games, if they can be saved.
         var games: Data?
     }
 
-    /// Adds the agent, the games if they can be saved, and how far all is; the memory has a file of its own.
+    /// Adds the agent, the games if they can be saved, and the progress; the memory has its own file.
     package func add(to checkpoint: inout Checkpoint, as name: String) throws {
         try agent.add(to: &checkpoint, as: "\(name)/agent")
         checkpoint.add(stacks.tensor(), as: "\(name)/stacks")
@@ -124,9 +124,10 @@ extension DQNLearner {
         try checkpoint.add(value: state, as: "\(name)/state")
     }
 
-    /// Goes on from a learner of the same settings, norm and seed that was added, whose memory has been restored or is empty.
+    /// Resumes from an added learner with the same settings, norm and seed, whose memory has been restored or is empty.
     ///
-    /// Games that cannot be saved stay those with which this learner began; what followed the newest transitions in the memory will never be known.
+    /// If the games cannot be saved, this learner keeps those with which it started; what followed the newest transitions in the memory will never be
+    /// known.
     ///
     /// - Throws: `CheckpointError` if it does not fit.
     package func restore(from checkpoint: Checkpoint, as name: String) throws {

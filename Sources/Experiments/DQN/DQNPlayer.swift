@@ -7,19 +7,19 @@ import Training
 import WeightFiles
 package import WeightNorm
 
-/// A network of a run's folder that plays.
+/// A network in a run's folder that plays.
 package struct DQNPlayer {
     private let configuration: DQNExperiment.Configuration
     private let network: QNetwork
     /// The norm and the seed of the network.
     package let norm: String
     package let seed: UInt64
-    /// The game, as ``Games`` knows it.
+    /// The game, under the name that ``Games`` takes.
     package var game: String { configuration.game }
 
-    /// The network of a norm and seed, as it was at its best evaluation; of the run's first ones where none are given.
+    /// The network of a norm and seed, as it was at its best evaluation; by default the run's first ones.
     ///
-    /// - Throws: ``RunFailure`` if the folder is no such run's or has no such network yet; what loading the file throws.
+    /// - Throws: ``RunFailure`` if the folder is not such a run's or has no such network yet; what loading the file throws.
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
         let command: String
         do {
@@ -47,8 +47,8 @@ package struct DQNPlayer {
     /// Plays a game to its end, to the given number of actions, or until `shouldStop` says so.
     ///
     /// - Parameters:
-    ///   - exploration: the probability of an action at random; the run's in evaluations where none is given.
-    ///   - seed: on which game and actions at random depend, and nothing else does.
+    ///   - exploration: the probability of a random action; by default that of the run's evaluations.
+    ///   - seed: determines the game and the random actions.
     /// - Throws: ``EnvironmentError`` if the game cannot be played.
     package func play(
         exploration: Double? = nil, seed: UInt64, most: Int, shouldStop: () -> Bool = { false }
@@ -88,7 +88,7 @@ package struct PlayedGame {
     package struct Moment {
         /// Grey levels, `[rows, columns]`.
         package var frame: [UInt8]
-        /// What the network expects of each action.
+        /// The network's value for each action.
         package var values: [Float]
         package var action: Int
         package var isRandom: Bool

@@ -1,6 +1,6 @@
 package import Report
 
-/// How a run of deep Q-learning is shown: a table for the terminal, a page for the browser.
+/// The report of a deep Q-learning run: a table for the terminal, a page for the browser.
 package struct DQNReport {
     private let summary: DQNExperiment.Summary
     private let records: [DQNRecord]
@@ -13,7 +13,7 @@ package struct DQNReport {
         (norms, seeds) = (summary.runs.norms, summary.runs.seeds)
     }
 
-    /// An evaluation in a line, for the terminal.
+    /// One line about an evaluation, for the terminal.
     package static func line(of record: DQNRecord) -> String {
         let score = record.score
         let cut = score.unfinished > 0 ? " (\(score.unfinished) not ended)" : ""
@@ -28,10 +28,10 @@ package struct DQNReport {
 
     // MARK: - The table
 
-    /// Whether the paper has scores of the game.
+    /// Whether the paper has scores for the game.
     private var isPapers: Bool { PaperScores.best(summary.game) != nil }
 
-    /// A row of the table: a norm's runs, or what stands below them on the page.
+    /// A row of the table: a norm's runs, or what is below them on the page.
     private struct Row {
         var name: String
         var best = Table.Cell.missing
@@ -75,7 +75,7 @@ package struct DQNReport {
         return lines.joined(separator: "\n")
     }
 
-    /// Games of all evaluations that were counted before their end.
+    /// The number of games, over all evaluations, counted before their end.
     private var cutGames: Int { records.reduce(0) { $0 + $1.score.unfinished } }
 
     private var evaluations: String { summary.settings.epochs == 1 ? "one evaluation" : "the run’s \(summary.settings.epochs) evaluations" }
@@ -159,7 +159,7 @@ package struct DQNReport {
         Series(name, points: [Series.Point(0, value), Series.Point(end, value)], colour: colour, style: style, markers: .none)
     }
 
-    /// The same scores in the paper's epochs, with its values; nil for a game that it does not have.
+    /// The same scores in the paper's epochs, with the paper's values; nil for a game that it does not have.
     private var besides: Chart? {
         guard let best = PaperScores.best(summary.game) else { return nil }
         let scale = Double(summary.settings.actionsPerEpoch) / Double(PaperScores.actionsPerEpoch)

@@ -5,14 +5,14 @@ package import WeightNorm
 
 /// Every hyperparameter of deep Q-learning, in one place.
 ///
-/// The initial values are those of Mnih et al., *Human-level control through deep reinforcement learning* (2015), but for what the paper changed (its §5.4):
-/// Adamax with momentum 0.5, minibatches of 64.
+/// The initial values are those of Mnih et al., *Human-level control through deep reinforcement learning* (2015), except for what the paper changed
+/// (its §5.4): Adamax with momentum 0.5, minibatches of 64.
 package struct DQNSettings: Codable, Equatable, Sendable {
     /// How states are mapped to values.
     package enum Network: Codable, Equatable, Sendable {
         /// The network of Mnih et al. for stacks of 84 × 84 frames: three convolutions and a dense layer of 512.
         case convolutional
-        /// Dense layers of so many features, for small frames.
+        /// Dense layers with these numbers of features, for small frames.
         case dense([Int])
     }
 
@@ -30,41 +30,41 @@ package struct DQNSettings: Codable, Equatable, Sendable {
     package var beta1 = 0.5
     package var beta2 = 0.999
     package var epsilon = 1e-8
-    /// Actions that are taken at random before any learning.
+    /// Random actions before any learning.
     package var actionsBeforeLearning = 50_000
     /// Actions, over all games, for each update.
     package var actionsPerUpdate = 4
-    /// Updates after which the target network is made like the network.
+    /// The number of updates after which the network is copied to the target network.
     package var updatesPerTarget = 10_000
-    /// ε falls from the first to the second, in a line, over so many actions.
+    /// ε falls linearly from the first to the last value over the given number of actions.
     package var exploration = Exploration(first: 1, last: 0.1, actions: 1_000_000)
-    /// States on which data-dependent initialization is done.
+    /// The number of states used for data-dependent initialization.
     package var initializationStates = 500
     /// The deviation over those states that the initialization gives to the values of each action; all other pre-activations get 1, as in the paper's §3.
     package var initialValueDeviation = 1.0
 
     // -- Games ---------------------------------------------------------------------------------------------------------------------------
-    /// Games that are played side by side.
+    /// The number of games played side by side.
     package var games = 8
-    /// The most transitions that are remembered.
+    /// The maximum number of transitions in memory.
     package var replayCapacity = 1_000_000
-    /// Whether a lost life ends an episode of the training, although the game goes on.
+    /// Whether a lost life ends a training episode, although the game continues.
     package var lostLifeEndsEpisode = true
-    /// Whether the training's rewards are limited to −1…1; scores never are.
+    /// Whether rewards in training are limited to −1…1; scores never are.
     package var clipsRewards = true
-    /// The probability with which, at each frame, an Atari game plays the action before in the place of the new one.
+    /// The probability, at each frame, that an Atari game plays the previous action instead of the new one.
     package var stickiness = 0.0
 
     // -- The run -------------------------------------------------------------------------------------------------------------------------
     package var epochs = 200
     /// Actions of an epoch, over all games.
     package var actionsPerEpoch = 250_000
-    /// Actions, over all games, within which games of an evaluation are begun; there is one after every epoch.
+    /// The number of actions, over all games, within which an evaluation starts games; there is one evaluation after every epoch.
     package var evaluationActions = 125_000
-    /// The probability of an action at random in an evaluation.
+    /// The probability of a random action in an evaluation.
     package var evaluationExploration = 0.05
 
-    /// The probability of an action at random.
+    /// The probability of a random action.
     package struct Exploration: Codable, Equatable, Sendable {
         package var first: Double
         package var last: Double
@@ -74,7 +74,7 @@ package struct DQNSettings: Codable, Equatable, Sendable {
             (self.first, self.last, self.actions) = (first, last, actions)
         }
 
-        /// ε after so many actions.
+        /// ε after the given number of actions.
         package func probability(after done: Int) -> Double {
             done >= actions ? last : first + (last - first) * Double(done) / Double(actions)
         }
@@ -91,7 +91,7 @@ package struct DQNSettings: Codable, Equatable, Sendable {
     /// The same learning rate for all norms.
     package mutating func setLearningRate(_ rate: Double) { learningRates = learningRates.mapValues { _ in rate } }
 
-    /// A network with drawn weights, of states of `[batch, depth, rows, columns]`.
+    /// A network with drawn weights, for states of `[batch, depth, rows, columns]`.
     func makeNetwork(rows: Int, columns: Int, actions: Int, normalization: Normalization, random: Generator) -> QNetwork {
         QNetwork(self, rows: rows, columns: columns, actions: actions, normalization: normalization, random: random)
     }
@@ -113,7 +113,7 @@ extension DQNSettings {
         case paper
     }
 
-    /// The settings of a preset; ``Catch``, which is so small, has ones of its own for `quick` and none for `paper`.
+    /// The settings of a preset; ``Catch``, which is very small, has its own for `quick` and none for `paper`.
     package static func preset(_ preset: Preset, forGame game: String) -> DQNSettings? {
         var settings = DQNSettings()
         switch (preset, Games.isCatch(game)) {
@@ -122,7 +122,7 @@ extension DQNSettings {
         case (.quick, false):
             settings.setLearningRate(5e-4)
             (settings.batch, settings.actionsBeforeLearning, settings.updatesPerTarget) = (32, 5000, 250)
-            // In so short a run values that begin as large as those to be learned would hardly be unlearned.
+            // In a run this short, initial values as large as those to be learned would hardly be unlearned.
             settings.initialValueDeviation = 0.1
             settings.exploration = Exploration(first: 1, last: 0.1, actions: 50_000)
             settings.replayCapacity = 200_000
@@ -138,7 +138,7 @@ extension DQNSettings {
         return settings
     }
 
-    /// Throws unless every number is one that an agent can be made and trained with: settings may come from a file.
+    /// Throws unless an agent can be made and trained with these numbers: settings may come from a file.
     package func checkNumbers() throws(RunFailure) {
         func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(RunFailure) {
             try SettingsCheck.whole(name, value, in: range)
@@ -181,10 +181,10 @@ extension DQNSettings {
 extension DQNSettings {
     /// The kernels and strides of the convolutions, and their numbers of maps.
     static let convolutions = [(maps: 32, kernel: 8, stride: 4), (maps: 64, kernel: 4, stride: 2), (maps: 64, kernel: 3, stride: 1)]
-    /// The features of the dense layer behind the convolutions.
+    /// The number of features of the dense layer after the convolutions.
     static let convolutionalFeatures = 512
 
-    /// Throws unless there can be such a network for frames of a size; the settings' numbers must have been checked.
+    /// Throws unless there can be such a network for frames of this size; the settings' numbers must have been checked.
     package func checkNetwork(rows: Int, columns: Int, actions: Int) throws(RunFailure) {
         var parameters = 0.0
         var features: Double
@@ -254,7 +254,7 @@ package struct QNetwork: Module {
         self.type = type
     }
 
-    /// The value of each action, `[batch, actions]`, in states of bytes, `[batch, depth, rows, columns]`.
+    /// The value of each action, `[batch, actions]`, in byte states, `[batch, depth, rows, columns]`.
     package func callAsFunction(_ states: Tensor, _ pass: Pass) -> Tensor { values(features(of: states, pass), pass) }
 
     /// Huber's loss with δ = 1, summed over the minibatch (C), of the values of the actions taken against r + γ·max over a′ of Q⁻(s′, a′), which is r where an
@@ -272,7 +272,7 @@ package struct QNetwork: Module {
         return found.huberLoss(targets: expected, reduction: .sum)
     }
 
-    /// Data-dependent initialization on states; the values get the given deviation, all that comes before them 1.
+    /// Data-dependent initialization on states; the values get the given deviation, everything before them 1.
     package func initialize(on states: Tensor, valueDeviation: Double, random: Generator, report: InitializationReport) {
         withoutGradients {
             let features = features(of: states, .initializing(random, report: report))
@@ -282,7 +282,7 @@ package struct QNetwork: Module {
 
     private func features(of states: Tensor, _ pass: Pass) -> Tensor {
         let scaled = states.converted(to: type) * (1 / 255.0)
-        // Pixel after pixel on the CPU, where convolutions are faster so.
+        // Channels last on the CPU, where convolutions are faster that way.
         return layers(scaled.device.isCPU ? scaled.channelsLast() : scaled, pass)
     }
 }

@@ -2,21 +2,21 @@ import Datasets
 import Torch
 package import Training
 
-// What a checkpoint of deep Q-learning holds beside the agent and the games; the replay memory is a file of its own.
+// What a deep Q-learning checkpoint holds besides the agent and the games; the replay memory is a separate file.
 
 extension DQNTrainingExperiment {
     /// The names of replay memories: a new one is written beside the old, which the last checkpoint needs until the next is there.
     private static let replayNames = ["replay-a.safetensors", "replay-b.safetensors"]
 
-    /// What a checkpoint says of the replay memory's file.
+    /// What a checkpoint says about the replay memory's file.
     private struct Replay: Codable {
         var name: String?
         var appended: Int
-        /// What the last checkpoint with a memory took.
+        /// The cost of the last checkpoint with a memory.
         var cost: CheckpointCost?
     }
 
-    /// What a checkpoint says of the present round.
+    /// What a checkpoint says about the present round.
     private struct RoundState: Codable {
         var epoch: Int
         var stepSeconds: Double
@@ -30,13 +30,14 @@ extension DQNTrainingExperiment {
         let start = ContinuousClock.now
         var replay = Replay(name: nil, appended: 0, cost: checkpointCost)
         var bytes = 0
-        // What cannot be removed is tried again after the checkpoint.
+        // If removal fails, it is tried again after the checkpoint.
         try? removeReplays(in: run.folder)
         if let learner = run.learner, savesReplay {
             let name = Self.replayNames.first { $0 != replayName } ?? Self.replayNames[0]
             replay = Replay(name: name, appended: learner.memory.appended, cost: checkpointCost)
             let path = try run.folder.path(for: name)
-            // If the checkpoint then fails, the new memory stays: the checkpoint may be there that names it. What is of no checkpoint goes with the next save.
+            // If the checkpoint then fails, the new memory stays, since a checkpoint that names it may exist. Memories of no checkpoint are removed
+            // at the next save.
             try learner.memory.write(to: path)
             bytes = RunCheckpoint.size(of: path)
         }
@@ -52,7 +53,7 @@ extension DQNTrainingExperiment {
         guard let saved = replayBeingSaved else { return }
         replayName = saved.name
         do { try removeReplays(in: run.folder) } catch {
-            // The next save tries again; at the end there is none.
+            // The next save tries again; at the end there is no next one.
             if run.isFinished { throw error }
         }
         guard saved.name != nil else { return }
@@ -107,7 +108,7 @@ extension DQNTrainingExperiment {
             best = Best(epoch: epoch, score: score, network: network)
         }
         let actions = learner.actionsTaken
-        // An evaluation that is due may still be to be done.
+        // A due evaluation may not have been made yet.
         guard (0...settings.epochs).contains(state.epoch), (0...1e11).contains(state.stepSeconds),
             (0...state.epoch).contains(best?.epoch ?? 0), (best == nil) == (state.epoch == 0), min(actions, stepsPerRound) == step,
             actions >= state.epoch * settings.actionsPerEpoch,
@@ -121,7 +122,7 @@ extension DQNTrainingExperiment {
     }
 
     package func didResume(_ run: Run<DQNTrainingExperiment>) throws {
-        // An evaluation after the checkpoint may have written another, which is of no record any longer.
+        // An evaluation after the checkpoint may have written another network, which no record mentions any longer.
         if let learner = run.learner { try writeBest(learner.agent, into: run.folder) }
         try removeReplays(in: run.folder)
         for round in run.round..<rounds where round > run.round || best == nil {

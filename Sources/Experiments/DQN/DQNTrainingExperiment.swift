@@ -6,10 +6,10 @@ package import Training
 import WeightFiles
 import WeightNorm
 
-/// Deep Q-learning in the course of a run.
+/// A deep Q-learning run.
 package typealias DQNTraining = Run<DQNTrainingExperiment>
 
-/// Deep Q-learning with its games and its memory: each round is one norm of one seed, with the whole replay memory; the unit is an action.
+/// Deep Q-learning with its games and its memory: each round is one norm and one seed, with the whole replay memory; the unit is an action.
 package final class DQNTrainingExperiment: Experiment {
     /// The best network of the present round.
     struct Best {
@@ -24,20 +24,20 @@ package final class DQNTrainingExperiment: Experiment {
     let resources: DQNResources
     let savesReplay: Bool
     private(set) var forgetsReplay = false
-    /// The folder of a run that is resumed, where its replay memory lies.
+    /// The folder of a resumed run, which contains its replay memory.
     private(set) var path = ""
     /// Epochs of the present round whose evaluation is done.
     var epoch = 0
     var best: Best?
     /// Seconds of the present round's steps.
     var stepSeconds = 0.0
-    /// The file that the last checkpoint names, if it does.
+    /// The file that the last checkpoint names, if any.
     var replayName: String?
-    /// What the checkpoint that is being written does.
+    /// The replay memory of the checkpoint being written.
     var replayBeingSaved: (name: String?, bytes: Int, start: ContinuousClock.Instant)?
-    /// What the last checkpoint with a replay memory took.
+    /// The cost of the last checkpoint with a replay memory.
     var checkpointCost: CheckpointCost?
-    /// The action of the epoch at which the display's words were made last.
+    /// The action in the epoch at which the display text was last updated.
     private var noted = 0
     private let notes: Milestones
 
@@ -72,7 +72,7 @@ package final class DQNTrainingExperiment: Experiment {
         return (experiment.normalizations[round % count], seeds[round / count])
     }
 
-    /// The score of play at random comes first; no network is asked for it.
+    /// The score of random play comes first; it needs no network.
     package func prepareRound(of run: Run<DQNTrainingExperiment>) throws -> Bool {
         guard run.randomScore == nil else { return true }
         let seed = experiment.seeds[0]
@@ -106,7 +106,7 @@ package final class DQNTrainingExperiment: Experiment {
         return try DQNLearner(agent, games, memory: resources.memory, seed: gamesSeed ?? seed)
     }
 
-    /// After an epoch comes an evaluation; one that was stopped is done anew.
+    /// Each epoch is followed by an evaluation; an interrupted one is repeated.
     package func prepareStep(of run: Run<DQNTrainingExperiment>) throws -> Bool {
         guard let learner = run.learner else { return true }
         while epoch < settings.epochs, learner.actionsTaken >= (epoch + 1) * settings.actionsPerEpoch {
@@ -138,7 +138,7 @@ package final class DQNTrainingExperiment: Experiment {
 
     // MARK: - Evaluations
 
-    /// Seeds of evaluations: other games than the training's, the same for every norm of a seed.
+    /// Seeds of evaluations: different games from training, the same for every norm with the same seed.
     private func evaluationSeed(_ seed: UInt64, epoch: Int) -> UInt64 {
         var seeds = SplitMix64(seed: seed &+ 0x6576_616C)
         for _ in 0..<epoch { _ = seeds.next() }
@@ -227,8 +227,9 @@ extension Run where E == DQNTrainingExperiment {
 
     /// The run in a folder, from its last checkpoint.
     ///
-    /// Games that cannot be saved, as the emulator's, begin anew, with a seed that follows from the run's and from how far it is. Without a replay memory, because the
-    /// checkpoint has none or because it is to be forgotten, the agent plays until it has seen as much as learning needs, with what it has learned so far.
+    /// Games that cannot be saved, such as the emulator's, restart with a seed derived from the run's seed and progress. Without a replay memory,
+    /// because the checkpoint has none or because it should be discarded, the agent plays with what it has learned so far until it has seen enough to
+    /// learn again.
     package static func resume(
         _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool, forgetsReplay: Bool = false
     ) throws -> DQNTraining {
@@ -236,10 +237,10 @@ extension Run where E == DQNTrainingExperiment {
             DQNTrainingExperiment(experiment, resources, savesReplay: savesReplay, resuming: path, forgetsReplay: forgetsReplay), at: path)
     }
 
-    /// What plays and learns; nil between two rounds.
+    /// The learner; nil between two rounds.
     package var learner: DQNLearner? { trainees.first }
-    /// The score of play at random; nil before it was measured.
+    /// The score of random play; nil before it is measured.
     package var randomScore: DQNScore? { records.first { $0.norm == DQNRecord.random }?.score }
-    /// What the last checkpoint with a replay memory took.
+    /// The cost of the last checkpoint with a replay memory.
     package var checkpointCost: CheckpointCost? { experiment.checkpointCost }
 }

@@ -4,10 +4,10 @@ import Report
 /// A ``PlayedGame`` as an animated PNG file: what the network sees on the left, the score and the value of every action on the right.
 package struct GameAnimation {
     private let game: PlayedGame
-    /// Pixels of the picture for a pixel of a frame.
+    /// Picture pixels per frame pixel.
     private let scale: Int
     private let screenWidth: Int
-    /// Of the letters of the list of actions: large where there is room.
+    /// The scale of the letters in the list of actions: large if there is room.
     private let letters: Int
     private let lineHeight: Int
     private let nameWidth: Int
@@ -50,8 +50,8 @@ package struct GameAnimation {
         height = max(game.rows * scale, panelHeight)
     }
 
-    /// The file. An action is held for four of the console's 60 frames a second, and so is its picture; the end is shown for two seconds. Before every picture
-    /// `check` is called, whose error ends it.
+    /// The file. An action is held for four of the console's 60 frames per second, and so is its picture; the end is shown for two seconds. `check`
+    /// is called before every picture; its error ends the work.
     package func file(check: () throws -> Void) rethrows -> Data {
         let count = game.moments.count + 1
         return try PNG.animation(count, width: width, height: height, palette: Self.palette) { index in
@@ -63,7 +63,7 @@ package struct GameAnimation {
     /// The file; see ``file(check:)``.
     package func file() -> Data { file(check: {}) }
 
-    /// The pixels before an action, and after the last, as places in the palette.
+    /// The pixels before an action, and after the last, as palette indices.
     package func picture(_ index: Int) -> [UInt8] {
         let moment = index < game.moments.count ? game.moments[index] : nil
         var pixels = [UInt8](repeating: Self.background, count: width * height)
@@ -119,7 +119,7 @@ package struct GameAnimation {
     private func write(_ line: String, _ left: Int, _ top: Int, _ colour: UInt8, _ scale: Int, _ pixels: inout [UInt8]) {
         for (index, letter) in line.enumerated() {
             let start = left + index * PixelFont.advance * scale
-            // What does not fit is cut off.
+            // Letters that do not fit are cut off.
             guard start + PixelFont.width * scale <= width else { return }
             for (row, bits) in PixelFont.rows(of: letter).enumerated() {
                 for column in 0..<PixelFont.width where bits & (1 << UInt8(PixelFont.width - 1 - column)) != 0 {

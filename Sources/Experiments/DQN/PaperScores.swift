@@ -1,6 +1,6 @@
 /// The scores of the paper's §5.4: its table, and its Figure 5, digitised.
 package enum PaperScores {
-    /// The name of those whom the paper compares with: Mnih et al., 2015.
+    /// The name of the work that the paper compares with: Mnih et al., 2015.
     package static let mnih = "Mnih et al. (2015)"
     package static let actionsPerEpoch = 250_000
     package static let epochs = 200
@@ -16,7 +16,7 @@ package enum PaperScores {
         }
     }
 
-    /// Means over parts of Figure 5's curves, each at its part's middle; empty for a game of which there is no curve.
+    /// Means over parts of Figure 5's curves, each at its part's middle; empty for a game without a curve.
     package static func curve(_ game: String, _ norm: String) -> [(epoch: Double, value: Double)] {
         let values: [Double] =
             switch (game, norm) {

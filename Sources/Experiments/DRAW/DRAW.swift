@@ -1,14 +1,15 @@
 package import Torch
 package import WeightNorm
 
-/// DRAW (Gregor et al., 2015) of grey images `[batch, 1, rows, columns]`: an encoder and a decoder with memory, which draw an image in several glimpses.
+/// DRAW (Gregor et al., 2015) for grey images `[batch, 1, rows, columns]`: an encoder and a decoder with memory, which draw an image in several
+/// glimpses.
 ///
-/// Each glimpse t reads the image x and the error image x̂ = x − σ(c), c being the canvas so far: r = read(x, x̂, h_dec); h_enc = LSTM(r, h_dec); z ~ N(μ(h_enc), σ(h_enc)²);
-/// h_dec = LSTM(z); c ← c + write(h_dec). The last canvas holds the logits of the pixels. The divergence of q from the prior N(0, 1) is a sum of
-/// formulas, one a glimpse (eq. 11 of DRAW).
+/// Each glimpse t reads the image x and the error image x̂ = x − σ(c), c being the canvas so far: r = read(x, x̂, h_dec); h_enc = LSTM(r, h_dec); z ~
+/// N(μ(h_enc), σ(h_enc)²); h_dec = LSTM(z); c ← c + write(h_dec). The last canvas holds the logits of the pixels. The divergence of q from the prior
+/// N(0, 1) is a sum of closed forms, one per glimpse (eq. 11 of DRAW).
 ///
-/// Every row of every linear map, gates included, is a weight vector with a norm of its own; the peepholes, which are diagonal, stay plain. Weights are drawn from N(0, 0.01²), with
-/// g = ‖v‖, so that every parameterisation of a seed starts as the same function.
+/// Every row of every linear map, gates included, is a weight vector with its own norm; the peepholes, which are diagonal, stay plain. Weights are
+/// drawn from N(0, 0.01²), with g = ‖v‖, so that with the same seed every parameterisation starts as the same function.
 package struct DRAW: GenerativeModel {
     private let encoder: LSTM
     private let decoder: LSTM
@@ -16,9 +17,9 @@ package struct DRAW: GenerativeModel {
     private let mean: Dense
     /// log σ of z.
     private let logDeviation: Dense
-    /// The five numbers of the filters that read, where there is attention.
+    /// The five numbers of the reading filters, if there is attention.
     private let reading: Dense?
-    /// The five numbers of the filters that write.
+    /// The five numbers of the writing filters.
     private let writing: Dense?
     /// What is written.
     private let content: Dense
@@ -28,9 +29,9 @@ package struct DRAW: GenerativeModel {
     private let rows: Int
     private let columns: Int
 
-    /// The paper's model, unless its memories are to be without peepholes, or to start at zero.
+    /// The paper's model; optionally its memories have no peepholes, or start at zero.
     ///
-    /// Traps for normalizations with batch statistics: time steps have different ones.
+    /// Traps for normalizations with batch statistics: these differ from one time step to the next.
     package init(
         _ settings: DRAWSettings, rows: Int, columns: Int, normalization: Normalization, peepholes: Bool = true,
         trainableStart: Bool = true, type: ElementType = .float32, random: Generator
@@ -66,7 +67,7 @@ package struct DRAW: GenerativeModel {
             likelihood: BernoulliPixels.logProbability(of: images.flattened(from: 1), logits: found.canvas.flattened(from: 1)),
             exactDivergence: normal.divergenceFromStandard.sum(over: [0, 2])
         ) {
-            // The same draws: z from its noise.
+            // The same draws of z, recomputed from their noise.
             let noise = Tensor.stacked(found.noise)
             let latent = normal.mean + normal.logDeviation.boundedExponential() * noise
             return (normal.logDensity(latent) - DiagonalNormal.standardLogDensity(latent)).sum(over: [0, 2])
@@ -81,7 +82,7 @@ package struct DRAW: GenerativeModel {
         image(BoundDRAW(self, batch: images.shape[0]).reconstruct(images, random: random).canvas)
     }
 
-    /// What a canvas expects of the pixels, `[batch, 1, rows, columns]`.
+    /// The expected pixels of a canvas, `[batch, 1, rows, columns]`.
     private func image(_ canvas: Tensor) -> Tensor { canvas.sigmoid().reshaped([canvas.shape[0], 1, rows, columns]) }
 }
 
@@ -109,7 +110,7 @@ extension DRAW: DrawsInSteps {
 // MARK: - The glimpses of a drawing
 
 extension DRAW {
-    /// A glimpse that is done: the canvas after it, and its filters where there is attention.
+    /// A finished glimpse: the canvas after it, and its filters if there is attention.
     struct Glimpse {
         let canvas: Tensor
         let read: AttentionFilters?
@@ -128,7 +129,7 @@ extension DRAW {
         private let type: ElementType
         /// μ and log σ of z in one product.
         private let latentMap: (weight: Tensor, bias: Tensor)
-        /// All that is taken from the decoder's output, in one product: what to write, how to write, how to read.
+        /// Everything computed from the decoder's output, in one product: what to write, how to write, how to read.
         private let outputMap: (weight: Tensor, bias: Tensor)
         private let outputWidths: [Int]
 
@@ -146,7 +147,7 @@ extension DRAW {
             outputWidths = outputs.map(\.map.outputs)
         }
 
-        /// What the decoder's output says: what to write, and the numbers of the filters that write and of those that read next.
+        /// What the decoder's output determines: what to write, and the numbers of the writing filters and of the next reading filters.
         private struct Output {
             let content: Tensor
             let writing: Tensor?
@@ -162,7 +163,7 @@ extension DRAW {
             numbers.map { AttentionFilters($0, count: count, rows: model.rows, columns: model.columns) }
         }
 
-        /// The canvas after a glimpse's writing.
+        /// The canvas after a glimpse has written on it.
         private func written(_ output: Output, on canvas: Tensor) -> (canvas: Tensor, filters: AttentionFilters?) {
             guard let filters = filters(output.writing, count: model.attention?.write ?? 0) else {
                 return (canvas + output.content, nil)
@@ -192,7 +193,7 @@ extension DRAW {
             var posteriors: [Tensor] = []
             let noise = noise(random)
             let imageReader = ImageReader(model, encoder, images)
-            // All examples start with the same state: one row is enough.
+            // All examples start from the same state: one row is enough.
             var numbers = model.reading.map { reading in
                 decoder.start(batch: 1).output.linear(weight: reading.weight.value, bias: reading.bias?.value).expanded([batch, 5])
             }
@@ -211,7 +212,7 @@ extension DRAW {
             return (canvas, posteriors, noise)
         }
 
-        /// Draws z from the prior; the canvas at the end.
+        /// Draws z from the prior; returns the final canvas.
         func generate(random: Generator, watch: ((Glimpse) -> Void)? = nil) -> Tensor {
             var (canvas, writer) = (blank, decoder.start(batch: batch))
             for latent in noise(random) {
@@ -224,11 +225,11 @@ extension DRAW {
         }
     }
 
-    /// How the encoder sees images: the parts of its input weight, and what all glimpses share.
+    /// How the encoder reads images: the parts of its input weight, and what all glimpses share.
     private struct ImageReader {
         private let encoder: BoundLSTM
         private let images: Tensor
-        /// Without attention: the columns of the encoder's input weight for what is read of x and of x̂ together, and for the decoder's output.
+        /// Without attention: the columns of the encoder's input weight for what is read from x and x̂ together, and for the decoder's output.
         private let columns: [Tensor]
         /// Without attention: the product of the image itself.
         private let preactivation: Tensor?

@@ -5,7 +5,7 @@ package import WeightNorm
 
 /// Every hyperparameter of the paper's DRAW and its training (its §5.3), in one place.
 ///
-/// The initial values are those of the implementation that the paper took as it was (Bornschein's), in its run with attention.
+/// The initial values are those of the implementation that the paper used unchanged (Bornschein's), in its run with attention.
 package struct DRAWSettings: Codable, Equatable, Sendable {
     /// The sides of the square grids of filters.
     package struct Attention: Codable, Equatable, Sendable {
@@ -19,13 +19,13 @@ package struct DRAWSettings: Codable, Equatable, Sendable {
     }
 
     package var pixels = PixelKind.dynamic
-    /// With what parts of the image are read and written; nil for the whole image.
+    /// The filters with which parts of the image are read and written; nil for the whole image.
     package var attention: Attention? = Attention(read: 2, write: 5)
     /// Steps in which an image is drawn, T.
     package var glimpses = 64
     /// Hidden units of the encoder and of the decoder.
     package var hidden = 256
-    /// Elements of z of one glimpse.
+    /// Elements of z per glimpse.
     package var latents = 100
     /// The standard deviation of drawn weights.
     package var deviation = 0.01
@@ -55,7 +55,8 @@ package struct DRAWSettings: Codable, Equatable, Sendable {
         case .paperFullImage:
             (settings.attention, settings.glimpses, settings.learningRate) = (nil, 10, 1e-3)
         case .quick:
-            // Whole images are learnt in far fewer epochs than where to look. From weights so small as the implementation's a run this short would hardly get away.
+            // Drawing whole images is learned in far fewer epochs than where to look. With initial weights as small as the implementation's, so short
+            // a run would hardly make progress.
             (settings.attention, settings.glimpses, settings.deviation) = (nil, 10, 0.05)
             (settings.learningRate, settings.epochs) = (5e-3, 8)
         }
@@ -65,7 +66,7 @@ package struct DRAWSettings: Codable, Equatable, Sendable {
 
 extension DRAWSettings: GenerativeSettings {
     package static let command = "train draw"
-    /// Those without batch statistics: the steps of a recurrent network have different ones.
+    /// Those without batch statistics, which differ between the steps of a recurrent network.
     package static let norms: [Normalization] = [.plain, .fixedGain, .weight, .logWeight]
 
     /// None: it is not defined for recurrent networks (the paper, §3). g starts at ‖v‖, so that every parameterisation starts as the same function.

@@ -2,19 +2,19 @@ import Foundation
 import Report
 package import Torch
 
-/// A model that makes its images in steps, and can tell how.
+/// A model that draws its images in steps, and can show them.
 package protocol DrawsInSteps: GenerativeModel {
-    /// How it draws images of its own.
+    /// The course of drawing new images.
     func drawnSamples(_ count: Int, random: Generator) -> Drawing
-    /// How it reads given images and draws them.
+    /// The course of reading given images and drawing them.
     func drawnReconstructions(of images: Tensor, random: Generator) -> Drawing
 }
 
-/// The course of a drawing of several images at once.
+/// The course of drawing several images at once.
 package struct Drawing {
-    /// What the canvases look like before the first step and after each, `[count, channels, rows, columns]` in [0, 1].
+    /// The canvases before the first step and after each, `[count, channels, rows, columns]` in [0, 1].
     package let canvases: [Tensor]
-    /// Where each step reads and writes; one element a step where there is attention, else none.
+    /// Where each step reads and writes; one element per step with attention, else none.
     package let readBoxes: [[AttentionBox]]
     package let writeBoxes: [[AttentionBox]]
 
@@ -25,7 +25,7 @@ package struct Drawing {
     }
 }
 
-/// The rectangle between the centres of a grid's outermost filters, in pixels: (0, 0) is the middle of the left upper one.
+/// The rectangle between the centres of a grid's outermost filters, in pixels: (0, 0) is the centre of the top left pixel.
 package struct AttentionBox: Equatable, Sendable {
     package let top: Double
     package let bottom: Double
@@ -37,7 +37,7 @@ package struct AttentionBox: Equatable, Sendable {
     }
 }
 
-/// A ``Drawing`` as an animated PNG file: every pixel enlarged, boxes as lines of one pixel of the picture.
+/// A ``Drawing`` as an animated PNG file: every pixel is enlarged, and boxes are lines one picture pixel wide.
 enum DrawingAnimation {
     private static let scale = 3
     private static let gap = 4
@@ -50,14 +50,14 @@ enum DrawingAnimation {
             PNG.Colour(red: 235, green: 70, blue: 60),
         ]
 
-    /// The file; given images, `[count, 1, rows, columns]` in [0, 1], stand above the canvases, with the boxes that are read.
+    /// The file; given images, `[count, 1, rows, columns]` in [0, 1], are shown above the canvases, with the reading boxes.
     static func file(_ drawing: Drawing, above given: Tensor? = nil, across: Int) -> Data {
         let shape = drawing.canvases[0].shape
         let (count, rows, columns) = (shape[0], shape[2], shape[3])
         let shown = count + (given == nil ? 0 : count)
         let tiles = Tiles(count: shown, across: across, tileWidth: columns * scale, tileHeight: rows * scale, gap: gap)
         let steps = drawing.canvases.count - 1
-        // About five seconds for the whole, and two to look at the end.
+        // About five seconds in total, and two to look at the result.
         let pause = max(50, min(5000 / max(1, steps), 500))
         let upper = given.map { $0.contiguous().elements(as: Double.self) } ?? []
         var frames: [PNG.Frame] = []
@@ -83,7 +83,7 @@ enum DrawingAnimation {
                 for (index, box) in drawing.readBoxes[step - 1].enumerated() { outline(box, tile: index, readColour, tiles, &pixels) }
             }
             frames.append(PNG.Frame(pixels, milliseconds: step == 0 ? 500 : pause))
-            // The end is shown without boxes too.
+            // The result is also shown without boxes.
             if step == steps { frames.append(PNG.Frame(bare, milliseconds: 2000)) }
         }
         return PNG.animation(frames, width: tiles.width, height: tiles.height, palette: palette)

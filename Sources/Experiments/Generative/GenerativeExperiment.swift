@@ -3,13 +3,13 @@ package import Torch
 package import Training
 package import WeightNorm
 
-/// What a training of generative models is made of.
+/// The setup for training generative models.
 package struct GenerativeExperiment<Settings: GenerativeSettings> {
     package let settings: Settings
     package let normalizations: [Normalization]
     package let seeds: [UInt64]
     package let device: Device
-    /// Draws of z in the importance-weighted estimate at the end; nil for none.
+    /// The number of draws of z in the importance-weighted estimate at the end; nil for no estimate.
     package let importanceDraws: Int?
 
     package init(
@@ -22,7 +22,7 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
         self.device = device
     }
 
-    /// Throws if the settings do not fit the images; to be asked before a folder is made.
+    /// Throws if the settings do not fit the images; call it before a folder is made.
     package func check(training: ImageSet) throws(RunFailure) {
         for norm in normalizations where !Settings.norms.contains(norm) {
             let all = Settings.norms.map(\.rawValue).joined(separator: ", ")
@@ -39,9 +39,9 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
     package typealias Record = GenerativeRecord
     package typealias Run = GenerativeRun
 
-    /// What a run began with, as it stands in `config.json`.
+    /// What a run started with, as in `config.json`.
     package typealias Configuration = RunConfiguration<Settings, GenerativeDetails<Settings>>
-    /// The whole result, as it stands in `summary.json`.
+    /// The complete result, as in `summary.json`.
     package typealias Summary = RunSummary<Settings, GenerativeRun, GenerativeOutcome>
 }
 
@@ -79,7 +79,7 @@ extension RunConfiguration where Settings: GenerativeSettings, Details == Genera
 /// What only a run of generative models has in its `summary.json`.
 package struct GenerativeOutcome: Codable, Equatable, Sendable {
     package var data: String
-    /// Pixels times channels of an image, by which nats become bits per dimension.
+    /// Pixels times channels of an image, for converting nats to bits per dimension.
     package var dimensions: Int
 }
 
@@ -93,14 +93,14 @@ extension RunSummary where Settings: GenerativeSettings, Result == GenerativeRun
     }
 }
 
-/// A point of a run, as it stands in `metrics.jsonl`; bounds in nats an image.
+/// A point of a run, as in `metrics.jsonl`; bounds in nats per image.
 package struct GenerativeRecord: Codable, Equatable, Sendable {
     package var norm: String
     package var seed: UInt64
     package var step: Int
     /// Epochs done.
     package var epoch: Double
-    /// The mean of the training's objective since the record before, negated: with free bits it is below the bound.
+    /// The negated mean of the training objective since the previous record; with free bits it is below the bound.
     package var trainBound: Double
     /// The mean bound over the test images, with averaged parameters.
     package var testBound: Double
@@ -111,7 +111,7 @@ package struct GenerativeRecord: Codable, Equatable, Sendable {
     }
 }
 
-/// A finished run, as it stands in `summary.json`.
+/// A finished run, as in `summary.json`.
 package struct GenerativeRun: Codable, Equatable, Sendable, SeededRun {
     package var norm: String
     package var seed: UInt64
@@ -119,7 +119,7 @@ package struct GenerativeRun: Codable, Equatable, Sendable, SeededRun {
     package var parameters: Int
     package var trainBound: Double
     package var testBound: Double
-    /// The importance-weighted estimate of log p(x), and of how many draws.
+    /// The importance-weighted estimate of log p(x), and its number of draws.
     package var logLikelihood: Double?
     package var importanceDraws: Int?
     /// The median over all steps but the first ten.

@@ -2,17 +2,17 @@ import Foundation
 package import Torch
 package import WeightNorm
 
-/// A model of images with latent variables z: p(x, z), and a posterior q(z | x) that approximates its own.
+/// A model of images with latent variables z: p(x, z), and an approximate posterior q(z | x).
 package protocol GenerativeModel: Module {
-    /// The terms of the bound for images `[batch, channels, rows, columns]` and one draw of z from q, which comes from the generator.
+    /// The terms of the bound for images `[batch, channels, rows, columns]` and one draw of z from q, using the generator.
     ///
     /// The pass says what layers do; the draws of z are made in every phase.
     func terms(of images: Tensor, _ pass: Pass, random: Generator) -> BoundTerms
 
-    /// Draws of z from the prior, and what p(x | z) expects for them: `[count, channels, rows, columns]` in [0, 1].
+    /// The expectations of p(x | z) for draws of z from the prior: `[count, channels, rows, columns]` in [0, 1].
     func samples(_ count: Int, random: Generator) -> Tensor
 
-    /// Draws of z from q for images, and what p(x | z) expects for them, in [0, 1].
+    /// The expectations of p(x | z) for draws of z from q given images, in [0, 1].
     func reconstructions(of images: Tensor, random: Generator) -> Tensor
 }
 
@@ -21,9 +21,9 @@ package struct BoundTerms {
     /// log p(x | z), `[batch]`.
     package let likelihood: Tensor
     private let makeDivergence: () -> Tensor
-    /// The divergence of q from the prior as a formula, `[batch]`, where there is one.
+    /// The closed form of the divergence of q from the prior, `[batch]`, if there is one.
     private let exactDivergence: Tensor?
-    /// What training subtracts in place of the divergence's mean, one number: an estimate of less variance, or one with free bits.
+    /// What training subtracts instead of the divergence's mean, one number: an estimate of lower variance, or one with free bits.
     package let penalty: Tensor
 
     package init(likelihood: Tensor, divergence: Tensor, penalty: Tensor? = nil) {
@@ -33,7 +33,7 @@ package struct BoundTerms {
         self.penalty = penalty ?? divergence.mean()
     }
 
-    /// Terms with a penalty of its own, so that the divergence of the draw, `[batch]`, is only computed where it is asked for.
+    /// Terms with a separate penalty, so that the divergence of the draw, `[batch]`, is only computed on demand.
     package init(likelihood: Tensor, penalty: Tensor, divergence: @escaping () -> Tensor) {
         self.likelihood = likelihood
         makeDivergence = divergence
@@ -41,7 +41,7 @@ package struct BoundTerms {
         self.penalty = penalty
     }
 
-    /// Terms whose divergence is known as a formula, `[batch]`; that of the draw is only computed where it is asked for.
+    /// Terms whose divergence has a closed form, `[batch]`; that of the draw is only computed on demand.
     package init(likelihood: Tensor, exactDivergence: Tensor, divergence: @escaping () -> Tensor) {
         self.likelihood = likelihood
         self.exactDivergence = exactDivergence
@@ -52,13 +52,13 @@ package struct BoundTerms {
     /// log q(z | x) − log p(z) of the draw, `[batch]`.
     package var divergence: Tensor { makeDivergence() }
 
-    /// An estimate of the bound, `[batch]`, with the divergence's formula where there is one.
+    /// An estimate of the bound, `[batch]`, with the closed form of the divergence if there is one.
     package var bound: Tensor { likelihood - (exactDivergence ?? divergence) }
 
-    /// log p(x | z) − log q(z | x) + log p(z), `[batch]`: its mean is the bound, and the mean of its exponential p(x).
+    /// log p(x | z) − log q(z | x) + log p(z), `[batch]`: its mean is the bound, and the mean of its exponential is p(x).
     package var logWeight: Tensor { likelihood - divergence }
 
-    /// What training makes small: the negative bound, with ``penalty`` for the divergence.
+    /// What training minimizes: the negative bound, with ``penalty`` for the divergence.
     package var loss: Tensor { penalty - likelihood.mean() }
 }
 

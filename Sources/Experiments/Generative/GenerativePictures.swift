@@ -3,12 +3,12 @@ import Report
 package import Torch
 import Training
 
-/// What a model draws, as pictures of a run: read from its folder.
+/// Pictures of what a model draws, read from a run's folder.
 package struct GenerativePictures: Sendable {
     package let norm: String
     package let samples: Data
     package let reconstructions: Data
-    /// Animations, of models that draw in steps.
+    /// Animations, for models that draw in steps.
     package let drawnSamples: Data?
     package let drawnReconstructions: Data?
 
@@ -20,7 +20,7 @@ package struct GenerativePictures: Sendable {
         self.drawnReconstructions = drawnReconstructions
     }
 
-    /// Those of a norm and seed in a run's folder; nil unless both still pictures are there.
+    /// The pictures for a norm and seed in a run's folder; nil unless both still pictures are there.
     ///
     /// - Throws: `FileError` if one is there that cannot be read.
     package init?(of norm: String, seed: UInt64, in folder: String) throws {
@@ -39,7 +39,7 @@ package struct GenerativePictures: Sendable {
     package static func drawnSamplesName(norm: String, seed: UInt64) -> String { "drawn-samples-\(norm)-seed\(seed).png" }
     package static func drawnReconstructionsName(norm: String, seed: UInt64) -> String { "drawn-reconstructions-\(norm)-seed\(seed).png" }
 
-    /// Images of `[count, channels, rows, columns]` in [0, 1] as one picture, so many a line, one pixel apart.
+    /// Images of `[count, channels, rows, columns]` in [0, 1] as one picture, with the given number per line, one pixel apart.
     package static func grid(_ images: Tensor, across: Int) -> Data {
         let shape = images.shape
         let (count, channels, rows, columns) = (shape[0], shape[1], shape[2], shape[3])
@@ -60,10 +60,10 @@ package struct GenerativePictures: Sendable {
         return PNG.file(pixels, width: tiles.width, height: tiles.height, channels: channels)
     }
 
-    /// A number of [0, 1] as a byte; black for what is no number.
+    /// A number of [0, 1] as a byte; black for anything that is not finite.
     static func level(_ value: Double) -> UInt8 { UInt8(max(0, min((value.isFinite ? value : 0) * 255, 255)).rounded()) }
 
-    /// Draws of a trainer's model, the same noise each time, and test images above what the model makes of them.
+    /// Writes draws of a trainer's model, with the same noise each time, and test images above their reconstructions.
     static func write(_ trainer: GenerativeTrainer<some GenerativeSettings>, _ images: GenerativeImages, into folder: RunFolder) throws {
         let (norm, seed) = (trainer.normalization.rawValue, trainer.seed)
         let samples = grid(trainer.samples(60, seed: 0), across: 20)
@@ -73,7 +73,7 @@ package struct GenerativePictures: Sendable {
         try folder.write(Array(grid(both, across: pixels.shape[0])), named: reconstructionsName(norm: norm, seed: seed))
     }
 
-    /// How a model that draws in steps does it: an animation of samples, and one of test images with what it reads and writes.
+    /// Writes animations for a model that draws in steps: one of samples, and one of test images with what it reads and writes.
     static func writeDrawings(
         _ trainer: GenerativeTrainer<some GenerativeSettings>, _ images: GenerativeImages, into folder: RunFolder
     ) throws {

@@ -2,7 +2,7 @@ import Foundation
 package import Report
 import WeightNorm
 
-/// How a training of generative models is shown: a table for the terminal, a page for the browser.
+/// The report on training generative models: a table for the terminal, a page for the browser.
 package struct GenerativeReport<Settings: GenerativeSettings> {
     private let summary: GenerativeExperiment<Settings>.Summary
     private let model: ReportedModel
@@ -121,7 +121,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
     private var chart: Chart {
         let unit = isPhotograph ? "Test bound in bits per dimension" : "Test bound in nats"
         func value(_ nats: Double) -> Double { isPhotograph ? bits(nats) : nats }
-        // A run of the paper's length can be compared epoch by epoch; a shorter one stands beside the first part of its curve.
+        // A run of the paper's length can be compared epoch by epoch; a shorter one is shown beside the first part of the paper's curve.
         var series = norms.enumerated().map { index, norm in
             Series(
                 norm,

@@ -6,17 +6,17 @@ package import Training
 import WeightFiles
 package import WeightNorm
 
-/// A finished model of a run's folder, to draw from.
+/// A finished model in a run's folder, to draw from.
 package struct GenerativeSampler {
     private let model: any GenerativeModel
-    /// Numbers of an image that it draws.
+    /// The number of elements in an image that it draws.
     private let size: Int
-    /// In how many steps.
+    /// The number of drawing steps.
     private let steps: Int
 
-    /// The model of a norm and seed; of the run's first ones where none are given.
+    /// The model of a norm and seed; by default the run's first ones.
     ///
-    /// - Throws: ``RunFailure`` if the folder is no such run's or has no such model; what loading the file throws.
+    /// - Throws: ``RunFailure`` if the folder is not such a run's or has no such model; what loading the file throws.
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
         let command: String
         do {
@@ -51,9 +51,9 @@ package struct GenerativeSampler {
         return (model, settings.channels * configuration.rows * configuration.columns, (settings as? DRAWSettings)?.glimpses ?? 1)
     }
 
-    /// Throws unless so many pictures fit into memory, with what their steps look like if they are to be animated.
+    /// Throws unless the given number of pictures fits into memory, including all their steps for an animation.
     package func check(count: Int, isAnimation: Bool, available: Int? = SystemMemory.available) throws(RunFailure) {
-        // A canvas in float32 and three times enlarged in bytes for each step; the last one in float64 too.
+        // For each step a canvas in float32 and one in bytes, enlarged three times; the last one in float64 too.
         let bytes = count * size * (isAnimation ? (steps + 2) * 13 + 16 : 24)
         guard let available, bytes > available else { return }
         func gigabytes(_ bytes: Int) -> String { "\(NumberText.fixed(Double(bytes) / 1e9, decimals: 1)) GB" }
@@ -62,7 +62,7 @@ package struct GenerativeSampler {
         )
     }
 
-    /// A picture of what the model expects for draws of z from the prior; the same for the same seed.
+    /// A picture of the model's expectations for draws of z from the prior; the same for the same seed.
     package func picture(count: Int, across: Int, seed: UInt64) -> Data {
         GenerativePictures.grid(withoutGradients { model.samples(count, random: Generator(seed: seed)) }, across: across)
     }
@@ -70,7 +70,7 @@ package struct GenerativeSampler {
     /// Whether the model draws in steps, which ``animation(count:across:seed:)`` shows.
     package var isAnimated: Bool { model is any DrawsInSteps }
 
-    /// How the model draws such images, as an animation; nil if it does not draw in steps.
+    /// An animation of how the model draws such images; nil if it does not draw in steps.
     package func animation(count: Int, across: Int, seed: UInt64) -> Data? {
         guard let model = model as? any DrawsInSteps else { return nil }
         return DrawingAnimation.file(withoutGradients { model.drawnSamples(count, random: Generator(seed: seed)) }, across: across)

@@ -2,9 +2,9 @@ package import Torch
 package import Training
 package import WeightNorm
 
-/// What the pixels of images are taken for.
+/// How the pixels of images are interpreted.
 package enum PixelKind: String, Codable, CaseIterable, Sendable {
-    /// Binary, drawn anew for every minibatch with the grey level as probability (Salakhutdinov & Murray, 2008); drawn once for the test images.
+    /// Binary, redrawn for every minibatch with the grey level as probability (Salakhutdinov & Murray, 2008); drawn once for the test images.
     case dynamic
     /// Binary, drawn once.
     case fixed
@@ -14,7 +14,7 @@ package enum PixelKind: String, Codable, CaseIterable, Sendable {
 
 /// Every hyperparameter of a generative model and its training: what a ``GenerativeTraining`` must know.
 package protocol GenerativeSettings: Codable, Equatable, Sendable {
-    /// The words behind `weightnorm` that start such a run.
+    /// The subcommand of `weightnorm` that starts such a run.
     static var command: String { get }
 
     /// The norms that such a model can have.
@@ -25,29 +25,29 @@ package protocol GenerativeSettings: Codable, Equatable, Sendable {
     var epochs: Int { get }
     /// The learning rate, constant.
     var learningRate: Double { get }
-    /// How data-dependent initialization is done; nil where it is not defined, as for recurrent networks (the paper, §3).
+    /// How data-dependent initialization is done; nil if it is not defined, as for recurrent networks (the paper, §3).
     var dataDependentInitialization: DataDependentInitialization? { get }
-    /// The rate of the parameters' exponential average with which the model is evaluated; nil if it is evaluated as it is.
+    /// The rate of the parameters' exponential average used for evaluation; nil if the parameters themselves are used.
     var evaluationAverage: Double? { get }
-    /// The largest norm of all gradients together that a step takes; longer ones are scaled down to it.
+    /// The largest norm of all gradients together; longer gradients are scaled down to it.
     var maxNorm: Double? { get }
 
     /// A model with drawn weights.
     func makeModel(rows: Int, columns: Int, normalization: Normalization, random: Generator) -> any GenerativeModel
     func makeOptimizer(_ parameters: [Parameter]) -> any Optimizer
 
-    /// Throws unless every number is one that a model can be made and trained with: settings may come from a file.
+    /// Throws unless a model can be made and trained with these numbers: settings may come from a file.
     func checkNumbers() throws(RunFailure)
 
-    /// Throws unless there can be such a model of images of a size, and minibatches of them fit into memory; the numbers must have been checked.
+    /// Throws unless there can be such a model for images of this size, and minibatches fit into memory; the numbers must have been checked.
     func check(channels: Int, rows: Int, columns: Int, images: Int) throws(RunFailure)
 
-    /// What a report says of such a model.
+    /// What a report says about such a model.
     func description(of data: String) -> ReportedModel
 }
 
 extension GenerativeSettings {
-    /// Throws unless the counts are from 1 to their bounds, and the other numbers in their ranges; also of what all such settings have.
+    /// Throws unless the counts are from 1 to their bounds, and the other numbers, including those of all such settings, in their ranges.
     func check(
         counts: [(name: String, value: Int, most: Int)], numbers: [(name: String, value: Double, range: NumberRange)]
     ) throws(RunFailure) {
@@ -56,15 +56,15 @@ extension GenerativeSettings {
         for (name, value, range) in numbers + [("learningRate", learningRate, .rate)] { try SettingsCheck.number(name, value, in: range) }
     }
 
-    /// The channels of the images that the pixels are of.
+    /// The number of channels of the images.
     var channels: Int { pixels == .levels ? 3 : 1 }
 }
 
 /// How data-dependent initialization is done.
 package struct DataDependentInitialization: Equatable, Sendable {
-    /// The first images of the first epoch, so many.
+    /// The number of images, taken from the start of the first epoch.
     package let images: Int
-    /// The deviation that it gives to pre-activations.
+    /// The standard deviation that it gives to pre-activations.
     package let targetDeviation: Double
 
     package init(images: Int, targetDeviation: Double) {
@@ -73,16 +73,16 @@ package struct DataDependentInitialization: Equatable, Sendable {
     }
 }
 
-/// What a report says of a kind of model.
+/// What a report says about a kind of model.
 package struct ReportedModel {
     /// Such as "Variational autoencoders".
     package let title: String
-    /// The figure of the paper that shows the same.
+    /// The corresponding figure in the paper.
     package let figure: Int
     /// Rows of the list of settings.
     package let entries: [(name: String, value: String)]
     package let optimizer: String
-    /// The paper's test bound of a norm by epochs, in the report's unit; empty where the images are others than the paper's.
+    /// The paper's test bound for a norm by epoch, in the report's unit; empty unless the images are the paper's.
     package let paper: (_ norm: String) -> [(epoch: Double, value: Double)]
 
     package init(

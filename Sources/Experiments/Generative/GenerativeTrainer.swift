@@ -4,7 +4,7 @@ package import Training
 import WeightFiles
 package import WeightNorm
 
-/// One generative model in training: a norm, a seed, an optimizer, averages, and how it goes.
+/// One generative model in training: a norm, a seed, an optimizer, averages, and its losses.
 package final class GenerativeTrainer<Settings: GenerativeSettings>: Trainee {
     package let settings: Settings
     package let normalization: Normalization
@@ -15,14 +15,15 @@ package final class GenerativeTrainer<Settings: GenerativeSettings>: Trainee {
     /// Of the steps, in nats.
     private let losses: LossMeter
     package var stepCount: Int { losses.stepCount }
-    /// The first step at which the loss was not finite, as far as it is known; see ``LossMeter/divergedAt``.
+    /// The first step at which the loss was not finite, as far as known; see ``LossMeter/divergedAt``.
     package var divergedAt: Int? { losses.divergedAt }
     private let random: Generator
     private let optimizer: any Optimizer
-    /// With which the model is evaluated, where the settings ask for it.
+    /// The average with which the model is evaluated, if the settings ask for it.
     private var average: ExponentialAverage?
 
-    /// A model with drawn weights. Weights, binarisation and draws of z depend on the seed alone, so that all norms of a seed start from the same draws.
+    /// A model with drawn weights. Weights, binarisation and draws of z depend only on the seed, so with the same seed all norms start from the same
+    /// draws.
     package init(
         _ settings: Settings, normalization: Normalization, seed: UInt64, rows: Int, columns: Int, device: Device
     ) {
@@ -40,25 +41,25 @@ package final class GenerativeTrainer<Settings: GenerativeSettings>: Trainee {
         settings.evaluationAverage.map { ExponentialAverage(parameters, decay: 1 - $0) }
     }
 
-    /// Runs the closure with the parameters with which the model is evaluated.
+    /// Runs the closure with the parameters used for evaluation.
     private func evaluating<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         if let average { try average.withAverages(body) } else { try body() }
     }
 
-    /// The number of trained numbers.
+    /// The number of trained parameters.
     package var parameterCount: Int { optimizer.parameters.reduce(0) { $0 + $1.value.count } }
 
-    /// Pixels of `[batch, channels, rows, columns]`, bytes, as the model takes them.
+    /// Byte pixels, `[batch, channels, rows, columns]`, converted to the model's input.
     private func images(_ pixels: Tensor) -> Tensor {
         let levels = laidOut(pixels.converted(to: .float32))
         guard settings.pixels == .dynamic else { return settings.pixels == .levels ? levels : levels * (1 / 255.0) }
         return (Tensor.uniform(levels.shape, from: random) .< levels * (1 / 255.0)).converted(to: .float32)
     }
 
-    /// Pixel after pixel on the CPU, where convolutions are faster so, and every layer keeps it.
+    /// Channels last on the CPU, where convolutions are faster that way; every layer keeps it.
     private func laidOut(_ images: Tensor) -> Tensor { images.device.isCPU ? images.channelsLast() : images }
 
-    /// Data-dependent initialization: a forward pass; the averages begin behind it.
+    /// Data-dependent initialization: a forward pass; the averages start after it.
     package func initialize(_ pixels: Tensor, targetDeviation: Double) {
         withoutGradients {
             let pass = Pass.initializing(random, targetDeviation: targetDeviation, report: initialization)
@@ -78,18 +79,18 @@ package final class GenerativeTrainer<Settings: GenerativeSettings>: Trainee {
         return 1
     }
 
-    /// The mean loss in nats on the minibatches since the last reading; not a number without any. Waits for the device.
+    /// The mean loss in nats on the minibatches since the last reading; NaN if there were none. Waits for the device.
     package var currentLoss: Double { losses.mean ?? .nan }
 
-    /// ``currentLoss``, which begins anew.
+    /// Returns ``currentLoss`` and resets it.
     package func readLoss() -> Double { losses.read() ?? .nan }
 
     /// Whether the losses since the last reading and every parameter are finite; see ``LossMeter/isFinite(_:)``.
     package func isFinite() -> Bool { losses.isFinite(optimizer.parameters) }
 
-    /// The mean bound in nats over test images, which must be binary already where the model's are, with the parameters of evaluation.
+    /// The mean bound in nats over test images, which must already be binary if the model's are, with the parameters used for evaluation.
     ///
-    /// The draws of z depend on the seed alone. With several draws it is the importance-weighted estimate of log p(x).
+    /// The draws of z depend only on the seed. With several draws it is the importance-weighted estimate of log p(x).
     package func bound(on set: ResidentImages, draws: Int = 1) -> Double {
         let random = Generator(seed: seed &+ 1, device: set.device)
         return evaluating {
@@ -109,32 +110,32 @@ package final class GenerativeTrainer<Settings: GenerativeSettings>: Trainee {
         }
     }
 
-    /// Pixels as the model takes them, without drawing: levels from 0 to 255, or grey as 0 to 1.
+    /// Pixels as input for the model, without drawing: levels from 0 to 255, or grey as 0 to 1.
     private func scaled(_ pixels: Tensor) -> Tensor {
         laidOut(pixels.converted(to: .float32) * (settings.pixels == .levels ? 1 : 1 / 255.0))
     }
 
-    /// Draws from the model with the parameters of evaluation, `[count, channels, rows, columns]` in [0, 1]: the same for the same seed.
+    /// Draws from the model with the parameters used for evaluation, `[count, channels, rows, columns]` in [0, 1]: the same for the same seed.
     package func samples(_ count: Int, seed: UInt64) -> Tensor {
         let random = Generator(seed: seed, device: self.random.device)
         return evaluating { withoutGradients { model.samples(count, random: random) } }
     }
 
-    /// How the model draws images of its own; nil if it does not draw in steps.
+    /// The course of drawing new images; nil if the model does not draw in steps.
     package func drawnSamples(_ count: Int, seed: UInt64) -> Drawing? {
         guard let model = model as? any DrawsInSteps else { return nil }
         let random = Generator(seed: seed, device: self.random.device)
         return evaluating { withoutGradients { model.drawnSamples(count, random: random) } }
     }
 
-    /// How the model reads and draws test images; nil if it does not draw in steps.
+    /// The course of reading and drawing test images; nil if the model does not draw in steps.
     package func drawnReconstructions(of pixels: Tensor, seed: UInt64) -> Drawing? {
         guard let model = model as? any DrawsInSteps else { return nil }
         let random = Generator(seed: seed, device: self.random.device)
         return evaluating { withoutGradients { model.drawnReconstructions(of: scaled(pixels), random: random) } }
     }
 
-    /// Test images as the model gives them back, with the parameters of evaluation; the same draws for the same seed.
+    /// Reconstructions of test images, with the parameters used for evaluation; the same draws for the same seed.
     package func reconstructions(of pixels: Tensor, seed: UInt64) -> Tensor {
         let random = Generator(seed: seed, device: self.random.device)
         return evaluating { withoutGradients { model.reconstructions(of: scaled(pixels), random: random) } }
@@ -154,7 +155,7 @@ extension GenerativeTrainer {
         try initialization.add(to: &checkpoint, as: "\(name)/initialization")
     }
 
-    /// Goes on from a trainer of the same settings, norm and seed that was added.
+    /// Resumes from an added trainer with the same settings, norm and seed.
     ///
     /// - Throws: `CheckpointError` if it does not fit.
     package func restore(from checkpoint: Checkpoint, as name: String) throws {
@@ -168,7 +169,7 @@ extension GenerativeTrainer {
         try initialization.restore(from: checkpoint, as: "\(name)/initialization")
     }
 
-    /// Writes the model with its parameters of evaluation, as it is used.
+    /// Writes the model with the parameters used for evaluation.
     package func write(to path: String, metadata: [String: String]) throws {
         try evaluating { try model.write(to: path, layout: .native, metadata: metadata) }
     }

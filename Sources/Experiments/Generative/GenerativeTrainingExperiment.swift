@@ -3,10 +3,10 @@ package import Torch
 package import Training
 import WeightNorm
 
-/// Generative models in the course of their training.
+/// Generative models in training.
 package typealias GenerativeTraining<Settings: GenerativeSettings> = Run<GenerativeTrainingExperiment<Settings>>
 
-/// An experiment with generative models on its images: each round is a seed, in which one model for each norm is trained.
+/// An experiment with generative models and its images: each round trains one model per norm for one seed.
 package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: Experiment {
     package typealias Record = GenerativeRecord
 
@@ -57,7 +57,7 @@ package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: 
             run.note = "bound " + run.trainees.map { NumberText.fixed(-$0.currentLoss, decimals: 2) }.joined(separator: " ")
             run.noteTime()
         }
-        // A model that is lost ends the run, before anything is made of the others.
+        // A diverged model ends the run, before the others are evaluated.
         if place == stepsPerEpoch, run.trainees.allSatisfy({ $0.divergedAt == nil }) { try record(run) }
     }
 

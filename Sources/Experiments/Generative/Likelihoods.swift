@@ -8,7 +8,7 @@ extension Tensor {
     package func summedPerImage() -> Tensor { flattened(from: 1).sum(over: [1]) }
 }
 
-/// The normal distribution with diagonal covariance, of mean μ and log σ, elements of `[batch, …]`.
+/// The normal distribution with diagonal covariance, given by μ and log σ, both `[batch, …]`.
 package struct DiagonalNormal {
     package let mean: Tensor
     package let logDeviation: Tensor
@@ -40,7 +40,7 @@ package struct DiagonalNormal {
     private static let halfLogTwoPi = 0.918938533204672741780329736406
 }
 
-/// The Bernoulli distribution of pixels, by logits.
+/// The Bernoulli distribution of pixels, given by logits.
 package enum BernoulliPixels {
     /// log p(x) of images in [0, 1], `[batch]`.
     package static func logProbability(of images: Tensor, logits: Tensor) -> Tensor {
@@ -48,22 +48,22 @@ package enum BernoulliPixels {
     }
 }
 
-/// The logistic distribution of mean μ and scale s, cut into the 256 values of a pixel (Kingma et al., *Improved Variational Inference with Inverse
-/// Autoregressive Flow*, 2016, with open ends at the first and last value, as van den Oord et al. and Salimans et al., 2017, have it).
+/// The logistic distribution with mean μ and scale s, discretized into the 256 values of a pixel (Kingma et al., *Improved Variational Inference with
+/// Inverse Autoregressive Flow*, 2016, with open ends at the first and last value, as in van den Oord et al. and Salimans et al., 2017).
 ///
-/// Value k stands for the interval [k/256 − ½, (k + 1)/256 − ½), the first one's beginning at −∞ and the last one's ending at ∞, so that the 256 probabilities add up
-/// to 1 whatever μ and s are.
+/// Value k stands for the interval [k/256 − ½, (k + 1)/256 − ½), where the first begins at −∞ and the last ends at ∞, so that the 256 probabilities
+/// add up to 1 for any μ and s.
 package enum DiscretizedLogistic {
     /// The centre of a value's interval: (k + ½)/256 − ½.
     package static func centred(_ values: Tensor) -> Tensor { (values + 0.5) * (1 / 256.0) - 0.5 }
 
     /// log P(k), element by element: values from 0 to 255 in a floating-point type, μ in the units of the intervals, log s.
     ///
-    /// With a and b the interval's ends, divided by the scale: σ(b) − σ(a) = σ(b)·σ(−a)·(1 − exp(a − b)), each factor of which is exact in its logarithm, however small
-    /// or large the scale is.
+    /// With a and b the interval's ends, divided by the scale: σ(b) − σ(a) = σ(b)·σ(−a)·(1 − exp(a − b)), where the logarithm of each factor is
+    /// accurate however small or large the scale is.
     package static func logProbability(of values: Tensor, mean: Tensor, logScale: Tensor) -> Tensor {
         let start = values * (1 / 256.0) - 0.5 - mean
-        // As `timesExponential(of:)` has it, made once for both.
+        // As in `timesExponential(of:)`, computed once for both.
         let root = (logScale * -0.5).boundedExponential()
         let belowEnd = ((start + 1 / 256.0) * root * root).logSigmoid()
         let aboveStart = start * root * root
@@ -76,8 +76,8 @@ package enum DiscretizedLogistic {
 
     /// log(1 − exp(−w)) for log w.
     ///
-    /// Below w = 1e-3 it is log w − w/2 + w²/24, which is exact to 1e-15 and goes on where w itself leaves the type's range. Each formula gets only what it is
-    /// for: a derivative that is not finite would go through a choice between their results.
+    /// Below w = 1e-3 it is log w − w/2 + w²/24, which is accurate to 1e-15 and still works where w itself leaves the type's range. Each formula gets
+    /// only its own range of inputs: a derivative that is not finite would survive a selection between their results.
     private static func logOfOneMinusExponential(logWidth: Tensor) -> Tensor {
         let switchover = log(1e-3)
         let narrow = logWidth.clamped(to: switchover)

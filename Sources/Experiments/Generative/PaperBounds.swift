@@ -2,9 +2,9 @@ import Foundation
 
 /// The test bounds of the paper's Figures 3 and 4, digitised.
 package enum PaperBounds {
-    /// Figure 3: passes, and the bound: of MNIST in nats, of CIFAR-10 in bits per dimension.
+    /// Figure 3: epochs and the bound, for MNIST in nats, for CIFAR-10 in bits per dimension.
     ///
-    /// The paper does not say CIFAR-10's unit. Taken as nats of a density on [0, 1] pixels, a value v is 8 − v/(3072·log 2) bits per dimension.
+    /// The paper does not state CIFAR-10's unit. Read as nats of a density on [0, 1] pixels, a value v is 8 − v/(3072·log 2) bits per dimension.
     package static func autoencoders(_ norm: String, isPhotograph: Bool) -> [(epoch: Double, value: Double)] {
         let epochs: [Double] = [50, 100, 150, 200, 250, 300, 450]
         let values: [Double] =

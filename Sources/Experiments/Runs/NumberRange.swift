@@ -3,7 +3,7 @@ import Training
 import WeightFiles
 import WeightNorm
 
-/// The numbers that a setting may have, with the words for them: the same for options, presets and files.
+/// The allowed numbers for a setting, with their description: the same for options, presets and files.
 package struct NumberRange: Sendable {
     private let isIn: @Sendable (Double) -> Bool
     /// Such as "a number above 0 and at most 1000".
@@ -39,7 +39,7 @@ extension NumberRange {
     package static let decay = from(0, below: 1)
     /// Of Adam's and Adamax's ε.
     package static let epsilon = above(0, atMost: 1)
-    /// Of standard deviations that a division by may follow: within the normal numbers of float32.
+    /// Of standard deviations that may be divided by: within the normal numbers of float32.
     package static let deviation = from(1e-30, to: 1000)
     package static let probability = from(0, to: 1, "a probability")
     package static let dropout = from(0, below: 1, "a probability")
@@ -51,7 +51,7 @@ extension NumberRange {
 package enum SettingsLimits {
     package static let epochs = 1...100_000
     package static let batch = 1...10_000
-    /// Lists in settings, such as those of seeds.
+    /// The maximum length of lists in settings, such as the seeds.
     package static let mostSeeds = 1000
     /// The sides of images and frames, in pixels.
     package static let side = 1...4096
@@ -62,7 +62,7 @@ package enum SettingsLimits {
     package static let threads = 1...1024
 }
 
-/// Checks of settings, which may come from a file that anyone has written: one line with the name, what was expected and what was found.
+/// Checks of settings, which may come from a file written by anyone. Errors are one line with the name, what was expected and what was found.
 enum SettingsCheck {
     static func whole(_ name: String, _ value: Int, in range: ClosedRange<Int>) throws(RunFailure) {
         guard range.contains(value) else {
@@ -74,7 +74,7 @@ enum SettingsCheck {
         guard range.contains(value) else { throw RunFailure("settings: \(name): expected \(range.description), found \(value)") }
     }
 
-    /// Learning rates by norm: those that there are, and one for each of the norms.
+    /// Checks the learning rates by norm: each must be valid, and every norm must have one.
     static func rates(_ rates: [String: Double], of norms: [Normalization]) throws(RunFailure) {
         for (norm, rate) in rates.sorted(by: { $0.key < $1.key }) {
             try number("learningRates of \(Safetensors.quoted(norm))", rate, in: .rate)
@@ -84,14 +84,14 @@ enum SettingsCheck {
         }
     }
 
-    /// The weights of a network, and with them what an example leaves behind on its way through it.
+    /// Checks the size of a network's weights, and of the intermediate results in training.
     ///
     /// - Parameters:
-    ///   - weights: how many there are.
-    ///   - elements: numbers of an example's intermediate results in training, those of the layers at least.
-    ///   - examples: those of a minibatch.
-    ///   - widest: numbers of an example in the widest layer.
-    ///   - initial: examples of data-dependent initialization, which keeps no more than a layer's input and output.
+    ///   - weights: the number of weights.
+    ///   - elements: the number of an example's intermediate results in training, at least those of the layers.
+    ///   - examples: the number of examples in a minibatch.
+    ///   - widest: the number of an example's results in the widest layer.
+    ///   - initial: the number of examples in data-dependent initialization, which only keeps a layer's input and output.
     static func size(
         weights: Double, elements: Double = 0, examples: Int = 0, widest: Double = 0, initial: Int = 0,
         available: Int? = SystemMemory.available
@@ -101,7 +101,7 @@ enum SettingsCheck {
                 "network: expected at most \(NumberText.general(SettingsLimits.mostWeights / 1e6)) million weights, found \(NumberText.general(weights))"
             )
         }
-        // Parameters, gradients and two moments; intermediate results.
+        // Parameters, gradients and two moments, plus intermediate results.
         let bytes = 4 * (4 * weights + max(elements * Double(examples), 2 * widest * Double(initial)))
         guard let available, bytes > Double(available) else { return }
         func gigabytes(_ bytes: Double) -> String { "\(NumberText.fixed(bytes / 1e9, decimals: 1)) GB" }

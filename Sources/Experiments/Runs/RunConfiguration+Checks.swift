@@ -3,17 +3,17 @@ package import Training
 import WeightFiles
 package import WeightNorm
 
-/// What only one kind of run has in its `config.json`: anyone can write there.
+/// What only one kind of run has in its `config.json`, which anyone can edit.
 package protocol RunDetails: Codable, Equatable, Sendable {
     associatedtype Settings: Codable & Equatable & Sendable
-    /// Throws unless every number, list and name of the configuration is one that such a run can have.
+    /// Throws unless every number, list and name in the configuration is valid for such a run.
     static func check(_ configuration: RunConfiguration<Settings, Self>) throws(RunFailure)
 }
 
 extension RunConfiguration where Details: RunDetails, Details.Settings == Settings {
     /// The configuration in a run's folder, checked.
     ///
-    /// - Throws: `FileError` if the file cannot be read or has other fields; ``RunFailure`` if there can be no such run.
+    /// - Throws: `FileError` if the file cannot be read or has other fields; ``RunFailure`` if no such run is possible.
     package static func read(at path: String) throws -> Self {
         let found: Self = try RunFiles.read(named: "config.json", at: path)
         do throws(RunFailure) { try found.check() } catch { throw RunFailure("\(AtomicFile.join(path, "config.json")): \(error)") }
@@ -22,7 +22,7 @@ extension RunConfiguration where Details: RunDetails, Details.Settings == Settin
 
     package func check() throws(RunFailure) { try Details.check(self) }
 
-    /// The norms, as far as they are known.
+    /// The norms, as far as known.
     package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
 
     /// Checks what all configurations have.

@@ -4,7 +4,7 @@ import WeightFiles
 import WeightNorm
 
 extension RunFailure {
-    /// A network whose loss or something else is not finite: where, how large its weights had become, and from where the run can be resumed.
+    /// A network whose loss or other number is not finite: where, how large its weights had become, and from which checkpoint the run can be resumed.
     static func divergence(
         norm: Normalization, seed: UInt64, _ what: String, weights: [WeightReading], lastGood: String
     ) -> RunFailure {
@@ -15,12 +15,12 @@ extension RunFailure {
     }
 }
 
-/// Which of a run's networks is meant.
+/// The choice of one of a run's networks.
 struct RunChoice {
     let norm: Normalization
     let seed: UInt64
 
-    /// The network of a norm and seed; of the run's first ones where none are given.
+    /// The network of a norm and seed; by default the run's first ones.
     ///
     /// - Throws: ``RunFailure`` if the run in the folder at the path, which has these norms and seeds, has no such network.
     init(norm: Normalization?, seed: UInt64?, norms: [String], seeds: [UInt64], at path: String) throws(RunFailure) {

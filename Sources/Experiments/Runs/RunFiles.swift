@@ -2,13 +2,13 @@ import AtomicFiles
 package import Training
 import WeightNorm
 
-/// The names of the files that runs write: what a list in somebody else's folder names beside them is not theirs to remove.
+/// The names of the files that runs write. Other files listed in somebody else's folder must not be removed.
 package enum RunFiles {
     private static let fixed: Set<String> = [
         "config.json", "metrics.jsonl", "layers.jsonl", "summary.json", "report.html", "analysis.json", "analysis.html",
         RunCheckpoint.name, "replay-a.safetensors", "replay-b.safetensors",
     ]
-    /// What stands before the norm and the seed, and the ending.
+    /// The part before the norm and the seed, and the ending.
     private static let families = [
         ("network-", ".safetensors"), ("filters-", ".png"), ("samples-", ".png"), ("reconstructions-", ".png"), ("drawn-samples-", ".png"),
         ("drawn-reconstructions-", ".png"),
@@ -27,19 +27,19 @@ package enum RunFiles {
         }
     }
 
-    /// Starts a run in a folder, and removes an earlier one's files from it.
+    /// Starts a run in a folder, and removes an earlier run's files.
     package static func start(at path: String, config: some Encodable) throws -> RunFolder {
         try RunFolder.start(at: path, config: config, removing: isOne)
     }
 
-    /// The records in a run's folder, whose whole numbers can be counted on with.
+    /// The records in a run's folder, with whole numbers checked to be small enough to count with.
     package static func records<Record: Codable>(
         _ type: Record.Type = Record.self, in name: String = "metrics.jsonl", at path: String
     ) throws -> [Record] {
         try WholeNumbers.checked(RunFolder.records(in: name, at: path), of: AtomicFile.join(path, name))
     }
 
-    /// A JSON file in a run's folder, the same.
+    /// The same for a JSON file in a run's folder.
     package static func read<Value: Codable>(_ type: Value.Type = Value.self, named name: String, at path: String) throws -> Value {
         try WholeNumbers.checked(RunFolder.read(named: name, at: path), of: AtomicFile.join(path, name))
     }

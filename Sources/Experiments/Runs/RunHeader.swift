@@ -1,15 +1,15 @@
 import Training
 
-/// What every run's `config.json` says, whatever else it holds: which command made it, and in which format.
+/// What every run's `config.json` states, whatever else it holds: which command made it, and in which format.
 package struct RunHeader: Equatable, Sendable {
-    /// The words behind `weightnorm` that started the run.
+    /// The subcommand of `weightnorm` that started the run.
     package let command: String
-    /// The version that began it.
+    /// The version that started it.
     package let version: String
 
-    /// Reads it, before anything else of the folder.
+    /// Reads it, before anything else in the folder.
     ///
-    /// - Throws: `FileError` if it is no run's folder; ``RunFailure`` if another version reads it, with which.
+    /// - Throws: `FileError` if it is not a run's folder; ``RunFailure`` if another version is needed to read it, naming that version.
     package init(at path: String) throws {
         struct Header: Decodable {
             let command: String?

@@ -1,4 +1,4 @@
-/// A finished training with one norm and one seed: what the reports of trainings with several of them have in common.
+/// A finished training run with one norm and one seed: what reports on several of them share.
 protocol SeededRun {
     var norm: String { get }
     var seed: UInt64 { get }
@@ -11,6 +11,6 @@ extension Array where Element: SeededRun {
     /// The seeds, each once, in the order of the runs.
     var seeds: [UInt64] { reduce(into: []) { if !$0.contains($1.seed) { $0.append($1.seed) } } }
 
-    /// A value of each run of a norm that has one.
+    /// The values for a norm, from the runs that have one.
     func values(_ norm: String, _ value: (Element) -> Double?) -> [Double] { filter { $0.norm == norm }.compactMap(value) }
 }

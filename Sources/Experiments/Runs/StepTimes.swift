@@ -4,14 +4,14 @@ import Torch
 
 /// The times of a run's steps.
 enum StepTimes {
-    /// How many of the first steps are left out: they pay for what libtorch sets up once.
+    /// How many of the first steps are left out, since they include libtorch's one-time set-up.
     static func warmUp(of times: [Double]) -> Int { min(10, max(0, times.count - 1)) }
 
     /// The median over all steps but the first ten.
     static func median(_ times: [Double]) -> Double { Statistics.median(Array(times.dropFirst(warmUp(of: times)))) }
 }
 
-/// The minibatches of a run's steps: the images in another order each epoch, which depends on the seed alone.
+/// The minibatches of a run's steps: the images in a new order each epoch, which depends only on the seed.
 final class EpochOrder {
     private let images: ResidentImages
     private let batch: Int
@@ -19,7 +19,7 @@ final class EpochOrder {
 
     init(_ images: ResidentImages, batch: Int) { (self.images, self.batch) = (images, batch) }
 
-    /// The indices of the images of a step, from 0.
+    /// The indices of the images for a step, counted from 0.
     func minibatch(_ step: Int, seed: UInt64) -> Tensor {
         let steps = images.count / batch
         let epoch = step / steps
@@ -30,7 +30,7 @@ final class EpochOrder {
     }
 }
 
-/// Steps of an epoch at the ends of equal parts of it; the last step is always one.
+/// The steps at which equal parts of an epoch end; always including the last step.
 struct Milestones {
     private let steps: Set<Int>
 

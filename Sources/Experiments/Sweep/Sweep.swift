@@ -6,7 +6,7 @@ import Torch
 package import Training
 import WeightNorm
 
-/// The same comparison at several learning rates: how much each norm cares which one is taken.
+/// The same comparison at several learning rates: how sensitive each norm is to the rate.
 package struct Sweep {
     fileprivate var comparison: Comparison
     /// From the smallest to the largest.
@@ -17,20 +17,20 @@ package struct Sweep {
         self.comparison = comparison
         self.comparison.goesOnAfterDivergence = true
         self.comparison.keepsNetworks = false
-        // The curves are not what is asked for: the test error is taken when an epoch is done.
+        // The curves do not matter here: the test error is measured once per epoch.
         self.comparison.pace = Comparison.Pace(evaluations: 1, readings: Comparison.Pace.fine.readings)
         self.rates = rates.sorted()
     }
 
-    /// What a sweep began with, as it stands in `config.json`.
+    /// What a sweep started with, as in `config.json`.
     package typealias Configuration = RunConfiguration<ClassificationSettings, SweepDetails>
 
-    /// The whole result, as it stands in `summary.json`.
+    /// The complete result, as in `summary.json`.
     package struct Summary: Codable, Equatable, Sendable {
         package var data: String
         package var images: Int
         package var rates: [Double]
-        /// How far above a norm's best error a rate may lie to count among the good ones, as a share of images.
+        /// How far a rate's error may lie above the norm's best to count as good, as a fraction of the images.
         package var within: Double
         package var results: [NormResult]
         package var comparison: Comparison.Summary
@@ -51,15 +51,15 @@ package struct Sweep {
         }
     }
 
-    /// How one norm fared over the rates.
+    /// One norm's results over the rates.
     package struct NormResult: Codable, Equatable, Sendable {
         package var norm: String
-        /// Of the rates, in their order: the mean test error over the seeds; nil where a seed diverged.
+        /// The mean test error over the seeds for each rate, in order; nil if a seed diverged.
         package var errors: [Double?]
         /// The rate with the lowest mean test error, and that error; nil if every rate diverged.
         package var bestRate: Double?
         package var bestError: Double?
-        /// The ends of the unbroken row of rates around the best one whose mean error is at most `within` above its.
+        /// The ends of the contiguous range of rates around the best one whose mean errors exceed the best by at most `within`.
         package var goodFrom: Double?
         package var goodTo: Double?
 
@@ -84,9 +84,9 @@ package struct Sweep {
 
     /// The best learning rate of every norm that has one, from the folder of a finished sweep.
     ///
-    /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if another version reads it, or one of its rates is none.
+    /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if another version reads it, or one of its rates is invalid.
     package static func bestRates(at path: String) throws -> [String: Double] {
-        // Without it there is no summary either, which is told below.
+        // Without it there is no summary either, which is reported below.
         if OwnFile.exists(AtomicFile.join(path, "config.json")) { _ = try RunHeader(at: path) }
         let results = try RunFiles.read(Summary.self, named: "summary.json", at: path).results
         for rate in results.compactMap(\.bestRate) where !NumberRange.rate.contains(rate) {
@@ -96,12 +96,12 @@ package struct Sweep {
             results.compactMap { result in result.bestRate.map { (result.norm, $0) } }, uniquingKeysWith: { first, _ in first })
     }
 
-    /// The course of all runs: one rate after the other, with all norms and seeds.
+    /// The experiment for all runs: one rate after the other, with all norms and seeds.
     package func experiment(on images: ClassificationImages) -> ComparisonExperiment {
         ComparisonExperiment(comparison, images, rates: rates)
     }
 
-    /// Trains all norms and seeds at one rate after the other; `progress` gets each step.
+    /// Trains all norms and seeds, one rate after the other; `progress` gets each step.
     package func run(
         on images: ClassificationImages, into folder: RunFolder, progress: @escaping (RunProgress) -> Void
     ) throws -> [Comparison.Run] {
@@ -115,7 +115,7 @@ package struct Sweep {
 package struct SweepDetails: RunDetails {
     package var data: String
     package var training: ImageSummary
-    /// Training images that are held out for the error, in place of the test images.
+    /// The number of training images held out to measure the error, instead of the test images.
     package var heldOut: Int?
     package var rates: [Double]
 

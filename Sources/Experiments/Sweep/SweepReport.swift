@@ -2,7 +2,7 @@ import Foundation
 package import Report
 import WeightNorm
 
-/// How a sweep is shown: a table for the terminal, a page for the browser.
+/// The report of a sweep: a table for the terminal, a page for the browser.
 package struct SweepReport {
     private let summary: Sweep.Summary
     private var runs: [Comparison.Run] { summary.comparison.runs }
@@ -87,7 +87,7 @@ package struct SweepReport {
             }
             let lost = Set(diverged.filter { $0.norm == result.norm }.map(\.learningRate)).sorted()
             if !lost.isEmpty {
-                // At the top, as the error of a network that answers nothing; a little beside each other, so that none hides another.
+                // At the top, like the error of a network that answers nothing; slightly offset, so that none hides another.
                 let width = (summary.rates.last ?? 1) / (summary.rates.first ?? 1)
                 let shift = pow(width, 0.012 * (Double(index) - Double(summary.results.count - 1) / 2))
                 series.append(

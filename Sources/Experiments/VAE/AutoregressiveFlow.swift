@@ -9,7 +9,7 @@ package protocol FlowStep: Module {
     func callAsFunction(_ latent: Tensor, context: Tensor, _ pass: Pass) -> (latent: Tensor, logScale: Tensor)
 }
 
-/// By how much m and s are reduced, so that a flow begins near the identity (Kingma's code).
+/// The factor by which m and s are reduced, so that a flow starts near the identity (Kingma's code).
 private let strength = 0.1
 
 /// A step for z of `[batch, size]` with a context of `[batch, features]`: one hidden masked dense layer, to which the context is added.
@@ -19,7 +19,7 @@ package struct DenseFlowStep: FlowStep {
     private let mean: MaskedDense
     private let logScale: MaskedDense
 
-    /// `isReversed` has the last element of z first in the order, so that steps in turn mix all elements.
+    /// `isReversed` puts the last element of z first in the order, so that alternating steps mix all elements.
     package init(
         size: Int, hidden count: Int, context: Int, isReversed: Bool, normalization: Normalization, type: ElementType = .float32,
         random: Generator
@@ -57,7 +57,7 @@ package struct ConvolutionalFlowStep: FlowStep {
 
     package init(channels: Int, hidden count: Int, normalization: Normalization, type: ElementType = .float32, random: Generator) {
         let order = Array(1...channels)
-        // Two hidden layers: with degree 0 a feature sees earlier pixels alone, which the first channel needs too.
+        // Two hidden layers: with degree 0 a feature sees only earlier pixels, which the first channel needs too.
         let degrees = (0..<count).map { $0 % channels }
         func masked(_ inputs: [Int], _ outputs: [Int], strict: Bool) -> MaskedConvolution {
             let map = ConvolutionMap(inputs: inputs.count, outputs: outputs.count, kernel: [3, 3], padding: [1, 1])

@@ -65,7 +65,7 @@ package struct ConvolutionalVAE: GenerativeModel {
         return BoundTerms(likelihood: likelihood, penalty: exact.mean(), divergence: divergence)
     }
 
-    /// A draw z of `[batch, latents]`, log q(z | x) of `[batch]`, and, without a flow, the divergence from the prior as a formula.
+    /// A draw z of `[batch, latents]`, log q(z | x) of `[batch]`, and, without a flow, the closed form of the divergence from the prior.
     private func posterior(
         of images: Tensor, _ pass: Pass, random: Generator
     ) -> (latent: Tensor, logDensity: () -> Tensor, exactDivergence: Tensor?) {

@@ -4,8 +4,8 @@ package import WeightNorm
 /// The paper's model of photographs (its §5.2, CIFAR-10), in the form of Kingma's later code: a ladder of stochastic layers with bidirectional inference, each
 /// with a posterior by inverse autoregressive flow, and discretized logistic pixels.
 ///
-/// Images are of bytes as float32 in `[batch, 3, rows, columns]`. A deterministic pass goes up through all layers; inference then goes down through the same path as generation does, where each
-/// layer's posterior joins what went up with what came down.
+/// Images are of bytes as float32 in `[batch, 3, rows, columns]`. A deterministic pass goes up through all layers; inference then goes down the same
+/// path as generation, and each layer's posterior combines what went up with what came down.
 package struct LadderVAE: GenerativeModel {
     private let input: Convolution
     /// From the image to the top.
@@ -39,7 +39,7 @@ package struct LadderVAE: GenerativeModel {
             random: random)
         logScale = Parameter(.zeros([3, 1, 1], type: type, on: random.device))
         freeNats = settings.freeNats
-        // One scale less than there are: the first works on the input convolution's half of the image.
+        // One scale fewer than there are: the first works on the input convolution's half-size image.
         let factor = 1 << settings.depth.count
         inner = [maps, rows / factor, columns / factor]
     }
@@ -102,7 +102,7 @@ package struct LadderVAE: GenerativeModel {
 
 /// A stochastic layer of the ladder, with z of `[batch, latents, rows, columns]`.
 struct LadderLayer: Module {
-    /// What the upward pass leaves for the posterior.
+    /// What the upward pass keeps for the posterior.
     struct Upward {
         let state: Tensor
         let mean: Tensor
@@ -114,7 +114,7 @@ struct LadderLayer: Module {
     private let latents: Int
     private let changesScale: Bool
     private let upFirst: Convolution
-    /// Nil in the topmost layer, above which there is nothing to go up to.
+    /// Nil in the topmost layer, which has nothing above it.
     private let upSecond: Convolution?
     private let downFirst: Convolution
     private let downSecond: Convolution?
@@ -151,7 +151,7 @@ struct LadderLayer: Module {
         let parts = upFirst(input.elu(), pass).split(lengths, along: 1)
         guard let upSecond else { return Upward(state: input, mean: parts[0], logDeviation: parts[1], context: parts[2]) }
         let branch = upSecond(parts[3].elu(), pass) * 0.1
-        // The nearest pixel of each four.
+        // The nearest of each four pixels.
         let kept = changesScale ? input.sliced(0..<input.shape[2], along: 2, step: 2).sliced(0..<input.shape[3], along: 3, step: 2) : input
         return Upward(state: kept + branch, mean: parts[0], logDeviation: parts[1], context: parts[2])
     }

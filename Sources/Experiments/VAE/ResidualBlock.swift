@@ -1,7 +1,7 @@
 package import Torch
 package import WeightNorm
 
-/// x + 0.1·conv(ELU(conv(ELU x))), with 3×3 convolutions that keep size and number of maps.
+/// x + 0.1·conv(ELU(conv(ELU x))), with 3×3 convolutions that keep the size and the number of maps.
 package struct ResidualBlock: Layer {
     private let first: Convolution
     private let second: Convolution
@@ -34,7 +34,7 @@ package struct Reshape: Layer {
 
     package func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         let maps = input.reshaped([-1] + shape)
-        // Pixel after pixel, as the convolutions on the CPU work fastest; they keep it.
+        // Channels last, with which convolutions on the CPU are fastest; they keep it.
         return maps.device.isCPU && shape.count == 3 ? maps.channelsLast() : maps
     }
 }

@@ -66,7 +66,7 @@ extension VAESettings: GenerativeSettings {
             weights: weights, elements: elements, examples: batch, widest: widest, initial: min(initializationImages, images))
     }
 
-    /// Weights of the model of binary images, and the numbers of an image's intermediate results in its blocks.
+    /// The number of weights of the model for binary images, and of an image's intermediate results in its blocks.
     private func residualSize(_ pixels: Int) -> (weights: Double, elements: Double) {
         let (maps, hidden, latents) = (maps.map(Double.init), Double(hidden), Double(latents))
         let features = maps[2] * Double(pixels) / 16
@@ -77,7 +77,7 @@ extension VAESettings: GenerativeSettings {
         return (2 * convolutions + 2 * features * hidden + 3 * hidden * latents + flow, 2 * elements)
     }
 
-    /// The same of the ladder, without what its flow adds.
+    /// The same for the ladder, without its flow.
     private func ladderSize(_ pixels: Int) -> (weights: Double, elements: Double) {
         let (maps, latents) = (Double(ladderMaps), Double(latents))
         let layers = Double(depth.reduce(0, +))

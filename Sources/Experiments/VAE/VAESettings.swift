@@ -1,14 +1,14 @@
 /// Every hyperparameter of the paper's variational autoencoders and their training, in one place.
 ///
-/// The initial values are those of the paper's §5.2, where it does not say, of Kingma's later code for the same models (his `iaf` repository), and where that differs
-/// too much in kind, a choice that the documentation lists.
+/// The initial values are those of the paper's §5.2; where it states none, those of Kingma's later code for the same models (his `iaf` repository);
+/// and where that differs too much in kind, choices that the documentation lists.
 package struct VAESettings: Codable, Equatable, Sendable {
     package typealias Pixels = PixelKind
 
     package var pixels = Pixels.dynamic
 
     // -- The model of binary images ------------------------------------------------------------------------------------------------------
-    /// Maps of the three sequences of residual blocks.
+    /// Maps in each of the three sequences of residual blocks.
     package var maps = [16, 32, 32]
     /// Residual blocks in a sequence.
     package var blocks = 2
@@ -20,17 +20,17 @@ package struct VAESettings: Codable, Equatable, Sendable {
     package var depth = [2, 2]
     /// Maps of the ladder's convolutions.
     package var ladderMaps = 160
-    /// The least divergence of each map of latents that counts, in nats.
+    /// The minimum divergence counted for each map of latents, in nats.
     package var freeNats = 0.25
 
     // -- Both ----------------------------------------------------------------------------------------------------------------------------
-    /// Elements of z; in the ladder maps of each layer's z.
+    /// Elements of z; in the ladder, maps in each layer's z.
     package var latents = 32
-    /// Steps of inverse autoregressive flow; 0 is the diagonal normal distribution. The ladder has one a layer or none.
+    /// Steps of inverse autoregressive flow; 0 is the diagonal normal distribution. The ladder has one per layer or none.
     package var flowSteps = 2
     /// The deviation that data-dependent initialization gives to pre-activations.
     package var targetDeviation = 0.1
-    /// Images on which data-dependent initialization is done.
+    /// The number of images used for data-dependent initialization.
     package var initializationImages = 100
 
     // -- Training ------------------------------------------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ package struct VAESettings: Codable, Equatable, Sendable {
     package var beta1 = 0.9
     package var beta2 = 0.999
     package var epsilon = 1e-8
-    /// The rate of the parameters' exponential average, with which the bound is taken: 0.001 averages over about the last 1000 steps.
+    /// The rate of the parameters' exponential average, with which the bound is evaluated: 0.001 averages over about the last 1000 steps.
     package var averageRate = 0.001
 
     package init() {}
@@ -59,12 +59,12 @@ package struct VAESettings: Codable, Equatable, Sendable {
             settings.pixels = .levels
             settings.batch = 16
             settings.flowSteps = 1
-            // Of 50,000 images in minibatches of 16: as many as the paper's figure shows.
+            // With 50,000 images in minibatches of 16: as many as the paper's figure shows.
             settings.epochs = 450
         }
         if preset == .quick {
             settings.epochs = isPhotograph ? 1 : 8
-            // So short a run must forget its start sooner.
+            // A run this short must forget its start sooner.
             settings.averageRate = 0.005
             if isPhotograph {
                 settings.ladderMaps = 32

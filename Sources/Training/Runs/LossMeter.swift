@@ -1,15 +1,15 @@
 public import Torch
 import WeightNorm
 
-/// The mean loss of steps, summed on the device, so that none waits for it; and the first step at which the loss was not finite.
+/// The mean loss of steps, summed on the device so that no step waits for it, and the first step at which the loss was not finite.
 public final class LossMeter {
     /// Steps counted since the start.
     public private(set) var stepCount = 0
-    /// The first step at which the loss was not finite, as far as it is known: on the CPU at once, elsewhere once ``mean`` is asked for.
+    /// The first step at which the loss was not finite, as far as known: on the CPU at once, elsewhere once ``mean`` is read.
     public private(set) var divergedAt: Int?
-    // In the same place for every step, so that adding can be recorded.
+    // In the same place for every step, so that the addition can be recorded.
     private let sum: Buffer
-    /// Steps since the last reading up to the first whose loss is not finite, without it.
+    /// Steps since the last reading, up to but excluding the first whose loss is not finite.
     private let finite: Buffer
     /// Steps since the last reading.
     public private(set) var count = 0
@@ -24,17 +24,17 @@ public final class LossMeter {
     public func add(_ loss: Tensor) -> Bool {
         accumulate(loss)
         countStep()
-        // Asking costs nothing where nothing has to be waited for.
+        // Checking is free where nothing has to be waited for.
         guard loss.device.isCPU, !loss.item().isFinite else { return true }
         divergedAt = divergedAt ?? stepCount
         return false
     }
 
-    /// The part of ``add(_:)`` that a recorded step repeats; ``countStep()`` is to be called for each of them.
+    /// The part of ``add(_:)`` that a recorded step repeats; call ``countStep()`` for each step.
     public func accumulate(_ loss: Tensor) {
         withoutGradients {
             sum.assign(sum.value + loss.detached())
-            // The sum of losses is finite just as long as all of them are.
+            // The sum of the losses is finite exactly as long as all of them are.
             finite.assign(finite.value + sum.value.isFinite().converted(to: .int64))
         }
     }
@@ -53,7 +53,7 @@ public final class LossMeter {
         return total / Double(count)
     }
 
-    /// ``mean``, which begins anew.
+    /// Returns ``mean`` and resets it.
     public func read() -> Double? {
         let mean = mean
         for buffer in [sum, finite] { buffer.assign(buffer.value.zerosLike()) }
@@ -61,8 +61,8 @@ public final class LossMeter {
         return mean
     }
 
-    /// Whether the losses since the last reading and all parameters are finite. A finite loss can have a gradient that is not: then the last step is taken for the one
-    /// at which the run diverged. Waits for the device.
+    /// Whether the losses since the last reading and all parameters are finite. A finite loss can have a gradient that is not: the run is then taken
+    /// to have diverged at the last step. Waits for the device.
     public func isFinite(_ parameters: [Parameter]) -> Bool {
         _ = mean
         if divergedAt == nil, !withoutGradients({ parameters.allSatisfy { $0.value.isFinite().allTrue() } }) { divergedAt = stepCount }
@@ -96,7 +96,7 @@ extension LossMeter {
         try restore(from: checkpoint, sum: "\(name)/sum", finite: "\(name)/finite", steps: counts.steps, count: counts.count)
     }
 
-    /// The same under names of the caller's, who keeps the counts.
+    /// The same under names chosen by the caller, who keeps the counts.
     package func add(to checkpoint: inout Checkpoint, sum sumName: String, finite finiteName: String) {
         checkpoint.add(sum.value, as: sumName)
         checkpoint.add(finite.value, as: finiteName)

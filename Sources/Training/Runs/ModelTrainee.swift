@@ -16,13 +16,13 @@ public final class ModelTrainee<Model: Module, Input>: Trainee {
     private let learningRate: (Int) -> Double
     private let loss: (Model, Input, Generator) -> Tensor
 
-    /// A model that is trained to lower a loss.
+    /// A model that is trained to minimize a loss.
     ///
     /// - Parameters:
     ///   - model: what is trained.
     ///   - optimizer: of the model's parameters.
     ///   - random: the source of noise and dropout.
-    ///   - learningRate: of a step, from 0.
+    ///   - learningRate: for a step, counted from 0.
     ///   - loss: a tensor of no dimensions, for an input and a source of noise.
     public init(
         _ model: Model, optimizer: any Optimizer, random: Generator, learningRate: @escaping (_ step: Int) -> Double,
@@ -55,7 +55,7 @@ public final class ModelTrainee<Model: Module, Input>: Trainee {
         try initialization.add(to: &checkpoint, as: "\(name)/initialization")
     }
 
-    /// Restores what an equal trainee added.
+    /// Restores what an identical trainee added.
     public func restore(from checkpoint: Checkpoint, as name: String) throws {
         try checkpoint.restore(model, from: "\(name)/network")
         try checkpoint.restore(optimizer, from: "\(name)/optimizer")

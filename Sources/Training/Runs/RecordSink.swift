@@ -1,9 +1,9 @@
-/// Where a run's records go: its folder is the first, others can stand beside it.
+/// Where a run's records go: first to its folder, and to any others.
 public protocol RecordSink: AnyObject {
-    /// Takes a record of a file of records, such as `metrics.jsonl`.
+    /// Receives a record for a file of records, such as `metrics.jsonl`.
     func receive(_ record: some Encodable, in file: String) throws
 
-    /// Makes what was received last through a power cut: a checkpoint that counts it is about to be written.
+    /// Makes what was received survive a power cut: a checkpoint that counts it is about to be written.
     func synchronize(_ files: [String]) throws
 }
 

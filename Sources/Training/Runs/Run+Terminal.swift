@@ -1,12 +1,13 @@
 extension Run {
-    /// Trains with a progress display on standard error, and saves every so many seconds and at the end; SIGINT (Ctrl-C) and SIGTERM finish the step, save and stop.
+    /// Trains with a progress display on standard error, and saves at regular intervals and at the end; SIGINT (Ctrl-C) and SIGTERM finish the step,
+    /// save and stop.
     ///
     /// - Parameters:
     ///   - label: what the progress line begins with.
     ///   - interval: seconds of work between two checkpoints; 0 for one after every step.
     ///   - line: a line to print for a record; nil for none.
-    /// - Returns: nil if the run is finished, else what the process is to exit with: 130 after SIGINT, 143 after SIGTERM.
-    /// - Throws: as ``run(checkpoints:shouldStop:progress:recorded:)``.
+    /// - Returns: nil if the run is finished, else the exit code for the process: 130 after SIGINT, 143 after SIGTERM.
+    /// - Throws: the same as ``run(checkpoints:shouldStop:progress:recorded:)``.
     public func runInTerminal(
         label: String, savingEvery interval: Double = 60, line: @escaping (E.Record) -> String? = { _ in nil }
     ) throws -> Int32? {

@@ -2,11 +2,11 @@ import AtomicFiles
 import Torch
 import WeightFiles
 
-/// The course of an experiment: it can stop between two steps, and be resumed from a checkpoint as if it had not.
+/// One run of an experiment: it can stop between two steps, and be resumed from a checkpoint as if it had never stopped.
 ///
-/// It owns the rounds, the turns of the trainees, stopping, checkpoints, records, times and endings; the ``Experiment`` says what is trained, on what, and what is
-/// recorded. After each step of one trainee, the others make theirs on the same input, and each in turn goes first, so that a slow spell of the machine falls on
-/// all of them.
+/// It owns the rounds, the turns of the trainees, stopping, checkpoints, records, times and endings; the ``Experiment`` says what is trained, on
+/// what, and what is recorded. All trainees make each step on the same input, one after the other, and take turns at going first, so that a slow
+/// spell of the machine affects all of them.
 public final class Run<E: Experiment> {
     /// What is trained.
     public let experiment: E
@@ -28,18 +28,18 @@ public final class Run<E: Experiment> {
     public private(set) var records: [E.Record] = []
     /// The units done, over all rounds, at which the last checkpoint was written or read; nil if there is none.
     public private(set) var savedAt: Int?
-    /// Words for the progress display, such as the current loss.
+    /// Text for the progress display, such as the current loss.
     public var note = ""
 
     private var otherRecordCounts: [String: Int]
     private let sinks: [any RecordSink]
     private var earlierSeconds = 0.0
     private let start = ContinuousClock.now
-    /// Steps since the device was last waited for, and when they began.
+    /// The number of steps since the device was last waited for, and when they began.
     private var window = (steps: 0, start: ContinuousClock.now)
     private var callbacks = Callbacks()
 
-    /// What is called while it runs.
+    /// The callbacks in use while it runs.
     private struct Callbacks {
         var shouldStop: () -> Bool = { false }
         var progress: (RunProgress) throws -> Void = { _ in }
@@ -48,7 +48,7 @@ public final class Run<E: Experiment> {
 
     /// A run from the beginning, in a folder that was started for it.
     ///
-    /// Records go to the sinks, too.
+    /// Records also go to the sinks.
     public init(_ experiment: E, in folder: RunFolder, sinks: [any RecordSink] = []) {
         self.experiment = experiment
         self.folder = folder
@@ -64,12 +64,12 @@ public final class Run<E: Experiment> {
     public var isFinished: Bool { round == experiment.rounds }
     /// Seconds of work, over all starts.
     public var seconds: Double { earlierSeconds + (ContinuousClock.now - start) / .seconds(1) }
-    /// Whether the run was asked to stop; for evaluations, which can take long.
+    /// Whether the run was asked to stop; for evaluations, which can take a long time.
     public var shouldStop: Bool { callbacks.shouldStop() }
-    /// Words for the checkpoint from which the run can be resumed.
+    /// Describes the checkpoint from which the run can be resumed.
     public var lastGoodCheckpoint: String { RunCheckpoint.lastGood(in: folder.path, at: savedAt, unit: experiment.unit) }
 
-    /// Trains until all rounds are finished, or until `shouldStop` says so between two steps; then the run is saved, if it is at all.
+    /// Trains until all rounds are finished, or until `shouldStop` says so between two steps; then the run is saved, if checkpoints are used.
     ///
     /// - Parameters:
     ///   - checkpoints: says after each step whether to save; without, nothing is saved.
@@ -85,7 +85,7 @@ public final class Run<E: Experiment> {
         defer { callbacks = Callbacks() }
         while !isFinished {
             guard try runRound(checkpoints) else { break }
-            // A finite loss can have a gradient that is not: parameters are looked at before anything is made of them.
+            // A finite loss can have a gradient that is not: parameters are checked before results are made from them.
             if !isFinite() { try endDiverged() }
             let found = try experiment.finishRound(of: self)
             trap(
@@ -141,7 +141,7 @@ public final class Run<E: Experiment> {
         window.steps += 1
         var units = 0
         for turn in trainees.indices {
-            // Each in turn goes first: the first has to bring the input into the cache.
+            // They take turns at going first: the first must bring the input into the cache.
             let index = (turn + step) % trainees.count
             guard endedAt[index] == nil else { continue }
             let begin = ContinuousClock.now
@@ -153,11 +153,12 @@ public final class Run<E: Experiment> {
         step = min(step + units, experiment.stepsPerRound)
     }
 
-    /// One trainee's steps may follow each other on a GPU without the host's waiting for them: then the time is taken over several steps. Several
-    /// trainees are waited for, so that each gets its own time.
+    /// With one trainee, steps may follow each other on a GPU without the host waiting: the time is then taken over several steps. With several
+    /// trainees the host waits for each, so that each gets its own time.
     private var timesEachStep: Bool { experiment.timesSteps && (experiment.device.isCPU || trainees.count > 1) }
 
-    /// For experiments that have just waited for the device, as for the mean loss: the time of the steps since it was last waited for.
+    /// Records the time of the steps since the device was last waited for; for experiments that have just waited for it, for example to read the mean
+    /// loss.
     public func noteTime() {
         if !timesEachStep, experiment.timesSteps, !times.isEmpty {
             times[0].append((ContinuousClock.now - window.start) / .milliseconds(1) / Double(max(1, window.steps)))
@@ -168,7 +169,7 @@ public final class Run<E: Experiment> {
     /// Reports how far the run is; the run does so after every step.
     public func reportProgress() throws { try callbacks.progress(RunProgress(done: done, total: total, note: note)) }
 
-    /// A trainee takes no more steps in this round: its loss is not finite, say.
+    /// Ends a trainee's steps in this round, for example because its loss is not finite.
     public func end(trainee index: Int, at step: Int) { endedAt[index] = step }
 
     /// The trainees that still take steps.
@@ -198,9 +199,9 @@ public final class Run<E: Experiment> {
 
     // MARK: - Checkpoints
 
-    /// Writes where the run is, in the place of the last checkpoint, which stays if that fails.
+    /// Writes a checkpoint of the run in place of the last one, which is kept if that fails.
     ///
-    /// - Throws: ``RunFailure`` with the last good checkpoint.
+    /// - Throws: ``RunFailure``, which names the last good checkpoint.
     public func save() throws {
         let bytes: Int
         do {
@@ -230,8 +231,8 @@ public final class Run<E: Experiment> {
 
     /// The run in a folder, from its last checkpoint; from the beginning if there is none yet. Records made after the checkpoint are cut off.
     ///
-    /// - Throws: ``CheckpointError``, `SafetensorsError` or `FileError` if the checkpoint is damaged, of another run, or does not fit, or if another run is going on
-    ///   in the folder; then nothing was changed.
+    /// - Throws: ``CheckpointError``, `SafetensorsError` or `FileError` if the checkpoint is damaged, of another run, or does not fit, or if another
+    ///   run is in progress in the folder; nothing is changed then.
     public static func resume(_ experiment: E, at path: String, sinks: [any RecordSink] = []) throws -> Run {
         let file = RunCheckpoint.path(in: path)
         guard let checkpoint = try RunCheckpoint.read(in: path, kind: experiment.kind) else {
@@ -245,7 +246,7 @@ public final class Run<E: Experiment> {
         try place.check(
             norms: experiment.names, seeds: experiment.seeds, rounds: experiment.rounds, resultsPerRound: experiment.resultsPerRound,
             stepsPerRound: experiment.stepsPerRound, in: file)
-        // Before the folder is touched: a checkpoint that does not fit must not cost a record.
+        // Before the folder is touched: a checkpoint that does not fit must not cost any records.
         let trainees =
             try place.hasNetworks ? experiment.restoreTrainees(from: checkpoint, round: place.round, step: place.step) : []
         let times =
@@ -280,9 +281,9 @@ public struct RunProgress: Sendable {
     public let done: Int
     /// Units to be done, over all rounds.
     public let total: Int
-    /// Such as the current loss.
+    /// A note, such as the current loss.
     public let note: String
 
-    /// A run that has done so much.
+    /// The progress of a run.
     public init(done: Int, total: Int, note: String) { (self.done, self.total, self.note) = (done, total, note) }
 }

@@ -5,7 +5,7 @@ public import WeightNorm
 
 /// The checkpoint of a run's folder.
 package enum RunCheckpoint {
-    /// Under what name a run's folder has the checkpoint.
+    /// The checkpoint's file name in a run's folder.
     package static let name = "checkpoint.safetensors"
 
     /// The file in a folder.
@@ -13,27 +13,27 @@ package enum RunCheckpoint {
 
     /// The checkpoint in a folder, of a kind of run; nil if there is none.
     ///
-    /// A file that is larger than the memory that is left is refused before it is read: no run could have written it from here.
+    /// A file larger than the available memory is refused before it is read: no run on this machine could have written it.
     static func read(in folder: String, kind: String) throws -> Checkpoint? {
         guard RunFolder.has(name, at: folder) else { return nil }
         return try Checkpoint(RunFolder.tensors(named: name, at: folder, atMost: SystemMemory.available ?? .max), kind: kind)
     }
 
-    /// The bytes of a file; 0 if there is none.
+    /// The size of a file in bytes; 0 if there is none.
     package static func size(of path: String) -> Int {
         (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
     }
 
-    /// Words for the checkpoint from which a run can be resumed, written or read at a step, or what the run counts, if there is one.
+    /// Describes the checkpoint from which a run can be resumed, if there is one, and the step (or other unit) at which it was written or read.
     package static func lastGood(in folder: String, at step: Int?, unit: String = "step") -> String {
         step.map { "the last good checkpoint is of \(unit) \($0): \(path(in: folder))" } ?? "there is no checkpoint yet"
     }
 }
 
 extension Checkpoint {
-    /// The milliseconds of so many steps, or of as many as were measured.
+    /// The milliseconds of the given number of steps, or of those that were measured.
     ///
-    /// - Throws: `CheckpointError` if they are none, or more than there were steps.
+    /// - Throws: `CheckpointError` if they are invalid, or more than there were steps.
     func times(_ name: String, ofSteps steps: Int) throws -> [Double] {
         let found = try tensor(name)
         guard found.type == .float64, found.shape.count == 1, found.count <= steps else {
@@ -43,7 +43,7 @@ extension Checkpoint {
         return found.elements(as: Double.self)
     }
 
-    /// Throws unless the settings that the checkpoint holds are the run's.
+    /// Throws unless the checkpoint's settings are the run's.
     func requireSettings<Settings: Codable & Equatable>(_ settings: Settings, in file: String) throws {
         let found: Settings = try value("settings")
         guard found == settings else {

@@ -1,6 +1,6 @@
 public import Torch
 
-/// What a run began with, as `config.json` in its folder has it: what all runs have and, in the same JSON object, what only this kind has.
+/// What a run started with, as in its folder's `config.json`: what all runs have and, in the same JSON object, what only this kind has.
 ///
 /// The details' properties are also the configuration's.
 @dynamicMemberLookup
@@ -9,9 +9,9 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
 {
     /// The words that start such a run.
     public var command: String
-    /// The format of the folder; nil in 0.1.0's.
+    /// The format of the folder; nil for one from 0.1.0.
     public var format: Int?
-    /// The version that began the run; nil in 0.1.0's.
+    /// The version that started the run; nil for 0.1.0.
     public var version: String?
     /// The names of what is trained.
     public var norms: [String]
@@ -21,14 +21,14 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
     public var device: String
     /// The threads on the CPU.
     public var threads: Int?
-    /// The name of the preset that the settings began as.
+    /// The name of the preset that the settings are based on.
     public var preset: String?
     /// All hyperparameters.
     public var settings: Settings
     /// What only this kind of run has.
     public var details: Details
 
-    /// The configuration of a run that begins now, with the present number of threads.
+    /// The configuration of a run that starts now, with the present number of threads.
     public init(
         command: String, norms: [String], seeds: [UInt64], device: Device, preset: String? = nil, settings: Settings, details: Details
     ) {
@@ -79,7 +79,7 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
     }
 }
 
-/// The whole result of a run, as `summary.json` in its folder has it: what all runs have and, in the same JSON object, what only this kind has.
+/// The complete result of a run, as in its folder's `summary.json`: what all runs have and, in the same JSON object, what only this kind has.
 ///
 /// The details' properties are also the summary's.
 @dynamicMemberLookup
@@ -96,7 +96,7 @@ public struct RunSummary<
     public var processor: String
     /// All hyperparameters.
     public var settings: Settings
-    /// What became of each trainee.
+    /// The result of each trainee.
     public var runs: [Result]
     /// Seconds of work.
     public var seconds: Double

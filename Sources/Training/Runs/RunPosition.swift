@@ -1,6 +1,6 @@
 import WeightFiles
 
-/// A place in the course of a ``Run``, as its checkpoint holds it; the names are those of version 0.1.0.
+/// The position of a ``Run``, as stored in its checkpoint; the names are those of version 0.1.0.
 struct RunPosition<Run: Codable>: Codable {
     /// The present round.
     var round: Int
@@ -16,12 +16,12 @@ struct RunPosition<Run: Codable>: Codable {
     var seconds: Double
     var norms: [String]
     var seeds: [UInt64]
-    /// Whether the trainees of the present round are there: between two rounds there are none.
+    /// Whether the present round's trainees exist: between two rounds there are none.
     var hasNetworks: Bool
     /// The steps at which trainees of the present round ended early; nil if none did.
     var endedAt: [Int?]?
 
-    /// Throws unless the place is one of a run with these norms, seeds, rounds and steps a round.
+    /// Throws unless the position fits a run with these norms, seeds, rounds and steps per round.
     func check(norms: [String], seeds: [UInt64], rounds: Int, resultsPerRound: Int, stepsPerRound: Int, in file: String)
         throws(CheckpointError)
     {
@@ -47,6 +47,6 @@ struct RunPosition<Run: Codable>: Codable {
         try check("runs", runs.count <= most, "at most \(most) that are finished", runs.count)
     }
 
-    /// Some three thousand years.
+    /// About three thousand years.
     private static var mostSeconds: Double { 1e11 }
 }

@@ -10,7 +10,7 @@ public struct DirectWeight: WeightForm {
 
     /// Its name in checkpoints and files.
     public static let identifier = "direct"
-    /// w alone, at the weight's own path.
+    /// Only w, at the weight's own path.
     public static let partNames = [""]
     /// False: a plain weight has none.
     public static let hasUnits = false

@@ -33,7 +33,7 @@ public struct LogNormalizedWeight: WeightForm {
         units.normsShape(ofWeight: shape).map { [shape, $0] }
     }
 
-    /// v = w, s = log ‖w‖ / c. Where ‖w‖ = 0 the gain is the smallest normal number: w is 0 there whatever it is.
+    /// v = w, s = log ‖w‖ / c. Where ‖w‖ = 0 the gain is the smallest normal number: w is 0 there whatever the gain.
     public static func parts(of weight: Tensor, units: OutputUnits, settings: [String: Double]) -> [Tensor] {
         let smallest = weight.type.accumulator.leastNormalMagnitude
         let logs = units.wideNorms(of: weight).clamped(from: smallest).log() / (settings["factor"] ?? 1)

@@ -1,6 +1,6 @@
 public import Torch
 
-/// w = s·v with a multiplier per output unit that is set by initialization and not trained: the "normal" baseline of the released code.
+/// w = s·v with one multiplier per output unit, set by initialization and not trained: the "normal" baseline of the released code.
 public struct ScaledWeight: WeightForm {
     /// v.
     public let weight: Parameter
