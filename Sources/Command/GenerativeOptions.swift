@@ -14,7 +14,7 @@ struct GenerativeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Training images to use, drawn once. (default: all)", valueName: "number"))
     var images: Int?
 
-    @Option(help: ArgumentHelp("dynamic or fixed: whether grey images are binarised anew for each minibatch, or once.", valueName: "name"))
+    @Option(help: ArgumentHelp("dynamic or fixed: whether grey images are binarised again for each minibatch, or once.", valueName: "name"))
     var binarisation: String?
 
     @Option(help: ArgumentHelp("Draws of z for an importance-weighted estimate of log p(x) at the end.", valueName: "number"))

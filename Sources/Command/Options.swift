@@ -80,7 +80,7 @@ func norms(
     _ text: String?, former: String?, outOf allowed: [Normalization] = Normalization.allCases
 ) throws -> [Normalization]? {
     guard let former else { return try text.map { try norms($0, outOf: allowed) } }
-    guard text == nil else { throw ValidationError("--norms: expected --norm alone, of which it is the former spelling, found both") }
+    guard text == nil else { throw ValidationError("--norms: expected only --norm, whose old spelling it is, found both") }
     let found = try norms(former, outOf: allowed)
     printToError("--norms is now --norm; the old spelling works until version 0.3.0")
     return found

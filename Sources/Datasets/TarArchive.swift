@@ -108,7 +108,8 @@ package struct TarArchive {
         var bytes = try take(Self.block)
         guard bytes.count == Self.block else {
             throw failure(
-                at: offset, "expected a header of \(Self.block) bytes or the archive's end mark, found \(bytes.count) bytes: it is cut")
+                at: offset,
+                "expected a header of \(Self.block) bytes or the archive's end mark, found \(bytes.count) bytes: it is truncated")
         }
         if bytes.allSatisfy({ $0 == 0 }) {
             bytes = try take(Self.block)
@@ -227,14 +228,14 @@ package struct TarArchive {
             guard !bytes.isEmpty else {
                 throw DatasetError(
                     path: stream.path,
-                    problem: "expected \(size) bytes of \(Self.quoted(path)), found \(position - start): the archive is cut")
+                    problem: "expected \(size) bytes of \(Self.quoted(path)), found \(position - start): the archive is truncated")
             }
             try sink?(bytes)
         }
         let padding = (Self.block - size % Self.block) % Self.block
         guard try take(padding).count == padding else {
             throw DatasetError(
-                path: stream.path, problem: "expected \(padding) bytes after \(Self.quoted(path)), found fewer: the archive is cut")
+                path: stream.path, problem: "expected \(padding) bytes after \(Self.quoted(path)), found fewer: the archive is truncated")
         }
     }
 

@@ -179,7 +179,7 @@ public final class Atari: Environment {
     /// - Throws: ``EnvironmentError``.
     public func restore(_ snapshot: Data) throws -> EnvironmentStep {
         throw EnvironmentError(
-            environment: "Atari \(options.game)", problem: "expected no snapshot, which this emulator's games cannot have, found one")
+            environment: "Atari \(options.game)", problem: "expected no snapshot, since this emulator's games cannot be saved, found one")
     }
 
     private func numbers(_ kind: AtariWorker.Number) -> UnsafeMutableBufferPointer<Int32> {

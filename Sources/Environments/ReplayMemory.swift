@@ -205,7 +205,7 @@ public final class ReplayMemory {
 
     private func draw(_ random: inout Xoshiro256) -> Int {
         let count = count
-        trap(unless: count > 0, "replay memory: expected transitions to draw from, found none")
+        trap(unless: count > 0, "replay memory: expected complete transitions to draw from, found none")
         for _ in 0..<1_000_000 {
             var index = Int(random.next(below: UInt64(count)))
             var game = 0
@@ -215,7 +215,7 @@ public final class ReplayMemory {
             }
             if canBeDrawn(game, slot: index) { return game * perGame + index }
         }
-        fatalError("replay memory: expected transitions to draw from, found \(count) of which none is whole")
+        fatalError("replay memory: expected complete transitions to draw from, found \(count) of which none is whole")
     }
 
     /// Whether the transition in a filled slot has complete stacks.

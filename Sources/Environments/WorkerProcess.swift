@@ -222,7 +222,7 @@ final class WorkerProcess {
                 process = 0
                 let signal = status & 0x7F
                 let way = signal == 0 ? "exit status \(status >> 8 & 0xFF)" : "signal \(signal)"
-                return fail("expected the program that plays it to keep running, found that it ended with \(way)")
+                return fail("expected the emulator process to keep running, found that it ended with \(way)")
             }
             usleep(10_000)
         }

@@ -236,7 +236,7 @@ public final class RunFolder {
     public func path(for name: String) throws -> String {
         let file = AtomicFile.join(path, name)
         guard Self.isPlain(name), name != Self.metricsName, name != Self.markerName else {
-            throw FileError(path: file, operation: "write", reason: "expected a plain file name that the run does not use itself")
+            throw FileError(path: file, operation: "write", reason: "expected a plain file name not used by the run itself")
         }
         try requirePlace()
         try OwnFile.requireRegularOrNone(file, operation: "write")

@@ -81,7 +81,7 @@ public enum Safetensors {
             let (name, shape) = (item.name, item.shape)
             guard name != metadataKey else {
                 throw SafetensorsError(
-                    path: path, problem: "expected a tensor's name, found \(quoted(name)), which the format keeps for itself")
+                    path: path, problem: "expected a tensor's name, found \(quoted(name)), which is reserved by the format")
             }
             guard names.insert(Array(name.utf8)).inserted else {
                 throw SafetensorsError(path: path, problem: "expected each name once, found \(quoted(name)) twice")

@@ -63,7 +63,7 @@ struct SafetensorsHeader {
             }
             end = entry.end
         }
-        guard end == dataSize else { throw failure("expected \(end) bytes of data behind the header, found \(dataSize)") }
+        guard end == dataSize else { throw failure("expected \(end) bytes of data after the header, found \(dataSize)") }
         self.entries = ordered
         self.metadata = metadata
     }

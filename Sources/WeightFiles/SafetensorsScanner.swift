@@ -108,7 +108,7 @@ struct SafetensorsScanner {
         guard position > start, !leadingZero, !goesOn, number < Self.limit else {
             let token = bytes[start...].prefix(24).prefix { !" \t\n\r,]}".utf8.contains($0) }
             throw failure(
-                "expected a whole number below 2^53 without sign, fraction, exponent and leading zeros, found "
+                "expected a whole number below 2^53 without sign, fraction, exponent or leading zeros, found "
                     + (token.isEmpty ? found : Safetensors.quoted(String(decoding: token, as: UTF8.self))), at: start)
         }
         return number
@@ -138,7 +138,7 @@ struct SafetensorsScanner {
                 throw failure("expected \\u and four hexadecimal digits of a character, or of its two surrogates, found others", at: start)
             }
             text += UTF8.encode(scalar).map(Array.init) ?? []
-        default: throw failure("expected one of \"\\/bfnrtu behind \\ in a string, found \(describe(letter))", at: start)
+        default: throw failure("expected one of \"\\/bfnrtu after \\ in a string, found \(describe(letter))", at: start)
         }
     }
 

@@ -96,7 +96,7 @@ extension WeightFile {
                 SafetensorsItem(stored.tensors[0], type: type, shape: shape) { units.replacingZeroDirections(try file.tensor(name)) })
         }
         guard !outcome.changed.isEmpty else {
-            throw SafetensorsError(path: file.path, problem: "expected at least one plain weight that is selected, found none")
+            throw SafetensorsError(path: file.path, problem: "expected at least one selected plain weight, found none")
         }
         let changed = Set(outcome.changed.map { Array($0.utf8) })
         // Not everything chosen by a pattern has a weight's name.

@@ -162,7 +162,7 @@ struct TarArchiveTests {
             ),
             (
                 "a size beyond the archive", Entry(path: "a", size: 9000).blocks + end,
-                "expected 9000 bytes of 'a', found 1024: the archive is cut"
+                "expected 9000 bytes of 'a', found 1024: the archive is truncated"
             ),
             (
                 "a folder with bytes", archive(Entry(path: "a/", body: [1], kind: "5")),
@@ -191,19 +191,22 @@ struct TarArchiveTests {
             ),
             (
                 "no archive", Array("<html>Please log in</html>".utf8),
-                "expected a header of 512 bytes or the archive's end mark, found 26 bytes: it is cut (tar entry at byte 0)"
+                "expected a header of 512 bytes or the archive's end mark, found 26 bytes: it is truncated (tar entry at byte 0)"
             ),
-            ("nothing", [], "expected a header of 512 bytes or the archive's end mark, found 0 bytes: it is cut (tar entry at byte 0)"),
+            (
+                "nothing", [],
+                "expected a header of 512 bytes or the archive's end mark, found 0 bytes: it is truncated (tar entry at byte 0)"
+            ),
             (
                 "no end mark", good.blocks,
-                "expected a header of 512 bytes or the archive's end mark, found 0 bytes: it is cut (tar entry at byte 1024)"
+                "expected a header of 512 bytes or the archive's end mark, found 0 bytes: it is truncated (tar entry at byte 1024)"
             ),
             (
                 "half an end mark", good.blocks + end.prefix(512),
                 "expected two empty blocks at the archive's end, found one (tar entry at byte 1024)"
             ),
-            ("half a body", Array(good.blocks.prefix(514)), "expected 3 bytes of 'set/a', found 2: the archive is cut"),
-            ("half the filling", Array(good.blocks.prefix(600)), "expected 509 bytes after 'set/a', found fewer: the archive is cut"),
+            ("half a body", Array(good.blocks.prefix(514)), "expected 3 bytes of 'set/a', found 2: the archive is truncated"),
+            ("half the filling", Array(good.blocks.prefix(600)), "expected 509 bytes after 'set/a', found fewer: the archive is truncated"),
             (
                 "something after the end", archive(good) + [7],
                 "expected nothing but zeros, at most 1048576, after the archive's end mark, found something else (tar entry at byte 2048)"

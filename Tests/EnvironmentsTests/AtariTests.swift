@@ -154,7 +154,7 @@ struct AtariTests {
         kill(process, SIGKILL)
         let error = #expect(throws: EnvironmentError.self) { for _ in 0..<3 { _ = try first.step([0, 0]) } }
         #expect(
-            error?.description == "Atari breakout: expected the program that plays it to keep running, found that it ended with signal 9")
+            error?.description == "Atari breakout: expected the emulator process to keep running, found that it ended with signal 9")
         _ = try second.step([0, 0])
     }
 

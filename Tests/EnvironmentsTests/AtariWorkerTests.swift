@@ -71,7 +71,7 @@ import Testing
         let error = try #require(try Self.failure("import no_such_module"))
         #expect(
             error.description
-                == "Atari fake: expected the program that plays it to keep running, found that it ended with exit status 1; its last words: "
+                == "Atari fake: expected the emulator process to keep running, found that it ended with exit status 1; its last words: "
                 + "ModuleNotFoundError: No module named 'no_such_module'")
         #expect(error.lastWords.contains("Traceback"))
         #expect(throws: EnvironmentError(environment: "Atari fake", problem: "cannot start /no/python: No such file or directory")) {
@@ -85,10 +85,10 @@ import Testing
     @Test("one that ends on the way is named, with how and its last words")
     func death() throws {
         let left = try #require(try Self.failure(Self.program(step: "if steps == 3: sys.exit('enough\\nof this')")))
-        #expect(left.problem == "expected the program that plays it to keep running, found that it ended with exit status 1")
+        #expect(left.problem == "expected the emulator process to keep running, found that it ended with exit status 1")
         #expect(left.description.hasSuffix("; its last words: of this"))
         let killed = try #require(try Self.failure(Self.program(step: "if steps == 2: os.kill(os.getpid(), signal.SIGKILL)")))
-        #expect(killed.problem == "expected the program that plays it to keep running, found that it ended with signal 9")
+        #expect(killed.problem == "expected the emulator process to keep running, found that it ended with signal 9")
         #expect(!killed.description.contains("last words"))
         let closed = try #require(try Self.failure(Self.program(step: "os.close(CHANNEL); time.sleep(100)")))
         #expect(closed.problem == "expected the program that plays it to answer, found its channel closed")

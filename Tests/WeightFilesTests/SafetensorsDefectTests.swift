@@ -32,7 +32,7 @@ import WeightFiles
 
     static let entry = #"{"dtype":"U8","shape":[1],"data_offsets":[0,1]}"#
     static let convert = "convert it in Python with safetensors.torch.save_file(torch.load(path, weights_only=True), …)"
-    static let number = "expected a whole number below 2^53 without sign, fraction, exponent and leading zeros, found"
+    static let number = "expected a whole number below 2^53 without sign, fraction, exponent or leading zeros, found"
     static let keys = "expected the keys dtype, shape and data_offsets, found"
     static let offsets = "expected data_offsets [begin, end] with begin ≤ end ≤ 8, the bytes of data, found"
 
@@ -58,7 +58,7 @@ import WeightFiles
         Defect(
             "a cut file with a header of 640 bytes", bytes: [0x80, 0x02, 0, 0, 0, 0, 0, 0] + Array("{}".utf8),
             "expected a header of at most 2 bytes, found the length 640 at byte 0"),
-        Defect("data for nobody", header: "{}", data: [1, 2], "expected 0 bytes of data behind the header, found 2"),
+        Defect("data for nobody", header: "{}", data: [1, 2], "expected 0 bytes of data after the header, found 2"),
     ]
 
     static let wrongJSON = [
@@ -95,7 +95,7 @@ import WeightFiles
             "a line break in a string", header: "{\"a\nb\"",
             "expected control characters in a string to be escaped, found the byte 0x0a at byte 11"
         ),
-        Defect("an unknown escape", header: #"{"\x41""#, "expected one of \"\\/bfnrtu behind \\ in a string, found 'x' at byte 10"),
+        Defect("an unknown escape", header: #"{"\x41""#, "expected one of \"\\/bfnrtu after \\ in a string, found 'x' at byte 10"),
         Defect("an escape of 3 digits", header: #"{"\u041""#, escape), Defect("half a surrogate", header: #"{"\ud83d""#, escape),
         Defect("a surrogate and a letter", header: #"{"\ud83d\u0041""#, escape),
         Defect("the second surrogate", header: #"{"\ude00\ud83d""#, escape),
@@ -152,7 +152,7 @@ import WeightFiles
         Defect("one offset", offsets: "[0]", "tensor 'a': expected data_offsets [begin, end], found [0]"),
         Defect("three offsets", offsets: "[0,4,8]", "expected at most 2 data_offsets, found more at byte 55"),
         Defect("a gap at the beginning", shape: "[1]", offsets: "[4,8]", "tensor 'a': expected its data to begin at 0, found 4: a gap"),
-        Defect("a gap at the end", shape: "[1]", offsets: "[0,4]", "expected 4 bytes of data behind the header, found 8"),
+        Defect("a gap at the end", shape: "[1]", offsets: "[0,4]", "expected 4 bytes of data after the header, found 8"),
         two("an overlap", [0, 4], [3, 7], "tensor 'b': expected its data to begin at 4, found 3: an overlap"),
         two("a tensor inside another", [0, 7], [1, 2], "tensor 'b': expected its data to begin at 7, found 1: an overlap"),
         two("the same place twice", [0, 7], [0, 7], "tensor 'b': expected its data to begin at 7, found 0: an overlap"),

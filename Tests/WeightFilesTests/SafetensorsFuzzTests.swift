@@ -52,8 +52,8 @@ import WeightFiles
     }
 
     static let stages = [
-        "expected a header of at most", "in the header, found", "UTF-8", "behind \\", "a whole number", "each key once", "no data_offsets",
-        "begin ≤ end", "less than 2^63 bits", "bytes for", "an overlap", "a gap", "bytes of data behind the header", "one of the types",
+        "expected a header of at most", "in the header, found", "UTF-8", "after \\", "a whole number", "each key once", "no data_offsets",
+        "begin ≤ end", "less than 2^63 bits", "bytes for", "an overlap", "a gap", "bytes of data after the header", "one of the types",
         "BOOL elements",
     ]
 

@@ -216,7 +216,7 @@ import WeightFiles
             let twice = safetensorsProblem { try Safetensors.write([("a", one), ("b", one), ("a", one)], to: path) }
             #expect(twice == "\(path): expected each name once, found 'a' twice")
             let reserved = safetensorsProblem { try Safetensors.write([("__metadata__", one)], to: path) }
-            #expect(reserved == "\(path): expected a tensor's name, found '__metadata__', which the format keeps for itself")
+            #expect(reserved == "\(path): expected a tensor's name, found '__metadata__', which is reserved by the format")
             let deep = one.reshaped([Int](repeating: 1, count: 65))
             #expect(
                 safetensorsProblem { try Safetensors.write([("a\n", deep)], to: path) }

@@ -23,14 +23,14 @@ package struct AnalysisReport {
             columns: [
                 .init("norm") { .text($0.norm) }, middle("λ₁/λd of C") { $0.gradientCondition?.median },
                 middle("of D") { $0.directionCondition?.median }, middle("C/D") { $0.improvement?.median },
-                middle("drawn C/D") { $0.improvementOfDrawn?.median }, middle("|cos| of w") { $0.cosines.first?.median },
-                middle("drawn") { $0.drawnCosine },
+                middle("random C/D") { $0.improvementOfDrawn?.median }, middle("|cos| of w") { $0.cosines.first?.median },
+                middle("random") { $0.drawnCosine },
             ]
         ).lines
         lines.append("")
         lines.append(
             "Medians over the layers of the medians over their units. C: covariance of single images' gradients in w; D: the same in v.")
-        lines.append("drawn: with a drawn direction in place of w. |cos|: between w and the eigenvector of C with the largest eigenvalue.")
+        lines.append("random: with a random direction instead of w. |cos|: between w and the eigenvector of C with the largest eigenvalue.")
         lines += summary.warnings
         return lines.joined(separator: "\n")
     }
@@ -58,7 +58,7 @@ package struct AnalysisReport {
             lead: """
                 The gradients of \(summary.examples) single images in \(networks.count == 1 ? "a network" : "\(networks.count) networks"), trained \
                 for \(summary.epochs == 1 ? "one epoch" : "\(summary.epochs) epochs") on \(summary.data): how unequal they are in different \
-                directions, before and after weight normalization takes off the direction of w.
+                directions, before and after weight normalization projects out the direction of w.
                 """,
             sections: [Page.Section("The answer", answer)] + networks.map { details($0) } + [about],
             footer: """
@@ -73,8 +73,8 @@ package struct AnalysisReport {
             .prose(
                 """
                 For each output unit, C is the covariance over the images of the loss's gradient in its weight vector w. With w = g·v/‖v‖ \
-                the gradient in v has the covariance D = (g²/‖v‖²)·M·C·M, where M takes off the direction of w. The paper argues that w lies \
-                close to a leading eigenvector of C, so that taking it off brings the eigenvalues closer together. For networks without \
+                the gradient in v has the covariance D = (g²/‖v‖²)·M·C·M, where M projects out the direction of w. The paper argues that w lies \
+                close to a leading eigenvector of C, so that projecting it out brings the eigenvalues closer together. For networks without \
                 weight normalization, D is what it would be with v = w. The grey lines show the same for directions drawn at random.
                 """))
         blocks.append(
@@ -82,15 +82,15 @@ package struct AnalysisReport {
                 .chart(
                     byLayer(
                         "Does w lie along the leading eigenvector of C?",
-                        summary: "|cos| of the angle between them: 1 means along it, 0 at a right angle. Medians over the units.",
-                        Axis("|cos|", minimum: 0, maximum: 1), drawn: ("drawn direction", { $0.drawnCosine })
+                        summary: "|cos| of the angle between them: 1 means parallel, 0 orthogonal. Medians over the units.",
+                        Axis("|cos|", minimum: 0, maximum: 1), drawn: ("random direction", { $0.drawnCosine })
                     ) { $0.cosines.first?.median }),
                 .chart(
                     byLayer(
                         "Is D better conditioned than C?",
                         summary: "Condition number of C divided by that of D: 1 means no better. Medians over the units.",
                         Axis("Ratio of condition numbers", scale: .logarithmic),
-                        drawn: ("drawn direction", { layer in drawnImprovement(layer.path) })
+                        drawn: ("random direction", { layer in drawnImprovement(layer.path) })
                     ) { $0.improvement?.median }),
             ]))
         blocks.append(
@@ -163,13 +163,14 @@ package struct AnalysisReport {
             return .text("\(Self.short(quartiles.median)) (\(Self.short(quartiles.lower))–\(Self.short(quartiles.upper)))")
         }
         return Table(
-            "Medians over the units, in parentheses the quartiles", of: network.layers,
+            "Medians over the units, with quartiles in parentheses", of: network.layers,
             columns: [
                 .init("Layer", isNumeric: false) { .text($0.path) }, .init("d") { .text("\($0.elements)") },
                 .init("λ₁/λd of C") { cell($0.gradientCondition, alone: true) },
                 .init("λ₁/λd₋₁ of D") { cell($0.directionCondition, alone: true) }, .init("C / D") { cell($0.improvement) },
-                .init("…by λ₁ alone") { cell($0.improvementOfLargest, alone: true) }, .init("C / D, drawn") { cell($0.improvementOfDrawn) },
-                .init("|cos|") { cell($0.cosines.first) }, .init("|cos|, drawn") { .text(Self.short($0.drawnCosine)) },
+                .init("…by λ₁ alone") { cell($0.improvementOfLargest, alone: true) },
+                .init("C / D, random") { cell($0.improvementOfDrawn) },
+                .init("|cos|") { cell($0.cosines.first) }, .init("|cos|, random") { .text(Self.short($0.drawnCosine)) },
                 .init("λ₁ / trace") { cell($0.leadingShare, alone: true) }, .init("g²/‖v‖²") { cell($0.scale, alone: true) },
             ],
             footnotes: layersWithFewUnits(network))
@@ -179,7 +180,7 @@ package struct AnalysisReport {
         let partial = network.layers.filter { $0.unitsAnalysed < $0.units }
         guard !partial.isEmpty else { return [] }
         let counts = partial.map { "\($0.path) \($0.unitsAnalysed) of \($0.units)" }.joined(separator: ", ")
-        return [Prose("Of some layers not all units were looked at: \(counts).")]
+        return [Prose("In some layers not all units were analysed: \(counts).")]
     }
 
     private var about: Page.Section {
@@ -189,7 +190,7 @@ package struct AnalysisReport {
             [
                 .list([
                     """
-                    Each image goes through the network alone, as in use: without noise and dropout, and with running averages for batch \
+                    Each image goes through the network by itself, as in inference: without noise and dropout, and with running averages for batch \
                     statistics; in float64. The weights are those after the last step.
                     """,
                     """

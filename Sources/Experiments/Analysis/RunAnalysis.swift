@@ -79,7 +79,7 @@ package struct RunAnalysis {
     package func check(training: ImageSet, data: String, norms: [Normalization], seed: UInt64) throws {
         guard let expected = configuration.training else {
             throw NetworkAnalysis.Failure(
-                "\(path): expected a run whose networks were kept, found one of an earlier version; run weightnorm compare again")
+                "\(path): expected a run with saved networks, found one of an earlier version; run weightnorm compare again")
         }
         let found = ImageSummary(training)
         guard found == expected else {

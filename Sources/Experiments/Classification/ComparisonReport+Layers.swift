@@ -18,7 +18,7 @@ extension ComparisonReport {
                 .prose(
                     """
                     Readings of every weight, taken at the start and at the training error's points. With w = g·v/‖v‖ each step of gradient \
-                    descent is at a right angle to v, so v can only grow; a longer v turns less by a step of the same size. For \
+                    descent is orthogonal to v, so v can only grow; the longer v is, the less a step of the same size turns it. For \
                     plain weights, v is w itself and the effective step is the learning rate; under batch normalization the length of w \
                     does not matter to the output either, so there it grows for the same reason. Each quantity is the mean over a layer's \
                     output units, then over the layers.
@@ -26,7 +26,7 @@ extension ComparisonReport {
                 .row([
                     .chart(
                         chart(
-                            "Length of v", summary: "‖v‖ relative to its start.", Axis("‖v‖ / ‖v‖ at the start"), of: growth)),
+                            "Length of v", summary: "‖v‖ relative to its initial value.", Axis("‖v‖ / ‖v‖ at the start"), of: growth)),
                     .chart(
                         chart(
                             "Effective step",
@@ -37,7 +37,7 @@ extension ComparisonReport {
                 .row([
                     .chart(
                         chart(
-                            "Angle", summary: "How far w has turned since the reading before.",
+                            "Angle", summary: "How far w has turned since the previous reading.",
                             Axis("Angle", unit: "degrees", scale: .logarithmic), of: { $0.reading.angle.map { $0.mean * 180 / .pi } })),
                     .chart(
                         Chart(

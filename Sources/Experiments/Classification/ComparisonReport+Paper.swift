@@ -7,14 +7,14 @@ import WeightNorm
 extension ComparisonReport {
     /// Empty unless the images are the paper's.
     var besideThePaper: Page.Section {
-        guard summary.isCIFAR10 else { return Page.Section("Beside the paper", []) }
+        guard summary.isCIFAR10 else { return Page.Section("Compared with the paper", []) }
         let departures = summary.settings.departures(from: ClassificationSettings(), norms: norms)
         let heldOut = summary.heldOut.map { ["\($0) training images held out, on which the error is measured"] } ?? []
         let difference: Prose =
             (departures + heldOut).isEmpty
             ? "These are the paper's settings."
             : "This run departs from the paper's settings: \((departures + heldOut).joined(separator: "; "))."
-        return Page.Section("Beside the paper", [.prose(difference), .table(paperTable), .chart(figure)])
+        return Page.Section("Compared with the paper", [.prose(difference), .table(paperTable), .chart(figure)])
     }
 
     private func runs(of norm: String) -> [Comparison.Run] { summary.runs.filter { $0.norm == norm } }
@@ -72,11 +72,11 @@ extension ComparisonReport {
                     "\(norm), the paper", points: paper.trainingErrors.map { Series.Point($0.epoch * paperScale, $0.error) },
                     colour: .slot(index), style: .dashed, markers: .all))
         }
-        let time = hasPaperLength ? "Epoch" : "Share of the run's epochs in percent"
+        let time = hasPaperLength ? "Epoch" : "Percentage of the run's epochs"
         return Chart(
             "Figure 1: training error",
             summary: """
-                Solid: this run, on the minibatches as trained, under noise and dropout. Dashed: the paper's values at 20, 50, 100, 150 and 199 \
+                Solid: this run, on the minibatches as trained, with noise and dropout. Dashed: the paper's values at 20, 50, 100, 150 and 199 \
                 of 200 epochs, digitised from its figure.
                 """,
             x: Axis(time, minimum: 0), y: Axis("Training error", scale: .logarithmic, format: .percent), series: series, height: 380)
@@ -96,7 +96,7 @@ extension ComparisonReport {
                 .prose(
                     """
                     The weights w of the first convolution after training, with the first seed. Each filter has its own scale: mid grey is zero. \
-                    They work on \(summary.settings.whitens ? "whitened images, so that they look rougher than filters of plain pixels" : "plain pixels").
+                    They work on \(summary.settings.whitens ? "whitened images, so they look rougher than filters on plain pixels" : "plain pixels").
                     """),
                 .row(images.map { .image($0) }),
             ])

@@ -62,7 +62,7 @@ package struct ComparisonReport {
     package var text: String {
         var lines = table.lines
         lines.append("")
-        lines.append("\(errorTitle) after the last step; training error over the last \(readingPart), under noise and dropout.")
+        lines.append("\(errorTitle) after the last step; training error over the last \(readingPart), with noise and dropout.")
         lines.append(
             "ms/step: median; cost: median of the ratio to \"normal\" at the same step; < …: epochs until the \(errorName) was below it."
         )
@@ -76,7 +76,7 @@ package struct ComparisonReport {
                 .init("Norm", terminal: "norm", isNumeric: false) { .text($0.norm) },
                 .init(errorTitle, terminal: errorName, best: .lowest) { percent($0.test) },
                 .init("Training error", terminal: "training error", best: .lowest) { percent($0.train) },
-                .init("ms a step", terminal: "ms/step") { .number($0.milliseconds, decimals: 1) },
+                .init("ms per step", terminal: "ms/step") { .number($0.milliseconds, decimals: 1) },
                 .init("Cost", terminal: "cost") { $0.cost.map { .number($0, decimals: 2, suffix: "×") } ?? .missing },
             ]
             + summary.thresholds.enumerated().map { index, threshold in
@@ -93,9 +93,9 @@ package struct ComparisonReport {
     private var explanation: Prose {
         let spread = seeds.count > 1 ? ", in percent: mean and standard deviation over \(seeds.count) seeds" : ""
         return """
-            \(errorTitle) after the last step\(spread). Training error over the last \(readingPart), on the minibatches as trained: under \
+            \(errorTitle) after the last step\(spread). Training error over the last \(readingPart), on the minibatches as trained: with \
             noise and dropout. Cost: the median over the steps of the ratio to “normal” at the same step; the networks take their steps in \
-            turn. The last columns: passes over the images until the \(errorName) was first seen below that value.
+            turn. The last columns: epochs until the \(errorName) was first seen below that value.
             """
     }
 
@@ -128,7 +128,7 @@ package struct ComparisonReport {
         }
         return Page(
             norms.count == 1 && summary.command != "compare"
-                ? "Classification with the norm “\(norms[0])”" : "Weight normalization beside its rivals",
+                ? "Classification with the norm “\(norms[0])”" : "Weight normalization compared with its rivals",
             lead: norms.count == 1
                 ? "One convolutional network, trained on \(summary.data) in one parameterisation of its weights."
                 : """
@@ -145,11 +145,13 @@ package struct ComparisonReport {
                             chart(
                                 errorTitle,
                                 summary:
-                                    "On the \(summary.heldOut.map { "\($0) held-out training" } ?? "test") images, without noise and dropout; running averages where a norm keeps them.",
+                                    "On the \(summary.heldOut.map { "\($0) held-out training" } ?? "test") images, without noise and dropout; with running averages for norms that have them.",
                                 \.testError)),
                         .chart(
                             chart(
-                                "Training error", summary: "On the minibatches as trained, averaged over a \(readingPart).",
+                                "Training error",
+                                summary:
+                                    "On the training minibatches, averaged over \(summary.pace.readings == 1 ? "an" : "a") \(readingPart).",
                                 \.trainError)),
                     ]),
                 inside,
@@ -185,7 +187,7 @@ package struct ComparisonReport {
     private var machine: [(name: String, value: String)] {
         [
             ("Device", summary.device), ("Threads", "\(summary.threads)"), ("Vector instructions", summary.processor),
-            ("libtorch", summary.libtorch), ("Time for all", Self.duration(summary.seconds)),
+            ("libtorch", summary.libtorch), ("Total time", Self.duration(summary.seconds)),
         ]
     }
 
@@ -193,12 +195,13 @@ package struct ComparisonReport {
         let name = normalization.rawValue
         return switch normalization {
         case .plain: "\(strong: name): plain weights, scaled at the start so that every pre-activation has mean 0 and deviation 1."
-        case .fixedGain: "\(strong: name): the same start made by a multiplier that stays fixed while the weights are trained."
+        case .fixedGain: "\(strong: name): the same start, by means of a multiplier that stays fixed while the weights are trained."
         case .weight: "\(strong: name): w = g·v/‖v‖ with one g for each output unit, started as the same function as “normal”."
-        case .logWeight: "\(strong: name): the same with g = exp(s), s being trained."
+        case .logWeight: "\(strong: name): the same with g = exp(s), where s is trained."
         case .batch: "\(strong: name): batch normalization; it sets mean and deviation of each pre-activation itself."
-        case .meanOnlyBatch: "\(strong: name): plain weights, and the minibatch's mean taken off each pre-activation."
-        case .weightAndMeanOnlyBatch: "\(strong: name): weight normalization, and the minibatch's mean taken off each pre-activation."
+        case .meanOnlyBatch: "\(strong: name): plain weights, with the minibatch's mean subtracted from each pre-activation."
+        case .weightAndMeanOnlyBatch:
+            "\(strong: name): weight normalization, with the minibatch's mean subtracted from each pre-activation."
         default: "\(strong: name): \(normalization.form.identifier) weights."
         }
     }

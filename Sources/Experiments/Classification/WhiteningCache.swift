@@ -21,7 +21,7 @@ package enum WhiteningCache {
             do {
                 return try read(path, features: training.features, key: key)
             } catch {
-                notify("\(error); fitting the whitening anew")
+                notify("\(error); fitting the whitening again")
             }
         } else {
             notify("fitting the whitening to \(training.count) images of \(training.size)")
@@ -38,7 +38,7 @@ package enum WhiteningCache {
                 [("mean", whitening.mean), ("matrix", whitening.matrix)],
                 metadata: ["recipe": Whitening.recipe, "data": key, "images": "\(training.count)", "md5": sum(of: whitening)], to: path)
         } catch {
-            notify("the whitening is not kept for the next time: \(error)")
+            notify("the whitening could not be cached: \(error)")
         }
         return whitening
     }

@@ -39,7 +39,8 @@ package struct DQNPlayer {
         let file = NetworkFile.name(norm: self.norm, seed: self.seed)
         guard RunFolder.has(file, at: path) else {
             throw RunFailure(
-                "\(path)/\(file): expected the network of a run's best evaluation so far, found none; it is there after the first epoch")
+                "\(path)/\(file): expected the network of the run's best evaluation so far, found none; it is written after the first epoch"
+            )
         }
         try network.load(from: RunFolder.tensors(named: file, at: path))
     }

@@ -61,14 +61,15 @@ package struct DQNReport {
             columns.append(
                 .init("The paper’s best", terminal: "the paper") { row in paper(row.name).map { .number($0, decimals: 0) } ?? .missing })
         }
-        return columns + [.init("Actions a second", terminal: "actions/s") { $0.speed }]
+        return columns + [.init("Actions per second", terminal: "actions/s") { $0.speed }]
     }
 
     /// The table as lines of text.
     package var text: String {
         var lines = Table(of: norms.map(row), columns: columns).lines + [""]
         lines.append(
-            "Scores: the mean over whole games of an evaluation, in the game's own points; the best is the highest of \(evaluations).")
+            "Scores: the mean over the complete games of an evaluation, in the game's own points; the best is the highest of \(evaluations)."
+        )
         if let random = summary.random {
             lines.append("Play at random: \(NumberText.fixed(random.mean, decimals: 2)) in \(random.games) games.")
         }
@@ -185,9 +186,9 @@ package struct DQNReport {
         text += "Dashed: the paper’s best scores"
         text +=
             PaperScores.curve(summary.game, "weight").isEmpty
-            ? "; it has no curve of this game." : " and means over parts of its curves, digitised from Figure 5."
+            ? "; it has no curve for this game." : " and means over parts of its curves, digitised from Figure 5."
         return Chart(
-            "Beside the paper", summary: "\(text)", x: Axis("Epochs of 250\u{202F}000 actions", minimum: 0),
+            "Compared with the paper", summary: "\(text)", x: Axis("Epochs of 250\u{202F}000 actions", minimum: 0),
             y: Axis("Mean score of an evaluation", minimum: 0),
             series: series, height: 360)
     }
@@ -196,7 +197,7 @@ package struct DQNReport {
         Chart(
             "Action values",
             summary: """
-                \(spread)The mean over the states of an evaluation of the highest value that the network gives to an action: what it expects of rewards, \
+                \(spread)The mean over the states of an evaluation of the highest value that the network gives to an action: the rewards that it expects, \
                 discounted\(summary.settings.clipsRewards ? " and limited to −1…1" : "").
                 """,
             x: epochs, y: Axis("Mean of the highest action value"), series: curves(\.score.meanValue))
@@ -232,7 +233,7 @@ package struct DQNReport {
             ("Parameters", summary.runs.first.map { "\(number($0.parameters)) (\($0.norm))" } ?? "–"),
             ("Actions", summary.runs.first.map { number($0.actions) } ?? "–"),
             ("Updates", summary.runs.first.map { number($0.updates) } ?? "–"),
-            ("Actions before learning", number(settings.actionsBeforeLearning)), ("Actions an update", "\(settings.actionsPerUpdate)"),
+            ("Actions before learning", number(settings.actionsBeforeLearning)), ("Actions per update", "\(settings.actionsPerUpdate)"),
             ("Updates of a target network", number(settings.updatesPerTarget)), ("Transitions remembered", number(settings.replayCapacity)),
             ("Minibatch", "\(settings.batch)"), ("Discount γ", NumberText.general(settings.discount)),
             (
@@ -245,7 +246,7 @@ package struct DQNReport {
                 "Adamax (\(NumberText.general(settings.beta1)), \(NumberText.general(settings.beta2))), rate "
                     + norms.map { "\(NumberText.general(settings.learningRates[$0] ?? .nan)) (\($0))" }.joined(separator: ", ")
             ),
-            ("A lost life", settings.lostLifeEndsEpisode ? "ends an episode of the training" : "ends no episode"),
+            ("A lost life", settings.lostLifeEndsEpisode ? "ends a training episode" : "ends no episode"),
             ("Rewards", settings.clipsRewards ? "limited to −1…1 in training" : "as they are"),
             ("Repeated actions", settings.stickiness == 0 ? "none" : "with probability \(NumberText.general(settings.stickiness)) a frame"),
             ("Seeds", seeds.map { "\($0)" }.joined(separator: ", ")),
@@ -255,7 +256,7 @@ package struct DQNReport {
     private var machine: [(name: String, value: String)] {
         var entries = [
             ("Device", summary.device), ("Threads", "\(summary.threads)"), ("Vector instructions", summary.processor),
-            ("libtorch", summary.libtorch), ("Time for all", NumberText.fixed(summary.seconds / 60, decimals: 1) + " min"),
+            ("libtorch", summary.libtorch), ("Total time", NumberText.fixed(summary.seconds / 60, decimals: 1) + " min"),
         ]
         if let cost = summary.checkpoint {
             let size = NumberText.fixed(Double(cost.bytes) / 1e6, decimals: 0)

@@ -76,7 +76,7 @@ extension DQNTrainingExperiment {
                 try learner.memory.restore(
                     from: "\(path)/\(name)", appended: replay.appended, actions: resources.training.actions.count)
                 if replay.appended >= settings.actionsBeforeLearning, learner.memory.drawableCount == 0 {
-                    throw RunFailure("\(path)/\(name): expected transitions to learn from, found none that is whole")
+                    throw RunFailure("\(path)/\(name): expected complete transitions to learn from, found none")
                 }
             } catch { throw RunFailure("\(error); --forget-replay resumes without it") }
         }

@@ -94,7 +94,7 @@ extension DRAWSettings: GenerativeSettings {
     package func checkNumbers() throws(RunFailure) {
         let most = Limits.side.upperBound
         let sides =
-            attention.map { [("side of the filters that read", $0.read, most), ("side of the filters that write", $0.write, most)] } ?? []
+            attention.map { [("side of the reading filters", $0.read, most), ("side of the writing filters", $0.write, most)] } ?? []
         let counts = [
             ("glimpses", glimpses, Limits.glimpses.upperBound), ("hidden", hidden, Limits.hidden.upperBound),
             ("latents", latents, Limits.latents.upperBound),

@@ -37,7 +37,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
     package var text: String {
         var lines = table.lines + [""]
         lines.append(
-            "Bounds in nats an image, after the last epoch; the test bound \(averaged ? "with averaged parameters and " : "with ")one draw of z an image."
+            "Bounds in nats per image, after the last epoch; the test bound \(averaged ? "with averaged parameters and " : "with ")one draw of z per image."
         )
         if let draws = summary.runs.compactMap(\.importanceDraws).first {
             lines.append("log p(x): the importance-weighted estimate of \(draws) draws.")
@@ -59,7 +59,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
         ]
         if hasEstimate { columns.append(column("log p(x) (nats)", terminal: "log p(x)") { $0.logLikelihood }) }
         columns.append(
-            .init("ms a step", terminal: "ms/step") {
+            .init("ms per step", terminal: "ms/step") {
                 .number(Statistics.median(summary.runs.values($0, \.millisecondsPerStep)), decimals: 1)
             })
         return Table(
@@ -76,7 +76,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
                 image("\(of.norm): samples", of.samples, "What the model expects for 60 draws of z from the prior, the first seed's."),
                 image(
                     "\(of.norm): reconstructions", of.reconstructions,
-                    "Above, test images; below, what the model makes of the z that it draws for each."),
+                    "Top: test images; bottom: the model's reconstructions from the z drawn for each."),
             ].compactMap { $0 }
         }
         let drawn = pictures.flatMap { of -> [Page.Block] in
@@ -91,7 +91,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
                 },
                 of.drawnSamples.flatMap {
                     image(
-                        "\(of.norm): digits that it makes up", $0, "The canvas after each glimpse, for draws of z from the prior.", scale: 1
+                        "\(of.norm): generated digits", $0, "The canvas after each glimpse, for draws of z from the prior.", scale: 1
                     )
                 },
             ].compactMap { $0 }
@@ -160,7 +160,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
             }
         return [("Images", summary.data), ("Pixels", pixels)] + model.entries + [
             ("Minibatch", "\(settings.batch)"), ("Optimizer", "\(model.optimizer), rate \(NumberText.general(settings.learningRate))"),
-            ("Largest norm of the gradients", settings.maxNorm.map(NumberText.general) ?? "any"),
+            ("Maximum gradient norm", settings.maxNorm.map(NumberText.general) ?? "any"),
             ("Average of parameters", settings.evaluationAverage.map { "rate \(NumberText.general($0))" } ?? "none"),
             ("Parameters", summary.runs.first.map { "\($0.parameters) (\($0.norm))" } ?? "–"),
             ("Seeds", seeds.map { "\($0)" }.joined(separator: ", ")),
@@ -170,7 +170,7 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
     private var machine: [(name: String, value: String)] {
         [
             ("Device", summary.device), ("Threads", "\(summary.threads)"), ("Vector instructions", summary.processor),
-            ("libtorch", summary.libtorch), ("Time for all", NumberText.fixed(summary.seconds / 60, decimals: 1) + " min"),
+            ("libtorch", summary.libtorch), ("Total time", NumberText.fixed(summary.seconds / 60, decimals: 1) + " min"),
         ]
     }
 }

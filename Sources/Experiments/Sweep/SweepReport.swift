@@ -59,7 +59,7 @@ package struct SweepReport {
                                     [
                                         ("Device", summary.comparison.device), ("Threads", "\(summary.comparison.threads)"),
                                         ("Vector instructions", summary.comparison.processor), ("libtorch", summary.comparison.libtorch),
-                                        ("Time for all", NumberText.fixed(summary.comparison.seconds / 60, decimals: 1) + " min"),
+                                        ("Total time", NumberText.fixed(summary.comparison.seconds / 60, decimals: 1) + " min"),
                                     ])),
                         ])
                     ]),
@@ -99,7 +99,7 @@ package struct SweepReport {
             errorTitle,
             summary: """
                 After the last step, without noise and dropout.\(seeds > 1 ? " Lines: means over \(seeds) seeds; dots: single seeds." : "")\
-                \(diverged.isEmpty ? "" : " Diverged runs, whose loss was not finite, stand at 100 %, beside each other.")
+                \(diverged.isEmpty ? "" : " Diverged runs, whose loss was not finite, are shown at 100 %, slightly offset.")
                 """,
             x: Axis("Learning rate", scale: .logarithmic), y: Axis(errorTitle, scale: .logarithmic, format: .percent), series: series,
             height: 360)

@@ -91,12 +91,12 @@ extension VAESettings: GenerativeSettings {
         let entries: [(String, String)] =
             isPhotograph
             ? [
-                ("Stochastic layers a scale", depth.map { "\($0)" }.joined(separator: ", ")), ("Maps", "\(ladderMaps)"),
+                ("Stochastic layers per scale", depth.map { "\($0)" }.joined(separator: ", ")), ("Maps", "\(ladderMaps)"),
                 ("Maps of z", "\(latents)"), ("Flow", flowSteps > 0 ? "one step a layer" : "none"),
-                ("Free bits", "\(NumberText.general(freeNats)) nats a map"),
+                ("Free bits", "\(NumberText.general(freeNats)) nats per map"),
             ]
             : [
-                ("Maps", maps.map { "\($0)" }.joined(separator: ", ")), ("Residual blocks a sequence", "\(blocks)"),
+                ("Maps", maps.map { "\($0)" }.joined(separator: ", ")), ("Residual blocks per sequence", "\(blocks)"),
                 ("Dense features", "\(hidden)"), ("z", "\(latents)"), ("Flow steps", "\(flowSteps)"),
             ]
         return ReportedModel(

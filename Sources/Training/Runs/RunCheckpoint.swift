@@ -26,7 +26,7 @@ package enum RunCheckpoint {
 
     /// Describes the checkpoint from which a run can be resumed, if there is one, and the step (or other unit) at which it was written or read.
     package static func lastGood(in folder: String, at step: Int?, unit: String = "step") -> String {
-        step.map { "the last good checkpoint is of \(unit) \($0): \(path(in: folder))" } ?? "there is no checkpoint yet"
+        step.map { "the last good checkpoint is from \(unit) \($0): \(path(in: folder))" } ?? "there is no checkpoint yet"
     }
 }
 

@@ -270,7 +270,7 @@ struct ComparisonTests {
 
         // Other images have no section of it.
         let other = Comparison.Summary(data: "rows", device: .cpu, settings: settings, thresholds: [], runs: runs, seconds: 1)
-        #expect(!ComparisonReport(other, records: records).page.html().contains("Beside the paper"))
+        #expect(!ComparisonReport(other, records: records).page.html().contains("Compared with the paper"))
     }
 
     @Test("held-out images are drawn by the seed, once each, and the others are trained on")

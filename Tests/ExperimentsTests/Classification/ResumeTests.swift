@@ -149,7 +149,7 @@ struct ResumeTests {
             #expect(first.contains(#/seed 3: the loss is (nan|inf) at step \d/#))
             #expect(first.contains("mean ‖w‖ of a unit by layer: features.1.weight ") && first.contains(", output.weight "))
             let saved = try #require(holder?.savedAt)
-            #expect(first.contains("the last good checkpoint is of step \(saved): \(path)/checkpoint.safetensors"))
+            #expect(first.contains("the last good checkpoint is from step \(saved): \(path)/checkpoint.safetensors"))
             // It can be gone on with, and fails at the same step.
             let again = try resume(&holder, at: path, comparison(rate: 1e25))
             #expect(again.done == saved && message(again) == first)

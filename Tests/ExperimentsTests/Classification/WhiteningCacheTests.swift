@@ -66,7 +66,7 @@ struct WhiteningCacheTests {
             func check(_ what: String, _ write: () throws -> Void) throws {
                 try write()
                 let (again, said) = whitening(set, folder)
-                #expect(said.count == 1 && said[0].hasSuffix("; fitting the whitening anew"), "\(what): \(said)")
+                #expect(said.count == 1 && said[0].hasSuffix("; fitting the whitening again"), "\(what): \(said)")
                 #expect(same(again, good) && contents(path) == bytes, "\(what)")
             }
             func write(_ bytes: [UInt8]) throws { try Data(bytes).write(to: URL(fileURLWithPath: path)) }
@@ -96,7 +96,7 @@ struct WhiteningCacheTests {
             try Data().write(to: URL(fileURLWithPath: file))
             let (found, said) = whitening(set, "\(file)/below")
             #expect(same(found, Whitening(fittedTo: set)))
-            #expect(said.count == 2 && said[1].hasPrefix("the whitening is not kept for the next time: "))
+            #expect(said.count == 2 && said[1].hasPrefix("the whitening could not be cached: "))
         }
     }
 }

@@ -240,7 +240,7 @@ struct DQNTrainingTests {
             var training: DQNTraining? = try start(experiment, fragile(experiment, life: 70).resources, at: path)
             #expect(throws: EnvironmentError.self) { try training?.run(checkpoints: CheckpointClock(every: 0)) }
             let saved = try #require(training?.savedAt)
-            #expect(training?.lastGoodCheckpoint.contains("the last good checkpoint is of action \(saved)") == true)
+            #expect(training?.lastGoodCheckpoint.contains("the last good checkpoint is from action \(saved)") == true)
             training = nil
             let again = try DQNTraining.resume(experiment, fragile(experiment).resources, at: path, savesReplay: true)
             #expect(again.done == saved && again.done > 200)

@@ -134,7 +134,7 @@ struct GenerativeTrainingTests {
                 let message = "\($0)"
                 return message.contains(#/norm (normal|weight), seed 3: the loss or the bound is not finite at step \d/#)
                     && message.contains("encoder.0.weight")
-                    && message.contains("the last good checkpoint is of step ")
+                    && message.contains("the last good checkpoint is from step ")
             }
         }
     }
