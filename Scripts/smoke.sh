@@ -337,7 +337,7 @@ wrong "no run" "expected the folder of a run of weightnorm compare" nowhere
 wrong "a folder that is no run's" "expected the folder of a run of weightnorm compare" good
 wrong "a run of another kind" "expected a run of weightnorm compare or train classification, found one of weightnorm sweep" sweep
 wrong "a norm that the run lacks" "norm: expected one of the run's, weight, normal, found 'batch'" seeds --norm batch
-wrong "both spellings of --norm" "norms: expected --norm alone, .* found both" first --norm weight --norms weight
+wrong "both spellings of --norm" "norms: expected only --norm, .* found both" first --norm weight --norms weight
 wrong "an unknown norm" "norm: expected .* found 'layer'" first --norm layer
 wrong "a seed that the run lacks" "seed: expected one of the run's, 0, found 5" first --seed 5
 wrong "an unknown layer" "layer: expected one of features.1, .* found 'features.2'" first --layers features.1,features.2 --examples 20
@@ -627,7 +627,7 @@ weights "no output" "out" fold model.safetensors
 weights "an unknown layout" "to: expected native, plain, weight-norm or parametrizations, found 'old'" convert model.safetensors --to old "${out[@]}"
 weights "unfolding to plain" "layout: expected native, weight-norm or parametrizations, found 'plain'" unfold plain.safetensors --layout plain "${out[@]}"
 weights "an unknown dim" "dim: expected 0, 1 or none, found '2'" unfold plain.safetensors --dim 2 "${out[@]}"
-weights "a pattern that nothing matches" "expected at least one plain weight" unfold plain.safetensors --match 'x*' "${out[@]}"
+weights "a pattern that nothing matches" "expected at least one selected plain weight" unfold plain.safetensors --match 'x*' "${out[@]}"
 tensors half.safetensors "{$(f32 a.weight_g 2,1 0,8),$(f32 b.weight_v 2,2 8,24)}" 3 4 3 4 6 8
 weights "halves of weights" "missing 'a.weight_v': .* missing 'b.weight_g'" fold half.safetensors "${out[@]}"
 weights "halves of weights, looked at" "missing 'a.weight_v'" inspect half.safetensors
