@@ -89,6 +89,14 @@ for layout in [StateLayout.plain, .weightNorm, .parametrizations] {
         difference(read(images, .inference), outputs) < 1e-4 && difference(normalized(images, .inference), outputs) < 1e-4)
 }
 
+// Without its network: a file's weights by their names.
+let weights = try WeightFile(opening: file("native"), knowing: [SoftplusWeight.self])
+check("a file has \(weights.weights.map(\.name))", weights.weights.allSatisfy { $0.form == SoftplusWeight.self })
+_ = try weights.convert(to: .plain, path: file("folded"))
+let folded = network(7, .plain)
+try folded.load(from: file("folded"))
+check("and is folded", difference(folded(images, .inference), outputs) < 1e-4)
+
 read.namedWeights[0].value.assign(model.namedWeights[0].value.value)
 check("a value can be assigned", difference(read.namedWeights[0].value.value, model.namedWeights[0].value.value) < 1e-5)
 model.foldWeights()
