@@ -13,7 +13,7 @@ git ls-files -z --cached --others --exclude-standard | (cd "$root" && xargs -0 s
     tar -C "$root" --null -T - -cf - | tar -C "$work/swift-weightnorm" -xf -
 git -C "$work/swift-weightnorm" add -A
 git -C "$work/swift-weightnorm" -c user.name=test -c user.email=test@localhost commit --quiet --allow-empty -m "the working tree"
-git -C "$work/swift-weightnorm" tag -f 0.1.0 >/dev/null
+git -C "$work/swift-weightnorm" tag -f 0.2.0 >/dev/null
 
 cp -r Examples/Spirals "$work/Spirals"
 rm -rf "$work/Spirals/.build"

@@ -8,7 +8,7 @@ let url = Context.environment["WEIGHTNORM_URL"] ?? "file://\(Context.packageDire
 let package = Package(
     name: "Spirals",
     platforms: [.macOS(.v14)],
-    dependencies: [.package(url: url, from: "0.1.0")],
+    dependencies: [.package(url: url, from: "0.2.0")],
     targets: [
         .executableTarget(name: "Spirals", dependencies: [.product(name: "WeightNormalization", package: "swift-weightnorm")]),
         .executableTarget(name: "OwnRun", dependencies: [.product(name: "WeightNormalization", package: "swift-weightnorm")]),

@@ -67,7 +67,8 @@ func endStoppedRun(_ run: Run<some Experiment>, exitCode code: Int32?, command: 
     guard let code else { return }
     let name = code == 130 ? "SIGINT" : "SIGTERM"
     let state = run.savedAt == run.done ? "stopped and saved" : "stopped, not saved because a number is not finite,"
-    let way = command == "compare" ? "the same command and --resume" : "weightnorm \(command) --resume --out \(run.folder.path)"
-    printToError("\(name): \(state) at \(run.experiment.unit) \(run.done) of \(run.total); resume with: \(way)")
+    printToError(
+        "\(name): \(state) at \(run.experiment.unit) \(run.done) of \(run.total); resume with: weightnorm \(command) --resume --out \(run.folder.path)"
+    )
     throw ExitCode(code)
 }

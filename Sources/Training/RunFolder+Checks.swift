@@ -30,7 +30,7 @@ extension RunFolder {
         }
     }
 
-    /// Throws what ``start(at:config:removing:)`` or, for a folder that holds a run, ``reopen(at:keepingRecords:)`` would throw because of the
+    /// Throws what ``start(at:config:removing:)`` or, for a folder that holds a run, ``reopen(at:keepingRecords:inOthers:)`` would throw because of the
     /// folder; changes nothing.
     ///
     /// The names are those of files to be written; only regular files may be in their places.

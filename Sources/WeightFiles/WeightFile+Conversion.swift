@@ -63,6 +63,11 @@ extension WeightFile {
     /// - Precondition: the layout has v and g.
     public func unfold(to layout: StateLayout, units: OutputUnits, path: String, selects: (String) -> Bool = isWeight) throws -> Outcome {
         precondition(layout != .plain, "expected a layout with v and g, found the plain one")
+        guard layout == .native || units.blocks == 1 else {
+            throw SafetensorsError(
+                path: file.path,
+                problem: "units: expected ones that PyTorch's dim can name for the layout \(layout.rawValue), found \(units)")
+        }
         try requireWhole()
         var outcome = Outcome()
         var items: [SafetensorsItem] = []

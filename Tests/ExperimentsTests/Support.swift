@@ -1,6 +1,7 @@
 import Datasets
 import Experiments
 import Foundation
+import Training
 
 /// Images of noise in which the brightest row tells the class.
 func rows(_ count: Int, seed: UInt64) -> ImageSet {
@@ -18,6 +19,28 @@ func rows(_ count: Int, seed: UInt64) -> ImageSet {
 /// Images as a comparison takes them, not whitened.
 func resident(_ training: ImageSet, _ test: ImageSet) -> ClassificationImages {
     ClassificationImages(training: ResidentImages(training), test: ResidentImages(test), channels: training.channels)
+}
+
+extension Comparison {
+    /// Trains all networks, seed after seed.
+    func run(
+        on images: ClassificationImages, into folder: RunFolder, progress: @escaping (RunProgress) -> Void
+    ) throws -> (runs: [Run], records: [Record]) {
+        let training = ComparisonTraining(self, images, folder)
+        try training.run(progress: progress)
+        return (training.results, training.records)
+    }
+}
+
+extension Sweep {
+    /// Trains all norms and seeds, one rate after the other.
+    func run(
+        on images: ClassificationImages, into folder: RunFolder, progress: @escaping (RunProgress) -> Void
+    ) throws -> [Comparison.Run] {
+        let run = Run(experiment(on: images), in: folder)
+        try run.run(progress: progress)
+        return run.results
+    }
 }
 
 /// What a run leaves: every file with its bytes, but for the checkpoint, whose times differ, and the replay memory beside it.

@@ -11,7 +11,7 @@ package struct RunAnalysis {
     package let path: String
     package let configuration: Comparison.Configuration
 
-    /// Reads the settings of the run in a folder; a seed and norms are chosen in ``analyse(_:seed:_:training:progress:)``.
+    /// Reads the settings of the run in a folder; a seed and norms are chosen in ``analyse(_:seed:_:training:whitening:progress:)``.
     ///
     /// - Throws: ``NetworkAnalysis/Failure`` if the folder is not a comparison's.
     package init(at path: String) throws {

@@ -2,7 +2,7 @@ package import Datasets
 import Foundation
 import Report
 package import Torch
-package import Training
+import Training
 package import WeightNorm
 
 /// The same network trained with several norms, side by side: all make each step on the same minibatch, one after the other.
@@ -79,15 +79,6 @@ package struct Comparison {
         return ClassificationImages(
             training: ResidentImages(training, whitenedBy: whitening, on: device),
             test: ResidentImages(test, whitenedBy: whitening, on: device), channels: training.channels)
-    }
-
-    /// Trains all networks, seed after seed, and records the course; `progress` gets each step.
-    package func run(
-        on images: ClassificationImages, into folder: RunFolder, progress: @escaping (RunProgress) -> Void
-    ) throws -> (runs: [Run], records: [Record]) {
-        let training = ComparisonTraining(self, images, folder)
-        try training.run(progress: progress)
-        return (training.results, training.records)
     }
 }
 

@@ -7,7 +7,7 @@ import WeightNorm
 package typealias ComparisonTraining = Run<ComparisonExperiment>
 
 /// A comparison with its images: each round trains one network per norm for one seed; with several learning rates, each rate has all seeds.
-package final class ComparisonExperiment: Experiment {
+package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
     package typealias Record = Comparison.Record
 
     package let kind = "classification"

@@ -10,7 +10,7 @@ import WeightNorm
 package typealias DQNTraining = Run<DQNTrainingExperiment>
 
 /// Deep Q-learning with its games and its memory: each round is one norm and one seed, with the whole replay memory; the unit is an action.
-package final class DQNTrainingExperiment: Experiment {
+package final class DQNTrainingExperiment: Experiment, LimitsWholeNumbers {
     /// The best network of the present round.
     struct Best {
         let epoch: Int

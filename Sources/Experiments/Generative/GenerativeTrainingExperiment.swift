@@ -7,7 +7,7 @@ import WeightNorm
 package typealias GenerativeTraining<Settings: GenerativeSettings> = Run<GenerativeTrainingExperiment<Settings>>
 
 /// An experiment with generative models and its images: each round trains one model per norm for one seed.
-package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: Experiment {
+package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: Experiment, LimitsWholeNumbers {
     package typealias Record = GenerativeRecord
 
     package let experiment: GenerativeExperiment<Settings>

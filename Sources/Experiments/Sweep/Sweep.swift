@@ -100,15 +100,6 @@ package struct Sweep {
     package func experiment(on images: ClassificationImages) -> ComparisonExperiment {
         ComparisonExperiment(comparison, images, rates: rates)
     }
-
-    /// Trains all norms and seeds, one rate after the other; `progress` gets each step.
-    package func run(
-        on images: ClassificationImages, into folder: RunFolder, progress: @escaping (RunProgress) -> Void
-    ) throws -> [Comparison.Run] {
-        let run = Run(experiment(on: images), in: folder)
-        try run.run(progress: progress)
-        return run.results
-    }
 }
 
 /// What only a sweep has in its `config.json`.

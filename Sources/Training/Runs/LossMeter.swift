@@ -14,9 +14,9 @@ public final class LossMeter {
     /// Steps since the last reading.
     public private(set) var count = 0
 
-    /// A meter of losses on a device.
-    public init(on device: Device) {
-        sum = Buffer(.zeros([], on: device))
+    /// A meter of losses on a device, summed in the given type.
+    public init(on device: Device, type: ElementType = .float32) {
+        sum = Buffer(.zeros([], type: type, on: device))
         finite = Buffer(.zeros([], type: .int64, on: device))
     }
 
@@ -33,7 +33,7 @@ public final class LossMeter {
     /// The part of ``add(_:)`` that a recorded step repeats; call ``countStep()`` for each step.
     public func accumulate(_ loss: Tensor) {
         withoutGradients {
-            sum.assign(sum.value + loss.detached())
+            sum.assign(sum.value + loss.detached().converted(to: sum.value.type))
             // The sum of the losses is finite exactly as long as all of them are.
             finite.assign(finite.value + sum.value.isFinite().converted(to: .int64))
         }
@@ -89,7 +89,7 @@ extension LossMeter {
     /// - Throws: ``CheckpointError`` if it does not fit.
     public func restore(from checkpoint: Checkpoint, as name: String) throws {
         let counts: Counts = try checkpoint.value("\(name)/counts")
-        guard counts.steps >= 0, (0...counts.steps).contains(counts.count) else {
+        guard (0...WholeNumbers.most).contains(counts.steps), (0...counts.steps).contains(counts.count) else {
             throw CheckpointError(
                 path: name, problem: "'counts': expected numbers of steps from 0 up, found \(counts.count) of \(counts.steps)")
         }

@@ -1,7 +1,7 @@
 public import Torch
 public import WeightNorm
 
-/// A model in training, for any module, loss and optimizer: the ``Trainee`` that most experiments need.
+/// A model in training, for any module, loss and optimizer.
 public final class ModelTrainee<Model: Module, Input>: Trainee {
     /// What is trained.
     public let model: Model
@@ -29,7 +29,13 @@ public final class ModelTrainee<Model: Module, Input>: Trainee {
         loss: @escaping (Model, Input, Generator) -> Tensor
     ) {
         (self.model, self.optimizer, self.random, self.learningRate, self.loss) = (model, optimizer, random, learningRate, loss)
-        losses = LossMeter(on: random.device)
+        let isDouble = optimizer.parameters.contains { $0.value.type == .float64 }
+        losses = LossMeter(on: random.device, type: isDouble ? .float64 : .float32)
+    }
+
+    /// Data-dependent initialization: the closure applies the model to a minibatch in the given pass; ``initialization`` counts the units.
+    public func initialize(targetDeviation: Double = 1, _ apply: (Model, Pass) -> Tensor) {
+        withoutGradients { _ = apply(model, .initializing(random, targetDeviation: targetDeviation, report: initialization)) }
     }
 
     /// One step of the optimizer; on the CPU nothing is changed if the loss is not finite.

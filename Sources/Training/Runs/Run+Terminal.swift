@@ -6,7 +6,8 @@ extension Run {
     ///   - label: what the progress line begins with.
     ///   - interval: seconds of work between two checkpoints; 0 for one after every step.
     ///   - line: a line to print for a record; nil for none.
-    /// - Returns: nil if the run is finished, else the exit code for the process: 130 after SIGINT, 143 after SIGTERM.
+    /// - Returns: the exit code for the process if a signal stopped the run: 130 after SIGINT, 143 after SIGTERM; else nil. An experiment can stop
+    ///   its run too: see ``isFinished``.
     /// - Throws: the same as ``run(checkpoints:shouldStop:progress:recorded:)``.
     public func runInTerminal(
         label: String, savingEvery interval: Double = 60, line: @escaping (E.Record) -> String? = { _ in nil }

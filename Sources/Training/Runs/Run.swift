@@ -88,9 +88,10 @@ public final class Run<E: Experiment> {
             // A finite loss can have a gradient that is not: parameters are checked before results are made from them.
             if !isFinite() { try endDiverged() }
             let found = try experiment.finishRound(of: self)
-            trap(
-                unless: found.count <= experiment.resultsPerRound,
-                "finish a round: expected at most \(experiment.resultsPerRound) results, found \(found.count)")
+            guard found.count <= experiment.resultsPerRound else {
+                throw RunFailure(
+                    "results of a round: expected at most \(experiment.resultsPerRound), found \(found.count); \(lastGoodCheckpoint)")
+            }
             results += found
             take([])
             (round, step) = (round + 1, 0)
@@ -160,8 +161,8 @@ public final class Run<E: Experiment> {
     /// Records the time of the steps since the device was last waited for; for experiments that have just waited for it, for example to read the mean
     /// loss.
     public func noteTime() {
-        if !timesEachStep, experiment.timesSteps, !times.isEmpty {
-            times[0].append((ContinuousClock.now - window.start) / .milliseconds(1) / Double(max(1, window.steps)))
+        if !timesEachStep, experiment.timesSteps, !times.isEmpty, window.steps > 0 {
+            times[0].append((ContinuousClock.now - window.start) / .milliseconds(1) / Double(window.steps))
         }
         window.steps = 0
     }
@@ -211,14 +212,14 @@ public final class Run<E: Experiment> {
                 norms: experiment.names, seeds: experiment.seeds, hasNetworks: !trainees.isEmpty,
                 endedAt: endedAt.contains { $0 != nil } ? endedAt : nil)
             try checkpoint.add(valueNotFinite: place, as: "place")
-            try checkpoint.add(value: experiment.settings, as: "settings")
+            try checkpoint.add(valueNotFinite: experiment.settings, as: "settings")
             for (index, trainee) in trainees.enumerated() {
                 let name = experiment.checkpointName(ofTrainee: index)
                 try trainee.add(to: &checkpoint, as: name)
                 if experiment.timesSteps { checkpoint.add(Tensor(times[index], shape: [times[index].count]), as: "\(name)/times") }
             }
             try experiment.add(to: &checkpoint, of: self)
-            for sink in sinks { try sink.synchronize(Array(otherRecordCounts.keys)) }
+            for sink in sinks { try sink.synchronize([RunFolder.metricsName] + otherRecordCounts.keys) }
             let path = try folder.path(for: RunCheckpoint.name)
             try checkpoint.write(to: path)
             bytes = RunCheckpoint.size(of: path)
@@ -235,9 +236,11 @@ public final class Run<E: Experiment> {
     ///   run is in progress in the folder; nothing is changed then.
     public static func resume(_ experiment: E, at path: String, sinks: [any RecordSink] = []) throws -> Run {
         let file = RunCheckpoint.path(in: path)
-        guard let checkpoint = try RunCheckpoint.read(in: path, kind: experiment.kind) else {
+        let limitsWholeNumbers = E.self is any LimitsWholeNumbers.Type
+        guard let checkpoint = try RunCheckpoint.read(in: path, kind: experiment.kind, limitingWholeNumbers: limitsWholeNumbers) else {
             let others = Dictionary(uniqueKeysWithValues: experiment.otherRecordFiles.map { ($0, 0) })
             let run = Run(experiment, in: try RunFolder.reopen(at: path, keepingRecords: 0, inOthers: others), sinks: sinks)
+            try run.resumeSinks()
             try experiment.didResume(run)
             return run
         }
@@ -267,13 +270,24 @@ public final class Run<E: Experiment> {
         run.take(trainees)
         run.endedAt = endedAt
         if experiment.timesSteps { run.times = times }
-        run.records = try WholeNumbers.checked(RunFolder.records(at: path), of: AtomicFile.join(path, RunFolder.metricsName))
+        run.records = try RunFolder.records(at: path)
+        if limitsWholeNumbers { _ = try WholeNumbers.checked(run.records, of: AtomicFile.join(path, RunFolder.metricsName)) }
         (run.round, run.step, run.results) = (place.round, place.step, place.runs)
         (run.otherRecordCounts, run.earlierSeconds, run.savedAt) = (others, place.seconds, run.done)
+        try run.resumeSinks()
         try experiment.didResume(run)
         return run
     }
+
+    /// Tells the sinks how many records of each file the run still has.
+    private func resumeSinks() throws {
+        let counts = otherRecordCounts.merging([RunFolder.metricsName: records.count]) { $1 }
+        for sink in sinks { try sink.resume(keeping: counts) }
+    }
 }
+
+/// An experiment in whose files a whole number beyond ±10¹⁵ is a mistake: it is refused when a run is resumed, before anything is counted on with it.
+package protocol LimitsWholeNumbers {}
 
 /// How far a run is.
 public struct RunProgress: Sendable {

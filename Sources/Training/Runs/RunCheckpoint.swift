@@ -14,9 +14,10 @@ package enum RunCheckpoint {
     /// The checkpoint in a folder, of a kind of run; nil if there is none.
     ///
     /// A file larger than the available memory is refused before it is read: no run on this machine could have written it.
-    static func read(in folder: String, kind: String) throws -> Checkpoint? {
+    static func read(in folder: String, kind: String, limitingWholeNumbers: Bool) throws -> Checkpoint? {
         guard RunFolder.has(name, at: folder) else { return nil }
-        return try Checkpoint(RunFolder.tensors(named: name, at: folder, atMost: SystemMemory.available ?? .max), kind: kind)
+        let file = try RunFolder.tensors(named: name, at: folder, atMost: SystemMemory.available ?? .max)
+        return try Checkpoint(file, kind: kind, limitingWholeNumbers: limitingWholeNumbers)
     }
 
     /// The size of a file in bytes; 0 if there is none.
@@ -45,9 +46,9 @@ extension Checkpoint {
 
     /// Throws unless the checkpoint's settings are the run's.
     func requireSettings<Settings: Codable & Equatable>(_ settings: Settings, in file: String) throws {
-        let found: Settings = try value("settings")
+        let found: Settings = try valueNotFinite("settings")
         guard found == settings else {
-            throw CheckpointError(path: file, problem: "expected the settings of config.json beside it, found others")
+            throw CheckpointError(path: file, problem: "expected the settings of this run, found others")
         }
     }
 
@@ -74,7 +75,8 @@ extension InitializationReport {
     /// - Throws: ``CheckpointError`` if it does not fit.
     public func restore(from checkpoint: Checkpoint, as name: String) throws(CheckpointError) {
         let counts: [String: Int] = try checkpoint.value(name)
-        guard let units = counts["units"], let constant = counts["constant"], constant >= 0, constant <= units else {
+        guard let units = counts["units"], let constant = counts["constant"], constant >= 0, constant <= units, units <= WholeNumbers.most
+        else {
             throw CheckpointError(path: name, problem: "expected a number of units and of constant ones, found others")
         }
         restore(unitCount: units, constantUnitCount: constant)

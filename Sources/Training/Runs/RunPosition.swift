@@ -27,14 +27,24 @@ struct RunPosition<Run: Codable>: Codable {
     {
         let isPlace =
             hasNetworks ? (0..<rounds).contains(round) && (0...stepsPerRound).contains(step) : (0...rounds).contains(round) && step == 0
-        guard self.norms == norms, self.seeds == seeds, isPlace else {
-            throw CheckpointError(path: file, problem: "expected the norms and seeds of config.json beside it, found others")
+        guard self.norms == norms, self.seeds == seeds else {
+            throw CheckpointError(path: file, problem: "expected the names and seeds of this run, found others")
+        }
+        guard isPlace else {
+            throw CheckpointError(
+                path: file,
+                problem: "expected a place in \(rounds) rounds of \(stepsPerRound) steps, found step \(step) of round \(round)")
         }
         func check(_ name: String, _ isRight: Bool, _ expected: String, _ found: Any) throws(CheckpointError) {
             guard isRight else { throw CheckpointError(path: file, problem: "\(name): expected \(expected), found \(found)") }
         }
-        try check("records", records >= 0, "a number from 0 up", records)
-        for (name, count) in otherRecords { try check("records in \(Safetensors.quoted(name))", count >= 0, "a number from 0 up", count) }
+        try check("records", (0...WholeNumbers.most).contains(records), "a number from 0 to \(WholeNumbers.most)", records)
+        for (name, count) in otherRecords {
+            try check(
+                "records in \(Safetensors.quoted(name))", (0...WholeNumbers.most).contains(count),
+                "a number from 0 to \(WholeNumbers.most)",
+                count)
+        }
         try check(
             "seconds", (0...Self.mostSeconds).contains(seconds), "a number from 0 to 10¹¹", seconds)
         if let endedAt {

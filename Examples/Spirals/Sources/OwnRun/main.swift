@@ -42,7 +42,7 @@ struct Spirals: Experiment {
     }
 
     func initialize(_ run: Run<Spirals>) {
-        for trainee in run.trainees { _ = withoutGradients { trainee.model(x, .initializing(trainee.random)) } }
+        for trainee in run.trainees { trainee.initialize { $0(x, $1) } }
     }
 
     func input(for run: Run<Spirals>) {}
