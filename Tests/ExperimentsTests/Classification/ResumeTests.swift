@@ -187,9 +187,9 @@ struct ResumeTests {
                     return "\(error)"
                 }
             }
-            #expect(refusal(comparison(rate: 0.004)).contains("expected the settings of config.json beside it"))
+            #expect(refusal(comparison(rate: 0.004)).contains("expected the settings of this run"))
             let others = Comparison(comparison().settings, normalizations: [.weight], seeds: [3, 4], thresholds: [], device: .cpu)
-            #expect(refusal(others).contains("expected the norms and seeds of config.json beside it"))
+            #expect(refusal(others).contains("expected the names and seeds of this run"))
 
             try Checkpoint(kind: "spirals").write(to: file)
             #expect(refusal(comparison()).contains("expected the checkpoint of a run of 'classification', found one of 'spirals'"))

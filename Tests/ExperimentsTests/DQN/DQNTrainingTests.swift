@@ -320,9 +320,9 @@ struct DQNTrainingTests {
         try withFolder { path in
             _ = try stopped(experiment, DQNResources(for: experiment, available: nil), at: path, after: 300)
             for (other, expected) in [
-                (self.other(rate: 0.1, norms: [.weight], seeds: [7]), "expected the settings of config.json"),
-                (self.other(norms: [.plain], seeds: [7]), "expected the norms and seeds"),
-                (self.other(norms: [.weight], seeds: [8]), "expected the norms and seeds"),
+                (self.other(rate: 0.1, norms: [.weight], seeds: [7]), "expected the settings of this run"),
+                (self.other(norms: [.plain], seeds: [7]), "expected the names and seeds"),
+                (self.other(norms: [.weight], seeds: [8]), "expected the names and seeds"),
             ] {
                 #expect {
                     _ = try DQNTraining.resume(other, DQNResources(for: other, available: nil), at: path, savesReplay: true)
