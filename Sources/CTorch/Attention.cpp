@@ -243,28 +243,28 @@ at::Tensor filters_backward(const torch::autograd::variable_list &grads, const a
 
 /// Products of the small matrices of one image, row-major: added to what is there.
 ///
-/// left·right, of [n, k] and [k, m].
+/// left·right, of [n, k], whose elements are so far apart along its rows and columns, and [k, m].
 template <typename T>
-void add_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
+void add_strided_product(T *to, const T *left, int64_t row_stride, int64_t column_stride, const T *right, int64_t n, int64_t k, int64_t m) {
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < k; j++) {
-            auto factor = left[i * k + j];
+            auto factor = left[i * row_stride + j * column_stride];
             auto row = right + j * m;
             auto target = to + i * m;
             for (int64_t l = 0; l < m; l++) target[l] += factor * row[l];
         }
 }
 
+/// left·right, of [n, k] and [k, m].
+template <typename T>
+void add_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
+    add_strided_product(to, left, k, 1, right, n, k, m);
+}
+
 /// leftᵀ·right, of [k, n] and [k, m].
 template <typename T>
 void add_transposed_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
-    for (int64_t j = 0; j < k; j++)
-        for (int64_t i = 0; i < n; i++) {
-            auto factor = left[j * n + i];
-            auto row = right + j * m;
-            auto target = to + i * m;
-            for (int64_t l = 0; l < m; l++) target[l] += factor * row[l];
-        }
+    add_strided_product(to, left, 1, n, right, n, k, m);
 }
 
 /// left·rightᵀ, of [n, k] and [m, k].

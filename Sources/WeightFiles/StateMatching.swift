@@ -157,7 +157,7 @@ struct StateMatching {
 
     /// Reports what is missing of the form that is partly present or, if none is, the name expected in the file's layout.
     private mutating func missing(_ slot: StateSlot, _ candidates: [[String]]) {
-        let isNative = file.metadata[StateKey.layout] == StateLayout.native.rawValue
+        let isNative = file.isNative
         if case .weight = slot.content, let (name, tensors) = spectral(slot) {
             for tensor in tensors { seen.insert(Array(tensor.utf8)) }
             let found = "it with spectral normalization, as \(tensors.map { Safetensors.quoted($0) }.joined(separator: ", "))"

@@ -121,6 +121,11 @@ extension StoredWeight {
     }
 }
 
+extension SafetensorsFile {
+    /// Whether the file says that it is in the native layout.
+    var isNative: Bool { metadata[StateKey.layout] == StateLayout.native.rawValue }
+}
+
 /// Keys of the strings in a file.
 enum StateKey {
     static let layout = "weightnorm.layout"

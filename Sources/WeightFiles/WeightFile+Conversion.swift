@@ -62,7 +62,7 @@ extension WeightFile {
     ///   type; `FileError` if the system cannot read or write a file.
     /// - Precondition: the layout has v and g.
     public func unfold(to layout: StateLayout, units: OutputUnits, path: String, selects: (String) -> Bool = isWeight) throws -> Outcome {
-        precondition(layout != .plain, "expected a layout with v and g, found the plain one")
+        trap(unless: layout != .plain, "unfold weights: expected a layout with v and g, found the plain one")
         guard layout == .native || units.blocks == 1 else {
             throw SafetensorsError(
                 path: file.path,
@@ -179,7 +179,7 @@ extension WeightFile {
         let changed = weights.filter(changes)
         guard !changed.isEmpty || !plain.isEmpty else { return file.metadata }
         var metadata = file.metadata
-        if metadata[StateKey.layout] == StateLayout.native.rawValue {
+        if file.isNative {
             for weight in changed {
                 for key in StateKey.keys(weight.stored.name, of: weight.stored.form) { metadata[key] = nil }
             }

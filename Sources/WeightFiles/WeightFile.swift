@@ -60,15 +60,28 @@ public struct WeightFile: Sendable {
         let named = Self.named(in: file, KnownForms(and: forms), &defects)
         for name in file.names {
             guard byTensor[Array(name.utf8)] == nil else { continue }
-            let isNative = file.metadata[StateKey.layout] == StateLayout.native.rawValue
-            for stored in named[Array(name.utf8)].map({ [$0] }) ?? Self.guesses(name, isNative: isNative) {
+            let stated = named[Array(name.utf8)]
+            // What the first guess lacks: no defect if another guess has all of its tensors.
+            var missing: [ModuleFileError.Defect] = []
+            for stored in stated.map({ [$0] }) ?? Self.guesses(name, isNative: file.isNative) {
                 // Each tensor of a weight leads here.
                 guard seen.insert(Array(stored.tensors.joined(separator: "\0").utf8)).inserted else { break }
-                guard !further.contains(stored), let weight = Self.weight(stored, in: file, &defects) else { continue }
-                weights.append(weight)
-                for tensor in stored.tensors { byTensor[Array(tensor.utf8)] = weight }
-                break
+                guard !further.contains(stored) else { continue }
+                var found: [ModuleFileError.Defect] = []
+                let weight = Self.weight(stored, in: file, &found)
+                if let weight {
+                    weights.append(weight)
+                    for tensor in stored.tensors { byTensor[Array(tensor.utf8)] = weight }
+                }
+                if weight != nil || found.contains(where: { $0.kind != .missing }) {
+                    missing = found
+                    break
+                }
+                // A weight without a scale beside it is a plain one.
+                let isPlainName = stated == nil && stored.layout == .native && stored.name == name
+                if missing.isEmpty, !isPlainName { missing = found }
             }
+            defects += missing
         }
         self.weights = weights
         self.byTensor = byTensor
@@ -159,9 +172,9 @@ public struct WeightFile: Sendable {
     private static func weight(_ stored: StoredWeight, in file: SafetensorsFile, _ defects: inout [ModuleFileError.Defect]) -> FoundWeight?
     {
         let isNamed = stored.layout == .native && file.metadata[StateKey.form(stored.name)] != nil
-        // A form stated in the file, two originals, or a `weight` with a suffix, are meant as a weight; other tensors that go together may be
+        // A form stated in the file, two originals, or a `weight` with a suffix are meant as a weight; other tensors that go together may be
         // anything.
-        let isMeant = isNamed || stored.layout == .parametrizations || (stored.layout == .weightNorm && isWeight(stored.name))
+        let isMeant = isNamed || stored.layout == .parametrizations || (stored.layout != .plain && isWeight(stored.name))
         let missing = stored.tensors.filter { !file.contains($0) }
         guard missing.isEmpty else {
             let other = stored.tensors.first { file.contains($0) } ?? ""

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import WeightFiles
@@ -222,6 +223,61 @@ private func withPaths(_ body: (String, String, String) throws -> Void) throws {
                 ])
             #expect(!FileManager.default.fileExists(atPath: out))
         }
+    }
+
+    @Test("in the native layout too: what has a weight's name and lacks a part, or has one that does not fit, is no other tensor")
+    func nativeHalves() throws {
+        try withPaths { path, out, _ in
+            let whole: [(name: String, value: Tensor)] = [
+                ("f.weight", .ones([2, 2])), ("g.weight.direction", .ones([2, 2])), ("g.weight.logGain", .ones([2, 1])),
+                // Of a batch norm.
+                ("h.normalizer.gain", .ones([2])), ("h.normalizer.bias", .ones([2])),
+            ]
+            let broken: [(name: String, value: Tensor)] = [
+                ("a.weight.direction", .ones([2, 3])), ("b.weight.gain", .ones([2, 1])), ("c.weight.logGain", .ones([2, 1])),
+                ("d.weight.direction", .ones([2, 3])), ("d.weight.gain", .ones([5])), ("e.stateWeight.direction", .ones([2, 3])),
+                ("e.stateWeight.gain", .ones([2, 1], type: .int64)),
+            ]
+            let metadata = ["weightnorm.layout": "native"]
+            try Safetensors.write(whole, metadata: metadata, to: path)
+            let sound = try WeightFile(opening: path)
+            #expect(sound.defects.isEmpty && Set(sound.weights.map(\.name)) == ["f.weight", "g.weight"])
+            try Safetensors.write(whole + broken, metadata: metadata, to: path)
+            let weights = try WeightFile(opening: path)
+            #expect(Set(weights.weights.map(\.name)) == ["f.weight", "g.weight"])
+            let error = try #require(throws: ModuleFileError.self) { try weights.convert(to: .plain, path: out) }
+            #expect(
+                Set(error.defects.map(\.description)) == [
+                    "missing 'a.weight.gain': expected a tensor beside 'a.weight.direction', found none",
+                    "missing 'b.weight.direction': expected a tensor beside 'b.weight.gain', found none",
+                    "missing 'c.weight.direction': expected a tensor beside 'c.weight.logGain', found none",
+                    "misshapen 'd.weight.gain': expected [2, 1], [1, 3] or [] for v of [2, 3], found [5]",
+                    "mistyped 'e.stateWeight.gain': expected F16, BF16, F32 or F64, found I64",
+                ])
+            #expect(!FileManager.default.fileExists(atPath: out))
+            // Whole weights are found without the layout's name, and so are broken ones.
+            try Safetensors.write(broken, to: path)
+            #expect(Set(try WeightFile(opening: path).defects.map(\.description)) == Set(error.defects.map(\.description)))
+        }
+    }
+
+    @Test("unfolding into the plain layout traps, and units that no dim can name are refused in PyTorch's layouts")
+    func wrongUnfolding() async throws {
+        try withPaths { path, out, _ in
+            try Safetensors.write([("a.weight", .ones([4, 4]))], to: path)
+            let file = try WeightFile(opening: path)
+            #expect(throws: SafetensorsError.self) { try file.unfold(to: .weightNorm, units: .axis(1, blocks: 2), path: out) }
+            _ = try file.unfold(to: .native, units: .axis(1, blocks: 2), path: out)
+            #expect(try WeightFile(opening: out).weights[0].units == .axis(1, blocks: 2))
+        }
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            try withFile { path in
+                try Safetensors.write([("a.weight", .ones([4, 4]))], to: path)
+                _ = try WeightFile(opening: path).unfold(to: .plain, units: .axis(0), path: path)
+            }
+        }
+        let words = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(words.contains("unfold weights: expected a layout with v and g, found the plain one"))
     }
 
     @Test("half a weight is an error that names all halves, and nothing is written")

@@ -5,7 +5,7 @@ package import WeightNorm
 
 /// One optimizer step on one minibatch of synthetic inputs, which are drawn once; the random numbers that the step needs are drawn afresh in every step.
 ///
-/// The networks are those of the experiments, with the settings that `workloads.md` beside the peers has.
+/// The networks are those of the experiments, with settings that the peers in PyTorch and JAX have too.
 package struct Workload<Model> {
     /// What is trained.
     package let model: Model
