@@ -388,7 +388,12 @@ untrained "an unknown norm of a training" "norm: expected norms out of .* found 
 untrained "a negative interval" "checkpoint-every: expected seconds from 0 up, found -1" --checkpoint-every=-1
 untrained "all images held out" "held-out: expected a number from 1 to below the 200 training images, found 200" --held-out 200
 untrained "rates from nowhere" "cannot read nowhere/summary.json" --rates-from nowhere
-untrained "rates from a comparison" "first/summary.json" --rates-from first
+untrained "rates from a comparison" "first: expected a run of weightnorm sweep, found one of weightnorm compare" --rates-from first
+untrained "a word for a number" "error: --epochs: expected a number, found 'many'" --epochs many
+untrained "a fraction for a whole number" "error: --epochs: expected a whole number, found '2.5'" --epochs 2.5
+untrained "a negative seed" "error: --seeds: expected whole numbers from 0 up, found '-1'" --seeds=-1
+untrained "no thread" "error: --threads: expected a number from 1 to 1024, found 0" --threads 0
+untrained "an unknown device" "error: --device: unknown device: expected .* found 'gpu'" --device gpu
 untrained "rates that the sweep lacks" "expected a best learning rate of 'batch' in sweep3, found those of weight" --rates-from sweep3 --norm batch
 untrained "rates from a sweep and by hand" "expected it without --learning-rate" --rates-from sweep3 --learning-rate 0.1
 unmodelled() { # WHAT PATTERN ARGUMENTS…: of train vae
@@ -396,10 +401,11 @@ unmodelled() { # WHAT PATTERN ARGUMENTS…: of train vae
     shift 2
     refuses "$what" "$pattern" none "${vae[@]}" "$@" --out none
 }
+unmodelled "a ladder's option with grey images" "maps: expected it with colour images alone, which have a ladder, found grey ones" --maps 8
 unmodelled "an unknown binarisation" "binarisation: expected dynamic or fixed, found 'grey'" --binarisation grey
 unmodelled "no latents" "latents: expected a number from 1 to 10000, found 0" --latents 0
 unmodelled "fewer flow steps than none" "flow-steps: expected a number from 0 to 100, found -1" --flow-steps=-1
-unmodelled "a depth that is no number" "depth: expected numbers from 1 to 100, found 'x'" --depth 2,x
+unmodelled "a depth that is no number" "depth: expected numbers from 1 to 100, found 'x'" --data colour --depth 2,x
 unmodelled "a minibatch larger than the images" "at most the 200 training images, found 201" --batch 201
 undrawn() { # WHAT PATTERN ARGUMENTS…: of train draw
     local what=$1 pattern=$2
@@ -454,10 +460,10 @@ unresumed() { # WHAT PATTERN ARGUMENTS…: of train classification --resume, who
 }
 unresumed "going on with another norm" "expected the run's norms, weight, batch, found weight" --norm weight
 unresumed "going on with other seeds" "expected the run's seeds, 1, 2, found 1" --seeds 1
-unresumed "going on with more passes" "expected the run's own settings, found epochs 4 instead of 3" --epochs 4
-unresumed "going on with other errors to tell" "expected the run's errors of --under, .0.3, 0.25, 0.2., found .0.1." --under 0.1
+unresumed "going on with more passes" "expected the run's settings, epochs 3, found epochs 4" --epochs 4
+unresumed "going on with other errors to tell" "expected the run's thresholds of --under, 0.3, 0.25, 0.2, found 0.1" --under 0.1
 unresumed "going on with another preset" "expected the run's preset, quick, found paper" --preset paper
-unresumed "going on with other images" "other: expected the run's training images, 200 images of 16 × 16 pixels .* found 200 images" --data other
+unresumed "going on with other images" "resume: expected the run's training images, 200 images of 16 × 16 pixels .* found 200 images" --data other
 unresumed "going on with held-out images" "expected the run's held-out images, 0, found 50" --held-out 50
 refuses "a sweep that is resumed with other rates" "resume: expected the run's rates, 0.001, 0.01, found 0.001" - sweep --resume --rates 0.001 --out swept
 refuses "going on with a run of another command" "expected a run of weightnorm train classification in second, found one of weightnorm compare" - train classification --resume --out second
@@ -636,7 +642,7 @@ weights "a g that does not fit" "misshapen 'a.weight_g': expected \[2, 1\], \[1,
 tensors whole.safetensors "{$(f32 a.weight_v 2,2 0,16),\"a.weight_g\":{\"dtype\":\"I32\",\"shape\":[2,1],\"data_offsets\":[16,24]}}" 3 4 6 8 3 4
 weights "a g of whole numbers" "mistyped 'a.weight_g': expected F16, BF16, F32 or F64, found I32" fold whole.safetensors "${out[@]}"
 tensors both.safetensors "{$(f32 a.weight_g 2,1 0,8),$(f32 a.weight_v 2,2 8,24),$(f32 a.weight 2,2 24,40)}" 3 4 3 4 6 8 3 4 6 8
-weights "a plain weight where the folded one goes" "expected each name once, found 'a.weight' twice" fold both.safetensors "${out[@]}"
+weights "a plain weight where the folded one goes" "contradictory 'a.weight': expected the weight once, found 'a.weight_v', 'a.weight_g', 'a.weight'" fold both.safetensors "${out[@]}"
 
 echo "$passed passed, $failed failed"
 ((failed == 0))

@@ -34,7 +34,7 @@ package enum AtomicFile {
     /// Replaces the file at `path` by `bytes`, or throws `FileError` and leaves what was there.
     ///
     /// A symbolic link stays and its target is replaced, or with `.refused` it is an error. Anything but a regular file (a folder, a device) is
-    /// refused: the rename would replace a device such as `/dev/null` by a file.
+    /// refused: the rename would replace a device such as `/dev/null` by a file. A file that is replaced passes on its permissions.
     package static func write(_ bytes: some Collection<UInt8>, to path: String, links: Links = .followed) throws {
         try prepare(bytes, for: path, links: links).commit()
     }
@@ -67,7 +67,10 @@ package enum AtomicFile {
         let temporary = join(folder, ".\(hexadecimal(UInt64.random(in: 0 ... .max)))\(temporarySuffix)")
         let prepared = Prepared(path: path, temporary: temporary, destination: destination, folder: folder)
         let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_EXCL, reportedAs: path, operation: "write")
-        var code = body(file)
+        var replaced = stat()
+        var code: Int32 = 0
+        if stat(destination, &replaced) == 0, fchmod(file.number, replaced.st_mode & 0o777) != 0 { code = errno }
+        if code == 0 { code = body(file) }
         if code == 0 { code = file.synchronize() }
         // Network file systems and quotas may report a failed write only here.
         let closing = file.close()

@@ -20,11 +20,13 @@ struct Analyze: ParsableCommand {
     @Argument(help: ArgumentHelp("Folder of a weightnorm compare or train classification run.", valueName: "run"))
     var source = "runs/compare"
 
-    @Option(help: ArgumentHelp("Norms of the run to analyze, separated by commas. (default: all)", valueName: "list"))
-    var norm: String?
+    @Option(
+        help: ArgumentHelp("Norms of the run to analyze, separated by commas. (default: all)", valueName: "list"),
+        transform: { try normList($0, outOf: Normalization.allCases) })
+    var norm: [Normalization]?
 
-    @Option(name: .customLong("norms"), help: .hidden)
-    var formerNorm: String?
+    @Option(name: .customLong("norms"), help: .hidden, transform: { try normList($0, outOf: Normalization.allCases) })
+    var formerNorm: [Normalization]?
 
     @Option(help: ArgumentHelp("Seed of the run to analyze. (default: the first)", valueName: "number"))
     var seed: UInt64?
@@ -35,8 +37,10 @@ struct Analyze: ParsableCommand {
             valueName: "number"))
     var examples = 1000
 
-    @Option(help: ArgumentHelp("Layers to analyze, such as features.7, separated by commas. (default: all)", valueName: "list"))
-    var layers: String?
+    @Option(
+        help: ArgumentHelp("Layers to analyze, such as features.7, separated by commas. (default: all)", valueName: "list"),
+        transform: { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } })
+    var layers: [String]?
 
     @Option(help: ArgumentHelp("Maximum number of units to analyze in a layer, evenly spaced.", valueName: "number"))
     var units = 32
@@ -58,8 +62,7 @@ struct Analyze: ParsableCommand {
         try require(examples, in: 2...10_000_000, option: "examples")
         try require(units, in: 1...1_000_000, option: "units")
         try prepareProcessor(threads: threads)
-        let wanted = try Command.norms(norm, former: formerNorm)
-        let layers = try layers.map { try list($0, option: "layers", expected: "names of layers") { $0.isEmpty ? nil : $0 } }
+        let wanted = try currentNorms(norm, former: formerNorm)
         // Compares what the paths refer to: through a link, the run would be mistaken for an earlier result and removed.
         if let out, RunFolder.isSame(out, source) {
             throw ValidationError("--out: expected another folder than the run's, which is where the results go without it, found '\(out)'")

@@ -64,10 +64,10 @@ struct ThresholdOption<Defaults: ThresholdDefaults>: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Test errors, separated by commas; the report says when the error first fell below each. (default: \(Defaults.thresholds.map { "\($0)" }.joined(separator: ",")))",
-            valueName: "list"))
-    var under: String?
+            valueName: "list"), transform: thresholdList)
+    var under: [Double]?
 
-    func thresholds(stored: [Double]?) throws -> [Double] { try under.map(Command.thresholds) ?? stored ?? Defaults.thresholds }
+    func thresholds(stored: [Double]?) -> [Double] { under ?? stored ?? Defaults.thresholds }
 }
 
 /// The default thresholds.

@@ -26,8 +26,8 @@ struct Compare: ParsableCommand {
     func run() throws {
         let stored: Comparison.Configuration? = try options.stored(command: "compare")
         let normalizations = try options.norms(stored: stored?.normalizations)
-        let seeds = try options.seeds(stored: stored?.seeds)
-        let thresholds = try thresholds.thresholds(stored: stored?.thresholds)
+        let seeds = options.seeds(stored: stored?.seeds)
+        let thresholds = thresholds.thresholds(stored: stored?.thresholds)
         var settings = stored?.settings ?? .onePass
         if stored == nil, classification.data == "cifar10" { settings.whitens = true }
         try classification.apply(options, learningRate: rate, to: &settings)
@@ -38,11 +38,8 @@ struct Compare: ParsableCommand {
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         try comparison.check(training: training, test: test)
         let configuration = Comparison.Configuration(data: data, training: training, test: test, heldOut: heldOut, comparison: comparison)
-        if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }
-        try ClassificationRun(
-            configuration: configuration, comparison: comparison, training: training, test: test, out: options.out, resumes: stored != nil,
-            interval: options.checkpointEvery, label: "compare"
-        ).run()
+        let plan = comparison.plan(configuration, training: training, test: test, notify: printToError)
+        try options.perform(plan, continuing: stored, label: "compare")
     }
 }
 

@@ -19,7 +19,6 @@ struct GenerativeOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("Draws of z for an importance-weighted estimate of log p(x) at the end.", valueName: "number"))
     var importanceDraws: Int?
-
 }
 
 /// Settings with a common part that options can change.
@@ -48,7 +47,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
     func run(apply: (inout Settings) throws -> Void) throws {
         let stored: Experiment.Configuration? = try options.stored(command: Settings.command)
         let normalizations = try options.norms(stored: stored?.normalizations)
-        let seeds = try options.seeds(stored: stored?.seeds)
+        let seeds = options.seeds(stored: stored?.seeds)
         let name = preset ?? stored?.preset ?? Settings.presets[0].rawValue
         let data = model.data ?? stored?.data ?? "mnist"
         let preset = try choice(name, option: "preset", outOf: Settings.presets)
@@ -68,8 +67,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
         let test = try DataFolder.images(data, .test)
         try requireEqualSizes(training, test, of: data)
         let configuration = Experiment.Configuration(data: data, training: training, test: test, preset: name, experiment: experiment)
-        if let stored { try check(configuration, continues: stored) }
-        try run(configuration, experiment, training, test, resumes: stored != nil)
+        try options.perform(experiment.plan(configuration, training: training, test: test), continuing: stored)
     }
 
     private func applyCommon(to settings: inout Settings) throws {
@@ -83,40 +81,5 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
             }
             settings.pixels = try choice(binarisation, option: "binarisation", outOf: [.dynamic, .fixed])
         }
-    }
-
-    private func check(_ found: Experiment.Configuration, continues stored: Experiment.Configuration) throws {
-        for (what, expected, given) in [
-            ("norms", stored.norms.joined(separator: ", "), found.norms.joined(separator: ", ")),
-            ("seeds", stored.seeds.map { "\($0)" }.joined(separator: ", "), found.seeds.map { "\($0)" }.joined(separator: ", ")),
-            ("preset", stored.preset ?? "none", found.preset ?? "none"),
-            ("draws", "\(stored.importanceDraws ?? 0)", "\(found.importanceDraws ?? 0)"),
-            ("training images", "\(stored.training)", "\(found.training)"), ("test images", "\(stored.test)", "\(found.test)"),
-        ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
-        try checkSettings(found.settings, continue: stored.settings)
-        try checkMachine(device: (stored.device, found.device), threads: (stored.threads, found.threads))
-    }
-
-    private func run(
-        _ configuration: Experiment.Configuration, _ experiment: Experiment, _ training: ImageSet, _ test: ImageSet, resumes: Bool
-    ) throws {
-        let folder = resumes ? nil : try RunFiles.start(at: options.out, config: configuration)
-        print("\(training.count) training and \(test.count) test images of \(configuration.data), \(training.size)")
-        print("Norms, in the order of the bounds below: \(configuration.norms.joined(separator: ", "))")
-        let images = GenerativeImages(training: training, test: test, experiment.settings.pixels, on: experiment.device)
-        let run =
-            try folder.map { GenerativeTraining(experiment, images, $0) } ?? GenerativeTraining.resume(experiment, images, at: options.out)
-        if resumes { try printResumption(run) }
-        fflush(nil)
-        try endStoppedRun(
-            run, exitCode: run.runInTerminal(label: "train", savingEvery: options.checkpointEvery), command: configuration.command)
-        let summary = Experiment.Summary(
-            data: configuration.data, dimensions: training.features, experiment: experiment, runs: run.results, seconds: run.seconds)
-        let pictures = try configuration.norms.compactMap { try GenerativePictures(of: $0, seed: configuration.seeds[0], in: options.out) }
-        let report = GenerativeReport(summary, records: run.records, pictures: pictures)
-        try run.folder.write(json: summary, named: "summary.json")
-        try run.folder.write(Array(report.page.html().utf8), named: "report.html")
-        print(report.text)
-        print("The report is \(options.out)/report.html")
     }
 }

@@ -69,25 +69,20 @@ func prepareProcessor(threads: Int?) throws {
 }
 
 /// The norms that `--norm` names, among the allowed ones.
-func norms(
-    _ text: String, outOf allowed: [Normalization] = Normalization.allCases
-) throws -> [Normalization] {
+@Sendable func normList(_ text: String, outOf allowed: [Normalization]) throws -> [Normalization] {
     try list(text, option: "norm", expected: "norms out of \(words(allowed))") { word in allowed.first { $0.rawValue == word } }
 }
 
-/// The norms that `--norm` names, or `--norms`, its former spelling; nil if neither is given.
-func norms(
-    _ text: String?, former: String?, outOf allowed: [Normalization] = Normalization.allCases
-) throws -> [Normalization]? {
-    guard let former else { return try text.map { try norms($0, outOf: allowed) } }
-    guard text == nil else { throw ValidationError("--norms: expected only --norm, whose old spelling it is, found both") }
-    let found = try norms(former, outOf: allowed)
+/// The norms of `--norm` or of `--norms`, its former spelling; nil if neither is given.
+func currentNorms(_ norms: [Normalization]?, former: [Normalization]?) throws -> [Normalization]? {
+    guard let former else { return norms }
+    guard norms == nil else { throw ValidationError("--norms: expected only --norm, whose old spelling it is, found both") }
     printToError("--norms is now --norm; the old spelling works until version 0.3.0")
-    return found
+    return former
 }
 
 /// The norm that `--norm` names, where only one is allowed.
-func norm(_ name: String) throws -> Normalization {
+@Sendable func singleNorm(_ name: String) throws -> Normalization {
     guard let norm = Normalization(rawValue: name) else {
         throw ValidationError("--norm: expected a norm out of \(allNorms), found '\(name)'")
     }
@@ -104,7 +99,7 @@ func alternatives(_ words: [String]) -> String {
 let allNorms = words(Normalization.allCases)
 
 /// The seeds that `--seeds` names.
-func seeds(_ text: String) throws -> [UInt64] {
+@Sendable func seedList(_ text: String) throws -> [UInt64] {
     let found = try list(text, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) }
     guard found.count <= SettingsLimits.mostSeeds else {
         throw ValidationError("--seeds: expected at most \(SettingsLimits.mostSeeds), found \(found.count)")
@@ -113,7 +108,7 @@ func seeds(_ text: String) throws -> [UInt64] {
 }
 
 /// The test errors that `--under` names.
-func thresholds(_ text: String) throws -> [Double] {
+@Sendable func thresholdList(_ text: String) throws -> [Double] {
     let found = try list(text, option: "under", expected: "numbers above 0 and below 1") {
         Double($0).flatMap { NumberRange.threshold.contains($0) ? $0 : nil }
     }

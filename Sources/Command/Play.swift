@@ -18,8 +18,8 @@ struct Play: ParsableCommand {
     @Argument(help: ArgumentHelp("Folder of a weightnorm train dqn run.", valueName: "run"))
     var source = "runs/dqn"
 
-    @Option(help: ArgumentHelp("Norm of the run to play with. (default: the first)", valueName: "name"))
-    var norm: String?
+    @Option(help: ArgumentHelp("Norm of the run to play with. (default: the first)", valueName: "name"), transform: singleNorm)
+    var norm: Normalization?
 
     @Option(help: ArgumentHelp("Seed of the run to play with. (default: the first)", valueName: "number"))
     var seed: UInt64?
@@ -41,7 +41,6 @@ struct Play: ParsableCommand {
         if let exploration {
             try require(exploration, in: .probability, option: "exploration")
         }
-        let norm = try norm.map(Command.norm)
         // One state at a time: threads would wait for each other longer than they work.
         try prepareProcessor(threads: 1)
         let player = try DQNPlayer(at: source, norm: norm, seed: seed)

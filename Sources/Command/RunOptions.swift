@@ -6,7 +6,7 @@ import Training
 import WeightNorm
 
 /// The defaults of a command's run options.
-protocol RunDefaults {
+protocol RunDefaults: SendableMetatype {
     /// The norms that such a run can have.
     static var allowedNorms: [Normalization] { get }
     static var norms: [Normalization] { get }
@@ -52,14 +52,17 @@ extension RunOrigin {
 struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Norms, separated by commas: \(words(Defaults.allowedNorms)). (default: \(words(Defaults.norms, by: ",")))", valueName: "list"))
-    var norm: String?
+            "Norms, separated by commas: \(words(Defaults.allowedNorms)). (default: \(words(Defaults.norms, by: ",")))", valueName: "list"),
+        transform: { try normList($0, outOf: Defaults.allowedNorms) })
+    var norm: [Normalization]?
 
-    @Option(name: .customLong("norms"), help: .hidden)
-    var formerNorm: String?
+    @Option(name: .customLong("norms"), help: .hidden, transform: { try normList($0, outOf: Defaults.allowedNorms) })
+    var formerNorm: [Normalization]?
 
-    @Option(help: ArgumentHelp("Seeds, separated by commas; the run is repeated with each. (default: 0)", valueName: "list"))
-    var seeds: String?
+    @Option(
+        help: ArgumentHelp("Seeds, separated by commas; the run is repeated with each. (default: 0)", valueName: "list"),
+        transform: seedList)
+    var seeds: [UInt64]?
 
     @Option(help: ArgumentHelp("Epochs, \(Defaults.epoch). (default: \(Defaults.origin.epochs))", valueName: "number"))
     var epochs: Int?
@@ -88,19 +91,23 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
             "Folder for the results: new, empty, or an earlier run's, which is replaced unless it is resumed.", valueName: "folder"))
     var out = Defaults.folder
 
+    mutating func validate() throws {
+        if let threads { try require(threads, in: SettingsLimits.threads, option: "threads") }
+        try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
+    }
+
     /// The configuration of the run to resume; nil if there is none.
     func stored<Details: RunDetails>(command: String) throws -> RunConfiguration<Details.Settings, Details>? {
-        try require(checkpointEvery, option: "checkpoint-every", expected: "seconds from 0 up") { $0 >= 0 }
-        return try resume ? storedConfiguration(in: out, command: command) : nil
+        try resume ? storedConfiguration(in: out, command: command) : nil
     }
 
     /// The given norms, or else those of the resumed run.
     func norms(stored: [Normalization]?) throws -> [Normalization] {
-        try Command.norms(norm, former: formerNorm, outOf: Defaults.allowedNorms) ?? stored ?? Defaults.norms
+        try currentNorms(norm, former: formerNorm) ?? stored ?? Defaults.norms
     }
 
     /// The given seeds, or else those of the resumed run.
-    func seeds(stored: [UInt64]?) throws -> [UInt64] { try seeds.map(Command.seeds) ?? stored ?? [0] }
+    func seeds(stored: [UInt64]?) -> [UInt64] { seeds ?? stored ?? [0] }
 
     /// Applies the given numbers to the settings.
     func apply(to epochs: inout Int, _ batch: inout Int, most: ClosedRange<Int> = SettingsLimits.batch) throws {
@@ -111,7 +118,8 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
     /// Prepares the processor and the device.
     func device(stored: String?, threads storedThreads: Int?) throws -> Device {
         try prepareProcessor(threads: threads ?? storedThreads)
-        return try Device(named: device ?? stored ?? "cpu")
+        guard let device else { return try Device(named: stored ?? "cpu") }
+        do { return try Device(named: device) } catch { throw ValidationError("--device: \(error)") }
     }
 }
 

@@ -17,8 +17,8 @@ struct Sample: ParsableCommand {
     @Argument(help: ArgumentHelp("Folder of a weightnorm train vae or train draw run.", valueName: "run"))
     var source = "runs/vae"
 
-    @Option(help: ArgumentHelp("Norm of the run to sample from. (default: the first)", valueName: "name"))
-    var norm: String?
+    @Option(help: ArgumentHelp("Norm of the run to sample from. (default: the first)", valueName: "name"), transform: singleNorm)
+    var norm: Normalization?
 
     @Option(help: ArgumentHelp("Seed of the run to sample from. (default: the first)", valueName: "number"))
     var seed: UInt64?
@@ -41,7 +41,6 @@ struct Sample: ParsableCommand {
     func run() throws {
         try require(count, in: 1...10_000, option: "count")
         try require(across, in: 1...1000, option: "across")
-        let norm = try norm.map(Command.norm)
         let sampler = try GenerativeSampler(at: source, norm: norm, seed: seed)
         // Every frame of every image is held in memory.
         if sampler.isAnimated, !still, count > 400 {

@@ -21,9 +21,9 @@ struct SweepCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learning rates in the first half of a run, separated by commas; they fall to 0 in the second. (default: \(defaultRates))",
-            valueName: "list"))
-    var rates: String?
+            "Learning rates in the first half of a run, separated by commas; they fall to 0 in the second. (default: \(defaultRates.map { "\($0)" }.joined(separator: ",")))",
+            valueName: "list"), transform: rateList)
+    var rates: [Double]?
 
     @Option(help: ArgumentHelp("Training images to use, drawn once; all of them if there are fewer. (default: 20000)", valueName: "number"))
     var images: Int?
@@ -35,13 +35,13 @@ struct SweepCommand: ParsableCommand {
 
     @OptionGroup(title: "Run options") var options: RunOptions<SweepCommand>
 
-    private static let defaultRates = "0.0003,0.001,0.003,0.01,0.03,0.1"
+    private static let defaultRates = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
 
     func run() throws {
         let stored: Sweep.Configuration? = try options.stored(command: "sweep")
         let normalizations = try options.norms(stored: stored?.normalizations)
-        let rates = try rates.map(parsed) ?? stored?.rates ?? parsed(Self.defaultRates)
-        let seeds = try options.seeds(stored: stored?.seeds)
+        let rates = rates ?? stored?.rates ?? Self.defaultRates
+        let seeds = options.seeds(stored: stored?.seeds)
         if let images { try require(images, in: 2...1_000_000_000, option: "images") }
         var settings = stored?.settings ?? .onePass
         if stored == nil, classification.data == "cifar10" { settings.whitens = true }
@@ -55,44 +55,16 @@ struct SweepCommand: ParsableCommand {
         try comparison.check(training: training, test: test)
         let sweep = Sweep(comparison, rates: rates)
         let configuration = Sweep.Configuration(data: data, training: training, heldOut: heldOut, sweep: sweep)
-        if let stored { try check(configuration, continues: stored, data: data) }
-        let folder = stored == nil ? try RunFiles.start(at: options.out, config: configuration) : nil
-
-        print("\(training.count) training and \(test.count) \(heldOut == nil ? "test" : "held-out") images of \(data), \(training.size)")
-        print("Norms, in the order of the losses below: \(words(normalizations))")
-        let experiment = sweep.experiment(on: comparison.images(training: training, test: test, notify: printToError))
-        let run = try folder.map { Run(experiment, in: $0) } ?? Run.resume(experiment, at: options.out)
-        if stored != nil { try printResumption(run) }
-        fflush(nil)
-        try endStoppedRun(
-            run, exitCode: run.runInTerminal(label: "sweep", savingEvery: options.checkpointEvery), command: configuration.command)
-        let summary = Sweep.Summary(
-            sweep: sweep, data: data, images: training.count, heldOut: heldOut, within: within, runs: run.results,
-            seconds: run.seconds)
-        let report = SweepReport(summary)
-        try run.folder.write(json: summary, named: "summary.json")
-        try run.folder.write(Array(report.page.html().utf8), named: "report.html")
-        print(report.text)
-        print("The report is \(options.out)/report.html")
+        let plan = sweep.plan(configuration, training: training, test: test, within: within, notify: printToError)
+        try options.perform(plan, continuing: stored, label: "sweep")
     }
 
-    private func parsed(_ rates: String) throws -> [Double] {
-        let found = try list(rates, option: "rates", expected: "numbers above 0 and at most 1000") {
+    @Sendable private static func rateList(_ text: String) throws -> [Double] {
+        let found = try list(text, option: "rates", expected: "numbers above 0 and at most 1000") {
             Double($0).flatMap { NumberRange.rate.contains($0) ? $0 : nil }
         }
         guard found.count <= 1000 else { throw ValidationError("--rates: expected at most 1000, found \(found.count)") }
         return found
-    }
-
-    private func check(_ found: Sweep.Configuration, continues stored: Sweep.Configuration, data: String) throws {
-        func list(_ items: [some Any]) -> String { items.map { "\($0)" }.joined(separator: ", ") }
-        for (what, expected, given) in [
-            ("norms", list(stored.norms), list(found.norms)), ("rates", list(stored.rates), list(found.rates)),
-            ("seeds", list(stored.seeds), list(found.seeds)), ("held-out images", "\(stored.heldOut ?? 0)", "\(found.heldOut ?? 0)"),
-            ("training images", "\(stored.training)", "\(found.training)"),
-        ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
-        try checkSettings(found.settings, continue: stored.settings)
-        try checkMachine(device: (stored.device, found.device), threads: (stored.threads, found.threads))
     }
 }
 

@@ -54,13 +54,10 @@ struct TrainClassification: ParsableCommand {
         let command = "train classification"
         let stored: Comparison.Configuration? = try options.stored(command: command)
         let normalizations = try options.norms(stored: stored?.normalizations)
-        let seeds = try options.seeds(stored: stored?.seeds)
-        let thresholds = try thresholds.thresholds(stored: stored?.thresholds)
+        let seeds = options.seeds(stored: stored?.seeds)
+        let thresholds = thresholds.thresholds(stored: stored?.thresholds)
         let name = preset ?? stored?.preset ?? ClassificationSettings.Preset.quick.rawValue
         let preset = try choice(name, option: "preset", outOf: ClassificationSettings.Preset.allCases)
-        if let before = stored?.preset, before != name {
-            throw ValidationError("--resume: expected the run's preset, \(before), found \(name)")
-        }
         var settings = stored?.settings ?? preset.settings
         try classification.apply(options, learningRate: rate, to: &settings)
         if tf32 { settings.usesTF32 = true }
@@ -77,11 +74,8 @@ struct TrainClassification: ParsableCommand {
         try comparison.check(training: training, test: test)
         let configuration = Comparison.Configuration(
             command: command, data: data, training: training, test: test, heldOut: heldOut, preset: name, comparison: comparison)
-        if let stored { try ClassificationRun.check(configuration, continues: stored, data: data) }
-        try ClassificationRun(
-            configuration: configuration, comparison: comparison, training: training, test: test, out: options.out, resumes: stored != nil,
-            interval: options.checkpointEvery, label: "train"
-        ).run()
+        let plan = comparison.plan(configuration, training: training, test: test, notify: printToError)
+        try options.perform(plan, continuing: stored)
     }
 
     private func takeRates(from folder: String, for norms: [Normalization], into settings: inout ClassificationSettings) throws {

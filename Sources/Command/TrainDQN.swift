@@ -83,19 +83,17 @@ struct TrainDQN: ParsableCommand {
         try apply(to: &settings, game: game)
         let experiment = DQNExperiment(
             game: game, settings, normalizations: try options.norms(stored: stored?.normalizations),
-            seeds: try options.seeds(stored: stored?.seeds), device: try options.device(stored: stored?.device, threads: stored?.threads))
+            seeds: options.seeds(stored: stored?.seeds), device: try options.device(stored: stored?.device, threads: stored?.threads))
         try experiment.check()
-        if let stored { try check(experiment, preset: name, continues: stored) }
+        // Before an emulator is asked for that the run does not need.
+        if let stored, stored.game != game { throw otherRun("game", expected: stored.game, found: game) }
         // Before the folder is made: a run that cannot start must not cost the results of an earlier run.
         let resources = try DQNResources(for: experiment)
         try settings.checkNetwork(
             rows: resources.training.rows, columns: resources.training.columns, actions: resources.training.actions.count)
         let configuration = DQNExperiment.Configuration(
             experiment, resources, preset: name, savesReplay: saveReplay ?? stored?.savesReplay ?? true)
-        if let stored, stored.player != configuration.player {
-            throw ValidationError("--resume: expected the run's emulator, \(stored.player), found \(configuration.player)")
-        }
-        try run(experiment, resources, configuration, resumes: stored != nil)
+        try options.perform(experiment.plan(configuration, resources, forgetsReplay: forgetReplay), continuing: stored)
     }
 
     private func apply(to settings: inout DQNSettings, game: String) throws {
@@ -121,62 +119,6 @@ struct TrainDQN: ParsableCommand {
         for (what, limit) in limits + [("replay / \(needed)", settings.replayCapacity / needed)] where settings.games > limit {
             throw ValidationError("--games: expected at most \(limit) (\(what)), found \(settings.games)")
         }
-    }
-
-    private func check(_ found: DQNExperiment, preset: String, continues stored: DQNExperiment.Configuration) throws {
-        func list(_ seeds: [UInt64]) -> String { seeds.map { "\($0)" }.joined(separator: ", ") }
-        for (what, expected, given) in [
-            ("game", stored.game, found.game),
-            ("norms", stored.norms.joined(separator: ", "), found.normalizations.map(\.rawValue).joined(separator: ", ")),
-            ("seeds", list(stored.seeds), list(found.seeds)), ("preset", stored.preset ?? "none", preset),
-        ] where expected != given { throw ValidationError("--resume: expected the run's \(what), \(expected), found \(given)") }
-        try checkSettings(found.settings, continue: stored.settings)
-        try checkMachine(device: (stored.device, found.device.description), threads: (stored.threads, Runtime.threadCount))
-    }
-
-    private func run(
-        _ experiment: DQNExperiment, _ resources: DQNResources, _ configuration: DQNExperiment.Configuration, resumes: Bool
-    ) throws {
-        let memory = resources.memory
-        let bytes = ReplayMemory.byteCount(capacity: memory.capacity, rows: memory.rows, columns: memory.columns)
-        print(
-            "\(configuration.game), \(configuration.player), \(memory.games) games side by side; actions: \(configuration.actions.joined(separator: ", "))"
-        )
-        print(
-            "Replay memory: \(memory.capacity) transitions, \(size(bytes)) when full; "
-                + (configuration.savesReplay ? "what is filled of it is written with every checkpoint" : "not part of checkpoints"))
-        let training =
-            try resumes
-            ? DQNTraining.resume(
-                experiment, resources, at: options.out, savesReplay: configuration.savesReplay, forgetsReplay: forgetReplay)
-            : DQNTraining(
-                experiment, resources, try RunFiles.start(at: options.out, config: configuration), savesReplay: configuration.savesReplay)
-        if resumes { try printResumption(training) }
-        fflush(nil)
-        let stop: Int32?
-        do {
-            stop = try training.runInTerminal(label: "train", savingEvery: options.checkpointEvery) { DQNReport.line(of: $0) }
-        } catch let error as EnvironmentError {
-            throw RunFailure("\(error); \(training.lastGoodCheckpoint)")
-        }
-        try endStoppedRun(training, exitCode: stop, command: configuration.command)
-        let summary = DQNExperiment.Summary(
-            configuration, experiment, random: training.randomScore, runs: training.results, seconds: training.seconds,
-            checkpoint: training.checkpointCost)
-        let report = DQNReport(summary, records: training.records)
-        try training.folder.write(json: summary, named: "summary.json")
-        try training.folder.write(Array(report.page.html().utf8), named: "report.html")
-        print(report.text)
-        if let cost = summary.checkpoint {
-            print(
-                "The last checkpoint with its replay memory took \(size(cost.bytes)) and \(NumberText.fixed(cost.seconds, decimals: 1)) s.")
-        }
-        print("The report is \(options.out)/report.html")
-    }
-
-    private func size(_ bytes: Int) -> String {
-        bytes < 100_000_000
-            ? "\(NumberText.fixed(Double(bytes) / 1e6, decimals: 1)) MB" : "\(NumberText.fixed(Double(bytes) / 1e9, decimals: 2)) GB"
     }
 }
 

@@ -45,6 +45,10 @@ struct TrainVAE: ParsableCommand {
 
     private func apply(to settings: inout VAESettings) throws {
         typealias Limits = VAESettings.Limits
+        let ladder = [("depth", depth != nil), ("maps", maps != nil), ("free-nats", freeNats != nil)]
+        if settings.pixels != .levels, let (option, _) = ladder.first(where: \.1) {
+            throw ValidationError("--\(option): expected it with colour images alone, which have a ladder, found grey ones")
+        }
         try Command.apply(latents, in: Limits.latents, option: "latents", to: &settings.latents)
         let flowLimits = settings.pixels == .levels ? 0...1 : Limits.flowSteps
         try Command.apply(flowSteps, in: flowLimits, option: "flow-steps", to: &settings.flowSteps)

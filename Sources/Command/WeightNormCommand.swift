@@ -36,9 +36,21 @@ struct WeightNormCommand: ParsableCommand {
 
     /// The text for an error. For a missing data set the library names its own call; this replaces it by the command.
     private static func text(of error: any Error) -> String {
-        guard let error = error as? DatasetError, let name = error.unfetched else { return message(for: error) }
+        guard let error = error as? DatasetError, let name = error.unfetched else { return expectation(message(for: error)) }
         let script = name == Publication.fashionMNIST.name ? "Scripts/\(name).sh or " : ""
         return "\(error.path): \(error.problem): run \(script)weightnorm data fetch \(name)"
+    }
+
+    /// ArgumentParser's message about a value that it cannot convert, with what was expected; any other message as it is.
+    private static func expectation(_ message: String) -> String {
+        guard let match = message.wholeMatch(of: /(?s)The value '(.*?)' is invalid for '([^ ']+)(?: <[^>']*>)?'(?:: (.*))?/) else {
+            return message
+        }
+        let (value, option) = (match.1, match.2)
+        // An option's own list says everything itself.
+        if let own = match.3 { return String(own) }
+        let number = Int(value) != nil ? "a whole number from 0 up" : Double(value) != nil ? "a whole number" : "a number"
+        return "\(option): expected \(number), found '\(value)'"
     }
 
     /// The number of files, libraries, sockets and pipes that a command may hold open at once, with room to spare.

@@ -26,6 +26,15 @@ public enum NumberText {
         "\(fixed(mean, decimals: decimals)) ± \(fixed(deviation, decimals: decimals))"
     }
 
+    /// A number of bytes, such as 48.2 MB or 3.41 GB.
+    public static func bytes(_ count: Int) -> String {
+        switch count {
+        case ..<1_000_000: "\(fixed(Double(count) / 1e3, decimals: 1)) kB"
+        case ..<100_000_000: "\(fixed(Double(count) / 1e6, decimals: 1)) MB"
+        default: "\(fixed(Double(count) / 1e9, decimals: 2)) GB"
+        }
+    }
+
     /// Three significant digits and a power of ten, such as 1.5×10⁶.
     public static func scientific(_ value: Double) -> String {
         let parts = String(format: "%.2e", value.magnitude).split(separator: "e")

@@ -65,7 +65,7 @@ struct KnownForms {
 
     /// This library's and others; of two with the same identifier the first is used.
     init(and others: [any WeightForm.Type] = []) {
-        for form in others where named(form.identifier) == nil { all.append(form) }
+        for form in Normalization.allCases.map(\.form) + others where named(form.identifier) == nil { all.append(form) }
     }
 
     func named(_ identifier: String) -> (any WeightForm.Type)? { all.first { $0.identifier == identifier } }

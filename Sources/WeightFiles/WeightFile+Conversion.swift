@@ -71,6 +71,8 @@ extension WeightFile {
         try requireWhole()
         var outcome = Outcome()
         var items: [SafetensorsItem] = []
+        /// The first selected tensor that cannot be unfolded.
+        var unfit: (name: String, type: String, shape: [Int])?
         for name in file.names {
             let entry = file.entry(name)
             var found: StoredWeight?
@@ -78,6 +80,7 @@ extension WeightFile {
             guard found?.isPlain ?? true, let shape = entry?.shape, let type = entry?.type, type.isFloatingPoint, shape.count > 1,
                 selects(name), let norms = units.normsShape(ofWeight: shape)
             else {
+                if found?.isPlain ?? true, selects(name), unfit == nil, let entry { unfit = (name, entry.typeName, entry.shape) }
                 if let found, case .part(_, 0) = role(of: name) { outcome.kept.append(found.name) }
                 if let item = file.item(name, as: name) { items.append(item) }
                 continue
@@ -101,7 +104,12 @@ extension WeightFile {
                 SafetensorsItem(stored.tensors[0], type: type, shape: shape) { units.replacingZeroDirections(try file.tensor(name)) })
         }
         guard !outcome.changed.isEmpty else {
-            throw SafetensorsError(path: file.path, problem: "expected at least one selected plain weight, found none")
+            let found = unfit.map { "tensor \(Safetensors.quoted($0.name)) of \($0.type)\($0.shape)" } ?? "none"
+            throw SafetensorsError(
+                path: file.path,
+                problem:
+                    "expected at least one selected plain weight, floating-point with 2 dimensions or more and units of \(units), found \(found)"
+            )
         }
         let changed = Set(outcome.changed.map { Array($0.utf8) })
         // Not everything chosen by a pattern has a weight's name.

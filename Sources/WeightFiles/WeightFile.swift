@@ -83,6 +83,12 @@ public struct WeightFile: Sendable {
             }
             defects += missing
         }
+        var holders: [[UInt8]: FoundWeight] = [:]
+        for weight in weights {
+            guard let other = holders.updateValue(weight, forKey: Array(weight.name.utf8)) else { continue }
+            let found = (other.tensors + weight.tensors).map { Safetensors.quoted($0) }.joined(separator: ", ")
+            defects.append(.init(.contradictory, weight.name, expected: "the weight once", found: "\(found)"))
+        }
         self.weights = weights
         self.byTensor = byTensor
         self.defects = defects

@@ -18,6 +18,18 @@ struct FileTests {
         }
     }
 
+    @Test("a file passes its permissions on to what replaces it", arguments: [0o600, 0o664, 0o755])
+    func permissions(mode: Int) throws {
+        try withFolder { folder in
+            let path = AtomicFile.join(folder, "a")
+            try AtomicFile.write([1], to: path)
+            try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+            try AtomicFile.write([2], to: path)
+            #expect(try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int == mode)
+            #expect(try AtomicFile.contents(of: path) == [2])
+        }
+    }
+
     @Test("a piece that fails leaves the file as it was")
     func failing() throws {
         try withFolder { folder in

@@ -53,6 +53,37 @@ struct ForeignWeightTests {
         }
     }
 
+    @Test("a weight that a file holds twice, whole and in halves, is a defect: neither is taken for it")
+    func twice() throws {
+        try withFile { path in
+            for halves in [["a.weight_g", "a.weight_v"], ["a.parametrizations.weight.original0", "a.parametrizations.weight.original1"]] {
+                try Safetensors.write([("a.weight", .ones([2, 2])), (halves[0], .ones([2, 1])), (halves[1], .ones([2, 2]))], to: path)
+                let file = try WeightFile(opening: path)
+                #expect(file.defects.map(\.kind) == [.contradictory])
+                #expect(file.defects.first?.found.contains("'\(halves[0])'") == true)
+                #expect(throws: ModuleFileError.self) { try file.convert(to: .plain, path: path) }
+            }
+        }
+    }
+
+    @Test("what is selected and cannot be unfolded is named")
+    func unfit() throws {
+        try withFile { path in
+            try Safetensors.write([("a.weight", .ones([3])), ("b.weight", .ones([2, 2], type: .int64))], to: path)
+            let file = try WeightFile(opening: path)
+            for (name, found) in [("a.weight", "F32[3]"), ("b.weight", "I64[2, 2]")] {
+                let error = #expect(throws: SafetensorsError.self) {
+                    try file.unfold(to: .weightNorm, units: .axis(0), path: path) { $0 == name }
+                }
+                #expect(error?.problem.hasSuffix("units of axis 0, found tensor '\(name)' of \(found)") == true)
+            }
+            let none = #expect(throws: SafetensorsError.self) {
+                try file.unfold(to: .weightNorm, units: .axis(0), path: path) { _ in false }
+            }
+            #expect(none?.problem.hasSuffix("found none") == true)
+        }
+    }
+
     @Test("half of a weight normalization is still one, with u beside it or without")
     func halves() throws {
         try withFile { path in

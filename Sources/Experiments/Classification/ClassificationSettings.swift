@@ -44,12 +44,7 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     package var epsilon = 1e-8
     /// The learning rate of the first half of the run, by norm; it falls linearly to zero over the second. In the paper these were the best on
     /// CIFAR-10 among 0.0003, 0.001, 0.003 and 0.01, by the error on 10,000 held-out training images.
-    package var learningRates: [String: Double] = [
-        Normalization.plain.rawValue: 0.0003, Normalization.fixedGain.rawValue: 0.0003, Normalization.weight.rawValue: 0.003,
-        Normalization.logWeight.rawValue: 0.003,
-        Normalization.batch.rawValue: 0.003, Normalization.meanOnlyBatch.rawValue: 0.003,
-        Normalization.weightAndMeanOnlyBatch.rawValue: 0.003,
-    ]
+    package var learningRates = Normalization.allCases.learningRates(plain: 0.0003, normalized: 0.003)
 
     // -- Arithmetic ----------------------------------------------------------------------------------------------------------------------
     /// Whether CUDA may round the factors of products and convolutions to 10 bits of fraction (TF32).

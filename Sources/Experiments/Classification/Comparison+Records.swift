@@ -79,6 +79,13 @@ package struct ComparisonDetails: RunDetails {
     package var thresholds: [Double]
     package var pace: Comparison.Pace
 
+    package var identity: [(what: String, value: String?)] {
+        [
+            ("thresholds of --under", thresholds.map { "\($0)" }.joined(separator: ", ")), ("held-out images", "\(heldOut ?? 0)"),
+            ("training images", training.map { "\($0)" } ?? "none"), ("test images", test.map { "\($0)" }),
+        ]
+    }
+
     package static func check(_ configuration: Comparison.Configuration) throws(RunFailure) {
         let details = configuration.details
         try configuration.checkCommon(norms: Normalization.allCases, training: details.training, test: details.test)

@@ -82,6 +82,40 @@ package struct Comparison {
     }
 }
 
+extension Comparison {
+    /// The run on these images, which must have been checked; `notify` gets messages for the user.
+    package func plan(
+        _ configuration: Configuration, training: ImageSet, test: ImageSet, notify: @escaping (String) -> Void
+    ) -> RunPlan<ComparisonExperiment, ComparisonDetails> {
+        RunPlan(configuration, introduction: introduction(training, test, of: configuration.data, heldOut: configuration.heldOut)) { _ in
+            ComparisonExperiment(self, images(training: training, test: test, notify: notify), notify: notify)
+        } outcome: { run in
+            // Held-out images count too.
+            let isCIFAR10 =
+                training.count + (configuration.heldOut ?? 0) == 50_000
+                && (training.channels, training.rows, training.columns) == (3, 32, 32)
+            let summary = Summary(
+                command: configuration.command, data: configuration.data, isCIFAR10: isCIFAR10, heldOut: configuration.heldOut, pace: pace,
+                device: device, settings: settings, thresholds: thresholds, runs: run.results, seconds: run.seconds)
+            let path = run.folder.path
+            let filters = try configuration.norms.compactMap { norm in
+                try RunFolder.picture(named: FilterPicture.name(norm: norm, seed: configuration.seeds[0]), at: path).map { (norm, $0) }
+            }
+            let layers: [LayerRecord] = try RunFiles.records(in: ComparisonExperiment.layersName, at: path)
+            return (summary, ComparisonReport(summary, records: run.records, layers: layers, filters: filters))
+        }
+    }
+
+    /// What is trained on what, in lines for the user.
+    func introduction(_ training: ImageSet, _ test: ImageSet, of data: String, heldOut: Int?) -> [String] {
+        let names = normalizations.map(\.rawValue).joined(separator: ", ")
+        return [
+            "\(training.count) training and \(test.count) \(heldOut == nil ? "test" : "held-out") images of \(data), \(training.size)",
+            normalizations.count == 1 ? "Norm: \(names)" : "Norms, in the order of the losses below: \(names)",
+        ]
+    }
+}
+
 /// The images of a training run, on its device.
 package struct ClassificationImages {
     package let training: ResidentImages

@@ -14,8 +14,9 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
     package let comparison: Comparison
     /// Learning rates used instead of the settings', one after the other; empty for none.
     private let rates: [Double]
-    /// Why steps on CUDA were not replayed from recordings; empty on the CPU and if they were.
-    package private(set) var graphFallbacks: [String] = []
+    private let notify: (String) -> Void
+    /// Why steps on CUDA were not replayed from recordings, as far as the user was told.
+    private var graphFallbacks: Set<String> = []
     private let images: ClassificationImages
     private let order: EpochOrder
     private let stepsPerEpoch: Int
@@ -24,8 +25,11 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
     private let notes: Milestones
     private let weightReadings: Milestones
 
-    init(_ comparison: Comparison, _ images: ClassificationImages, rates: [Double] = []) {
-        (self.comparison, self.images, self.rates) = (comparison, images, rates)
+    /// A comparison, which must have been checked against the images. `notify` gets messages for the user.
+    package init(
+        _ comparison: Comparison, _ images: ClassificationImages, rates: [Double] = [], notify: @escaping (String) -> Void = { _ in }
+    ) {
+        (self.comparison, self.images, self.rates, self.notify) = (comparison, images, rates, notify)
         let steps = images.training.count / comparison.settings.batch
         stepsPerEpoch = steps
         order = EpochOrder(images.training, batch: comparison.settings.batch)
@@ -143,7 +147,9 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
     }
 
     package func finishRound(of run: Run<ComparisonExperiment>) throws -> [Comparison.Run] {
-        graphFallbacks += run.trainees.compactMap { $0.graphFallback.map { "\($0)" } }
+        for problem in run.trainees.compactMap({ $0.graphFallback.map { "\($0)" } }) where graphFallbacks.insert(problem).inserted {
+            notify("steps were not replayed from a recording: \(problem)")
+        }
         let normal = comparison.normalizations.firstIndex(of: .plain).map { run.times[$0] }
         return try run.trainees.enumerated().map { index, trainer in
             var result = summary(of: trainer, times: run.times[index], normal: normal, history: history(of: trainer, in: run))
@@ -175,17 +181,5 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
             trainLoss: lastTraining?.trainLoss ?? .nan, testError: tests.last?.1 ?? .nan,
             millisecondsPerStep: StepTimes.median(times), costRelativeToNormal: ratios.map { Statistics.median($0) },
             firstEpochUnder: under, constantUnits: trainer.initialization.constantUnitCount)
-    }
-}
-
-extension Run where E == ComparisonExperiment {
-    /// A comparison from the beginning, which must have been checked against the images.
-    package convenience init(_ comparison: Comparison, _ images: ClassificationImages, _ folder: RunFolder) {
-        self.init(ComparisonExperiment(comparison, images), in: folder)
-    }
-
-    /// The comparison in a folder, from its last checkpoint.
-    package static func resume(_ comparison: Comparison, _ images: ClassificationImages, at path: String) throws -> ComparisonTraining {
-        try resume(ComparisonExperiment(comparison, images), at: path)
     }
 }

@@ -3,7 +3,7 @@ package import Report
 import WeightNorm
 
 /// The report of a comparison: a table for the terminal, a page for the browser.
-package struct ComparisonReport {
+package struct ComparisonReport: RunReport {
     let summary: Comparison.Summary
     let records: [Comparison.Record]
     let norms: [String]

@@ -1,4 +1,5 @@
 package import Environments
+import Report
 package import Torch
 package import Training
 package import WeightNorm
@@ -37,6 +38,31 @@ package struct DQNExperiment {
     package typealias Configuration = RunConfiguration<DQNSettings, DQNDetails>
     /// The complete result, as in `summary.json`.
     package typealias Summary = RunSummary<DQNSettings, DQNRun, DQNOutcome>
+
+    /// The run with these games and this memory. With `forgetsReplay` a resumed run starts with an empty memory.
+    package func plan(
+        _ configuration: Configuration, _ resources: DQNResources, forgetsReplay: Bool
+    ) -> RunPlan<DQNTrainingExperiment, DQNDetails> {
+        let memory = resources.memory
+        let bytes = NumberText.bytes(ReplayMemory.byteCount(capacity: memory.capacity, rows: memory.rows, columns: memory.columns))
+        let (game, actions) = ("\(configuration.game), \(configuration.player)", configuration.actions.joined(separator: ", "))
+        let saving = configuration.savesReplay ? "what is filled of it is written with every checkpoint" : "not part of checkpoints"
+        return RunPlan(
+            configuration,
+            introduction: [
+                "\(game), \(memory.games) games side by side; actions: \(actions)",
+                "Replay memory: \(memory.capacity) transitions, \(bytes) when full; \(saving)",
+            ],
+            line: DQNReport.line
+        ) { path in
+            DQNTrainingExperiment(
+                self, resources, savesReplay: configuration.savesReplay, resuming: path, forgetsReplay: forgetsReplay)
+        } outcome: { run in
+            let summary = Summary(
+                configuration, self, random: run.randomScore, runs: run.results, seconds: run.seconds, checkpoint: run.checkpointCost)
+            return (summary, DQNReport(summary, records: run.records))
+        }
+    }
 }
 
 /// What only a run of deep Q-learning has in its `config.json`.
@@ -49,6 +75,8 @@ package struct DQNDetails: RunDetails {
     package var columns: Int
     /// Whether checkpoints include the replay memory.
     package var savesReplay: Bool
+
+    package var identity: [(what: String, value: String?)] { [("game", game), ("emulator", player)] }
 
     package static func check(_ configuration: DQNExperiment.Configuration) throws(RunFailure) {
         let (details, settings) = (configuration.details, configuration.settings)

@@ -1,7 +1,7 @@
 package import Report
 
 /// The report of a deep Q-learning run: a table for the terminal, a page for the browser.
-package struct DQNReport {
+package struct DQNReport: RunReport {
     private let summary: DQNExperiment.Summary
     private let records: [DQNRecord]
     private let norms: [String]
@@ -72,6 +72,10 @@ package struct DQNReport {
         )
         if let random = summary.random {
             lines.append("Play at random: \(NumberText.fixed(random.mean, decimals: 2)) in \(random.games) games.")
+        }
+        if let cost = summary.checkpoint {
+            let seconds = NumberText.fixed(cost.seconds, decimals: 1)
+            lines.append("The last checkpoint with its replay memory took \(NumberText.bytes(cost.bytes)) and \(seconds) s.")
         }
         return lines.joined(separator: "\n")
     }
@@ -259,8 +263,8 @@ package struct DQNReport {
             ("libtorch", summary.libtorch), ("Total time", NumberText.fixed(summary.seconds / 60, decimals: 1) + " min"),
         ]
         if let cost = summary.checkpoint {
-            let size = NumberText.fixed(Double(cost.bytes) / 1e6, decimals: 0)
-            entries.append(("Last checkpoint", "\(size) MB in \(NumberText.fixed(cost.seconds, decimals: 1)) s"))
+            let seconds = NumberText.fixed(cost.seconds, decimals: 1)
+            entries.append(("Last checkpoint", "\(NumberText.bytes(cost.bytes)) in \(seconds) s"))
         }
         return entries.map { (name: $0.0, value: $0.1) }
     }

@@ -23,10 +23,7 @@ package struct DQNSettings: Codable, Equatable, Sendable {
     package var discount = 0.99
     package var batch = 64
     /// Adamax's learning rate, by norm: the paper found 3e-4 best with weight normalization and 1e-4 without.
-    package var learningRates: [String: Double] = [
-        Normalization.plain.rawValue: 1e-4, Normalization.fixedGain.rawValue: 1e-4, Normalization.weight.rawValue: 3e-4,
-        Normalization.logWeight.rawValue: 3e-4,
-    ]
+    package var learningRates = Self.norms.learningRates(plain: 1e-4, normalized: 3e-4)
     package var beta1 = 0.5
     package var beta2 = 0.999
     package var epsilon = 1e-8
@@ -83,7 +80,7 @@ package struct DQNSettings: Codable, Equatable, Sendable {
     package init() {}
 
     /// Norms that such a network can have: those without batch statistics. "Batch normalization did not work" here (the paper, §5.4).
-    package static let norms: [Normalization] = [.plain, .fixedGain, .weight, .logWeight]
+    package static let norms = Normalization.allWithoutNormalizer
 
     /// The learning rate of a norm.
     package func learningRate(_ normalization: Normalization) -> Double { learningRates[normalization.rawValue] ?? .nan }

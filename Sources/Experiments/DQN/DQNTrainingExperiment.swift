@@ -23,9 +23,9 @@ package final class DQNTrainingExperiment: Experiment, LimitsWholeNumbers {
     package let experiment: DQNExperiment
     let resources: DQNResources
     let savesReplay: Bool
-    private(set) var forgetsReplay = false
+    let forgetsReplay: Bool
     /// The folder of a resumed run, which contains its replay memory.
-    private(set) var path = ""
+    let path: String
     /// Epochs of the present round whose evaluation is done.
     var epoch = 0
     var best: Best?
@@ -41,19 +41,16 @@ package final class DQNTrainingExperiment: Experiment, LimitsWholeNumbers {
     private var noted = 0
     private let notes: Milestones
 
-    /// For a run from the beginning.
-    init(_ experiment: DQNExperiment, _ resources: DQNResources, savesReplay: Bool) {
-        self.experiment = experiment
-        self.resources = resources
-        self.savesReplay = savesReplay
+    /// The experiment, which must have been checked. A resumed run takes its replay memory from its folder at `path`, unless the checkpoint names
+    /// none or it is to be forgotten: then the agent plays with what it has learned until it has seen enough to learn again.
+    ///
+    /// Games that cannot be saved, such as the emulator's, restart with a seed derived from the run's seed and progress.
+    package init(
+        _ experiment: DQNExperiment, _ resources: DQNResources, savesReplay: Bool, resuming path: String? = nil, forgetsReplay: Bool = false
+    ) {
+        (self.experiment, self.resources, self.savesReplay) = (experiment, resources, savesReplay)
+        (self.path, self.forgetsReplay) = (path ?? "", forgetsReplay)
         notes = Milestones(steps: experiment.settings.actionsPerEpoch, parts: 50)
-    }
-
-    /// For the run in a folder.
-    convenience init(_ experiment: DQNExperiment, _ resources: DQNResources, savesReplay: Bool, resuming path: String, forgetsReplay: Bool)
-    {
-        self.init(experiment, resources, savesReplay: savesReplay)
-        (self.path, self.forgetsReplay) = (path, forgetsReplay)
     }
 
     package let kind = "dqn"
@@ -220,23 +217,6 @@ package final class DQNTrainingExperiment: Experiment, LimitsWholeNumbers {
 }
 
 extension Run where E == DQNTrainingExperiment {
-    /// A run from the beginning, whose experiment must have been checked.
-    package convenience init(_ experiment: DQNExperiment, _ resources: DQNResources, _ folder: RunFolder, savesReplay: Bool) {
-        self.init(DQNTrainingExperiment(experiment, resources, savesReplay: savesReplay), in: folder)
-    }
-
-    /// The run in a folder, from its last checkpoint.
-    ///
-    /// Games that cannot be saved, such as the emulator's, restart with a seed derived from the run's seed and progress. Without a replay memory,
-    /// because the checkpoint has none or because it should be discarded, the agent plays with what it has learned so far until it has seen enough to
-    /// learn again.
-    package static func resume(
-        _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool, forgetsReplay: Bool = false
-    ) throws -> DQNTraining {
-        try resume(
-            DQNTrainingExperiment(experiment, resources, savesReplay: savesReplay, resuming: path, forgetsReplay: forgetsReplay), at: path)
-    }
-
     /// The learner; nil between two rounds.
     package var learner: DQNLearner? { trainees.first }
     /// The score of random play; nil before it is measured.

@@ -65,9 +65,11 @@ package struct DRAWSettings: Codable, Equatable, Sendable {
 }
 
 extension DRAWSettings: GenerativeSettings {
+    package var drawingSteps: Int { glimpses }
+
     package static let command = "train draw"
     /// Those without batch statistics, which differ between the steps of a recurrent network.
-    package static let norms: [Normalization] = [.plain, .fixedGain, .weight, .logWeight]
+    package static let norms = Normalization.allWithoutNormalizer
 
     /// None: it is not defined for recurrent networks (the paper, §3). g starts at ‖v‖, so that every parameterisation starts as the same function.
     package var dataDependentInitialization: DataDependentInitialization? { nil }

@@ -37,12 +37,34 @@ package struct GenerativeExperiment<Settings: GenerativeSettings> {
     }
 
     package typealias Record = GenerativeRecord
-    package typealias Run = GenerativeRun
 
     /// What a run started with, as in `config.json`.
     package typealias Configuration = RunConfiguration<Settings, GenerativeDetails<Settings>>
     /// The complete result, as in `summary.json`.
     package typealias Summary = RunSummary<Settings, GenerativeRun, GenerativeOutcome>
+
+    /// The run on these images, which must have been checked.
+    package func plan(
+        _ configuration: Configuration, training: ImageSet, test: ImageSet
+    ) -> RunPlan<GenerativeTrainingExperiment<Settings>, GenerativeDetails<Settings>> {
+        RunPlan(
+            configuration,
+            introduction: [
+                "\(training.count) training and \(test.count) test images of \(configuration.data), \(training.size)",
+                "Norms, in the order of the bounds below: \(configuration.norms.joined(separator: ", "))",
+            ]
+        ) { _ in
+            GenerativeTrainingExperiment(self, GenerativeImages(training: training, test: test, settings.pixels, on: device))
+        } outcome: { run in
+            let summary = Summary(
+                data: configuration.data, images: training.count, dimensions: training.features, experiment: self, runs: run.results,
+                seconds: run.seconds)
+            let pictures = try configuration.norms.compactMap {
+                try GenerativePictures(of: $0, seed: configuration.seeds[0], in: run.folder.path)
+            }
+            return (summary, GenerativeReport(summary, records: run.records, pictures: pictures))
+        }
+    }
 }
 
 /// What only a run of generative models has in its `config.json`.
@@ -53,6 +75,10 @@ package struct GenerativeDetails<Settings: GenerativeSettings>: RunDetails {
     package var importanceDraws: Int?
     package var rows: Int
     package var columns: Int
+
+    package var identity: [(what: String, value: String?)] {
+        [("draws", "\(importanceDraws ?? 0)"), ("training images", "\(training)"), ("test images", "\(test)")]
+    }
 
     package static func check(_ configuration: RunConfiguration<Settings, GenerativeDetails>) throws(RunFailure) {
         let (details, settings) = (configuration.details, configuration.settings)
@@ -79,17 +105,20 @@ extension RunConfiguration where Settings: GenerativeSettings, Details == Genera
 /// What only a run of generative models has in its `summary.json`.
 package struct GenerativeOutcome: Codable, Equatable, Sendable {
     package var data: String
+    /// The number of training images; nil in a folder of 0.1.0.
+    package var images: Int?
     /// Pixels times channels of an image, for converting nats to bits per dimension.
     package var dimensions: Int
 }
 
 extension RunSummary where Settings: GenerativeSettings, Result == GenerativeRun, Details == GenerativeOutcome {
     package init(
-        data: String, dimensions: Int, experiment: GenerativeExperiment<Settings>, runs: [GenerativeRun], seconds: Double
+        data: String, images: Int? = nil, dimensions: Int, experiment: GenerativeExperiment<Settings>, runs: [GenerativeRun],
+        seconds: Double
     ) {
         self.init(
             device: experiment.device, settings: experiment.settings, runs: runs, seconds: seconds,
-            details: GenerativeOutcome(data: data, dimensions: dimensions))
+            details: GenerativeOutcome(data: data, images: images, dimensions: dimensions))
     }
 }
 

@@ -3,7 +3,7 @@ package import Report
 import WeightNorm
 
 /// The report on training generative models: a table for the terminal, a page for the browser.
-package struct GenerativeReport<Settings: GenerativeSettings> {
+package struct GenerativeReport<Settings: GenerativeSettings>: RunReport {
     private let summary: GenerativeExperiment<Settings>.Summary
     private let model: ReportedModel
     private let records: [GenerativeRecord]
@@ -158,9 +158,10 @@ package struct GenerativeReport<Settings: GenerativeSettings> {
             case .fixed: "binary, drawn once"
             case .levels: "256 levels"
             }
-        return [("Images", summary.data), ("Pixels", pixels)] + model.entries + [
+        let images = summary.images.map { "\($0) of \(summary.data)" } ?? summary.data
+        return [("Images", images), ("Pixels", pixels)] + model.entries + [
             ("Minibatch", "\(settings.batch)"), ("Optimizer", "\(model.optimizer), rate \(NumberText.general(settings.learningRate))"),
-            ("Maximum gradient norm", settings.maxNorm.map(NumberText.general) ?? "any"),
+            ("Maximum gradient norm", settings.maxNorm.map(NumberText.general) ?? "no limit"),
             ("Average of parameters", settings.evaluationAverage.map { "rate \(NumberText.general($0))" } ?? "none"),
             ("Parameters", summary.runs.first.map { "\($0.parameters) (\($0.norm))" } ?? "–"),
             ("Seeds", seeds.map { "\($0)" }.joined(separator: ", ")),

@@ -22,16 +22,18 @@ package struct GenerativeSampler {
         do {
             command = try RunHeader(at: path).command
         } catch let error as FileError {
-            throw RunFailure("expected the folder of a run of weightnorm train vae or train draw: \(error)")
+            throw RunFailure("expected the folder of a run of weightnorm \(Self.commands): \(error)")
         }
-        (model, size, steps) =
-            switch command {
-            case VAESettings.command: try Self.model(VAESettings.self, at: path, norm: norm, seed: seed)
-            case DRAWSettings.command: try Self.model(DRAWSettings.self, at: path, norm: norm, seed: seed)
-            default:
-                throw RunFailure("\(path): expected a run of weightnorm train vae or train draw, found one of weightnorm \(command)")
-            }
+        guard let kind = Self.kinds.first(where: { $0.command == command }) else {
+            throw RunFailure("\(path): expected a run of weightnorm \(Self.commands), found one of weightnorm \(command)")
+        }
+        (model, size, steps) = try Self.model(kind, at: path, norm: norm, seed: seed)
     }
+
+    /// The kinds of models that it can draw from.
+    private static let kinds: [any GenerativeSettings.Type] = [VAESettings.self, DRAWSettings.self]
+
+    private static var commands: String { kinds.map { $0.command }.joined(separator: " or ") }
 
     private static func model<Settings: GenerativeSettings>(
         _ settings: Settings.Type, at path: String, norm: Normalization?, seed: UInt64?
@@ -48,7 +50,7 @@ package struct GenerativeSampler {
             random: Generator(seed: 0))
         try model.load(from: RunFolder.tensors(named: file, at: path))
         let settings = configuration.settings
-        return (model, settings.channels * configuration.rows * configuration.columns, (settings as? DRAWSettings)?.glimpses ?? 1)
+        return (model, settings.channels * configuration.rows * configuration.columns, settings.drawingSteps)
     }
 
     /// Throws unless the given number of pictures fits into memory, including all their steps for an animation.
@@ -56,9 +58,8 @@ package struct GenerativeSampler {
         // For each step a canvas in float32 and one in bytes, enlarged three times; the last one in float64 too.
         let bytes = count * size * (isAnimation ? (steps + 2) * 13 + 16 : 24)
         guard let available, bytes > available else { return }
-        func gigabytes(_ bytes: Int) -> String { "\(NumberText.fixed(Double(bytes) / 1e9, decimals: 1)) GB" }
         throw RunFailure(
-            "\(count) images: expected ones that fit into the \(gigabytes(available)) of memory available, found ones of \(gigabytes(bytes)); draw fewer"
+            "\(count) images: expected ones that fit into the \(NumberText.bytes(available)) of memory available, found ones of \(NumberText.bytes(bytes)); draw fewer"
         )
     }
 

@@ -42,6 +42,9 @@ package protocol GenerativeSettings: Codable, Equatable, Sendable {
     /// Throws unless there can be such a model for images of this size, and minibatches fit into memory; the numbers must have been checked.
     func check(channels: Int, rows: Int, columns: Int, images: Int) throws(RunFailure)
 
+    /// The steps in which such a model draws an image; 1 for one that draws it at once.
+    var drawingSteps: Int { get }
+
     /// What a report says about such a model.
     func description(of data: String) -> ReportedModel
 }
@@ -55,6 +58,8 @@ extension GenerativeSettings {
         for (name, value, most) in counts + common { try SettingsCheck.whole(name, value, in: 1...most) }
         for (name, value, range) in numbers + [("learningRate", learningRate, .rate)] { try SettingsCheck.number(name, value, in: range) }
     }
+
+    package var drawingSteps: Int { 1 }
 
     /// The number of channels of the images.
     var channels: Int { pixels == .levels ? 3 : 1 }

@@ -16,7 +16,8 @@ package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: 
     private let stepsPerEpoch: Int
     private let notes: Milestones
 
-    init(_ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages) {
+    /// The experiment, which must have been checked against the images.
+    package init(_ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages) {
         (self.experiment, self.images) = (experiment, images)
         stepsPerEpoch = images.training.count / experiment.settings.batch
         order = EpochOrder(images.training, batch: experiment.settings.batch)
@@ -99,20 +100,5 @@ package final class GenerativeTrainingExperiment<Settings: GenerativeSettings>: 
                 testBound: last?.testBound ?? .nan, logLikelihood: estimate, importanceDraws: draws,
                 millisecondsPerStep: StepTimes.median(run.times[index]), constantUnits: trainer.initialization.constantUnitCount)
         }
-    }
-}
-
-extension Run {
-    /// A training from the beginning, whose experiment must have been checked against the images.
-    package convenience init<Settings>(_ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages, _ folder: RunFolder)
-    where E == GenerativeTrainingExperiment<Settings> {
-        self.init(GenerativeTrainingExperiment(experiment, images), in: folder)
-    }
-
-    /// The training in a folder, from its last checkpoint.
-    package static func resume<Settings>(_ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages, at path: String) throws
-        -> Run where E == GenerativeTrainingExperiment<Settings>
-    {
-        try resume(GenerativeTrainingExperiment(experiment, images), at: path)
     }
 }

@@ -1,4 +1,5 @@
 import AtomicFiles
+import Foundation
 package import Training
 import WeightFiles
 package import WeightNorm
@@ -8,6 +9,8 @@ package protocol RunDetails: Codable, Equatable, Sendable {
     associatedtype Settings: Codable & Equatable & Sendable
     /// Throws unless every number, list and name in the configuration is valid for such a run.
     static func check(_ configuration: RunConfiguration<Settings, Self>) throws(RunFailure)
+    /// What must be the same when such a run is resumed, in words, with the values of this one; nil for what a former version did not store.
+    var identity: [(what: String, value: String?)] { get }
 }
 
 extension RunConfiguration where Details: RunDetails, Details.Settings == Settings {
@@ -24,6 +27,34 @@ extension RunConfiguration where Details: RunDetails, Details.Settings == Settin
 
     /// The norms, as far as known.
     package var normalizations: [Normalization] { norms.compactMap { Normalization(rawValue: $0) } }
+
+    /// What keeps a run that started with another configuration from being resumed with this one: the first difference, or all settings that differ.
+    /// The device, the threads and where the data are may differ.
+    package func difference(from stored: Self) throws -> (what: String, expected: String, found: String)? {
+        func list(_ elements: [some Any]) -> String { elements.map { "\($0)" }.joined(separator: ", ") }
+        let common = [
+            ("norms", list(stored.norms), list(norms)), ("seeds", list(stored.seeds), list(seeds)),
+            ("preset", stored.preset ?? "none", preset ?? "none"),
+        ]
+        let own = zip(stored.details.identity, details.identity).compactMap { stored, found in
+            stored.value.map { (stored.what, $0, found.value ?? "none") }
+        }
+        if let different = (common + own).first(where: { $0.1 != $0.2 }) { return different }
+        let (before, now) = (try Self.fields(stored.settings), try Self.fields(settings))
+        let names = Set(before.keys).union(now.keys).sorted().filter { before[$0] != now[$0] }
+        guard !names.isEmpty else { return nil }
+        func text(_ fields: [String: String]) -> String { list(names.map { "\($0) \(fields[$0] ?? "none")" }) }
+        return ("settings", text(before), text(now))
+    }
+
+    /// Each of the settings as JSON.
+    private static func fields(_ settings: Settings) throws -> [String: String] {
+        let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(settings)) as? [String: Any] ?? [:]
+        return try object.mapValues { value in
+            let data = try JSONSerialization.data(withJSONObject: [value], options: [.sortedKeys, .withoutEscapingSlashes])
+            return String(String(decoding: data, as: UTF8.self).dropFirst().dropLast())
+        }
+    }
 
     /// Checks what all configurations have.
     func checkCommon(norms allowed: [Normalization], training: ImageSummary? = nil, test: ImageSummary? = nil) throws(RunFailure) {

@@ -8,23 +8,14 @@ package enum RunFiles {
         "config.json", "metrics.jsonl", "layers.jsonl", "summary.json", "report.html", "analysis.json", "analysis.html",
         RunCheckpoint.name, "replay-a.safetensors", "replay-b.safetensors",
     ]
-    /// The part before the norm and the seed, and the ending.
-    private static let families = [
-        ("network-", ".safetensors"), ("filters-", ".png"), ("samples-", ".png"), ("reconstructions-", ".png"), ("drawn-samples-", ".png"),
-        ("drawn-reconstructions-", ".png"),
-    ]
 
-    /// Whether runs write files of this name.
+    /// Whether runs write files of this name: a fixed one, or words with a norm and a seed, such as `network-weight-seed0.safetensors`.
     package static func isOne(_ name: String) -> Bool {
         if fixed.contains(name) { return true }
-        return families.contains { start, end in
-            guard name.hasPrefix(start), name.hasSuffix(end), name.count > start.count + end.count else { return false }
-            let middle = name.dropFirst(start.count).dropLast(end.count)
-            return Normalization.allCases.contains { norm in
-                let prefix = "\(norm.rawValue)-seed"
-                return middle.hasPrefix(prefix) && UInt64(middle.dropFirst(prefix.count)) != nil
-            }
+        guard let match = name.wholeMatch(of: /([a-z][a-z+-]*)-seed([0-9]+)\.(?:safetensors|png)/), UInt64(match.2) != nil else {
+            return false
         }
+        return Normalization.allCases.contains { match.1.hasSuffix("-\($0.rawValue)") }
     }
 
     /// Starts a run in a folder, and removes an earlier run's files.

@@ -87,7 +87,12 @@ package struct Sweep {
     /// - Throws: `FileError` if the folder has no summary of a sweep; ``RunFailure`` if another version reads it, or one of its rates is invalid.
     package static func bestRates(at path: String) throws -> [String: Double] {
         // Without it there is no summary either, which is reported below.
-        if OwnFile.exists(AtomicFile.join(path, "config.json")) { _ = try RunHeader(at: path) }
+        if OwnFile.exists(AtomicFile.join(path, "config.json")) {
+            let command = try RunHeader(at: path).command
+            guard command == "sweep" else {
+                throw RunFailure("\(path): expected a run of weightnorm sweep, found one of weightnorm \(command)")
+            }
+        }
         let results = try RunFiles.read(Summary.self, named: "summary.json", at: path).results
         for rate in results.compactMap(\.bestRate) where !NumberRange.rate.contains(rate) {
             throw RunFailure("\(AtomicFile.join(path, "summary.json")): bestRate: expected \(NumberRange.rate.description), found \(rate)")
@@ -97,8 +102,22 @@ package struct Sweep {
     }
 
     /// The experiment for all runs: one rate after the other, with all norms and seeds.
-    package func experiment(on images: ClassificationImages) -> ComparisonExperiment {
-        ComparisonExperiment(comparison, images, rates: rates)
+    package func experiment(on images: ClassificationImages, notify: @escaping (String) -> Void = { _ in }) -> ComparisonExperiment {
+        ComparisonExperiment(comparison, images, rates: rates, notify: notify)
+    }
+
+    /// The run on these images, which must have been checked. `within` goes into the summary; `notify` gets messages for the user.
+    package func plan(
+        _ configuration: Configuration, training: ImageSet, test: ImageSet, within: Double, notify: @escaping (String) -> Void
+    ) -> RunPlan<ComparisonExperiment, SweepDetails> {
+        let (data, heldOut) = (configuration.data, configuration.heldOut)
+        return RunPlan(configuration, introduction: comparison.introduction(training, test, of: data, heldOut: heldOut)) { _ in
+            experiment(on: comparison.images(training: training, test: test, notify: notify), notify: notify)
+        } outcome: { run in
+            let summary = Summary(
+                sweep: self, data: data, images: training.count, heldOut: heldOut, within: within, runs: run.results, seconds: run.seconds)
+            return (summary, SweepReport(summary))
+        }
     }
 }
 
@@ -109,6 +128,13 @@ package struct SweepDetails: RunDetails {
     /// The number of training images held out to measure the error, instead of the test images.
     package var heldOut: Int?
     package var rates: [Double]
+
+    package var identity: [(what: String, value: String?)] {
+        [
+            ("rates", rates.map { "\($0)" }.joined(separator: ", ")), ("held-out images", "\(heldOut ?? 0)"),
+            ("training images", "\(training)"),
+        ]
+    }
 
     package static func check(_ configuration: Sweep.Configuration) throws(RunFailure) {
         let details = configuration.details

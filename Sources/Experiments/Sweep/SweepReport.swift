@@ -3,7 +3,7 @@ package import Report
 import WeightNorm
 
 /// The report of a sweep: a table for the terminal, a page for the browser.
-package struct SweepReport {
+package struct SweepReport: RunReport {
     private let summary: Sweep.Summary
     private var runs: [Comparison.Run] { summary.comparison.runs }
     private var seeds: Int { Set(runs.map(\.seed)).count }

@@ -223,3 +223,43 @@ private func generative<Settings: GenerativeSettings>(_ settings: Settings) thro
     }
     #expect(refused > 300 && used > 50)
 }
+
+@Suite("resuming a run as itself")
+struct ContinuationTests {
+    private static func configuration(
+        _ settings: ClassificationSettings = smallSettings(), norms: [Normalization] = [.weight], seeds: [UInt64] = [1],
+        thresholds: [Double] = [0.5], heldOut: Int? = nil, training: ImageSet = images(1, side: 12), preset: String? = "quick"
+    ) -> Comparison.Configuration {
+        let comparison = Comparison(settings, normalizations: norms, seeds: seeds, thresholds: thresholds, device: .cpu)
+        return Comparison.Configuration(
+            data: "x", training: training, test: images(1, side: 12), heldOut: heldOut, preset: preset, comparison: comparison)
+    }
+
+    @Test("the first difference is named, and of settings all")
+    func differences() throws {
+        let stored = Self.configuration()
+        #expect(try stored.difference(from: stored) == nil)
+        func expect(_ found: Comparison.Configuration, _ what: String, _ before: String, _ now: String) throws {
+            let difference = try #require(try found.difference(from: stored))
+            #expect([difference.what, difference.expected, difference.found] == [what, before, now])
+        }
+        try expect(Self.configuration(norms: [.weight, .plain]), "norms", "weight", "weight, normal")
+        try expect(Self.configuration(seeds: [2]), "seeds", "1", "2")
+        try expect(Self.configuration(preset: nil), "preset", "quick", "none")
+        try expect(Self.configuration(thresholds: [0.5, 0.25]), "thresholds of --under", "0.5", "0.5, 0.25")
+        try expect(Self.configuration(heldOut: 2), "held-out images", "0", "2")
+        let other = images(1, side: 11)
+        try expect(
+            Self.configuration(training: other), "training images", "\(ImageSummary(images(1, side: 12)))", "\(ImageSummary(other))")
+        var settings = smallSettings()
+        (settings.epochs, settings.batch) = (3, 1)
+        try expect(Self.configuration(settings), "settings", "batch 2, epochs 1", "batch 1, epochs 3")
+    }
+
+    @Test("what a former version did not store may be anything, as may the machine and the data's folder")
+    func unknown() throws {
+        var stored = Self.configuration()
+        (stored.test, stored.threads, stored.device, stored.data) = (nil, 100, "cuda:1", "y")
+        #expect(try Self.configuration().difference(from: stored) == nil)
+    }
+}

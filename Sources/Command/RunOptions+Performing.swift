@@ -1,10 +1,11 @@
 import ArgumentParser
+import Environments
 import Experiments
 import Foundation
 import Training
 import WeightFiles
 
-// What all resumable runs share.
+// What all runs share.
 
 /// The configuration of the run in a folder, checked; nil if there is none to resume. Throws if it belongs to another command, or is lost.
 func storedConfiguration<Details: RunDetails>(in out: String, command: String) throws -> RunConfiguration<Details.Settings, Details>? {
@@ -22,8 +23,48 @@ func storedConfiguration<Details: RunDetails>(in out: String, command: String) t
     return try .read(at: out)
 }
 
+extension RunOptions {
+    /// Trains in the folder until the run is finished, and writes and prints its report; after SIGINT or SIGTERM it saves and exits with 130 or 143.
+    ///
+    /// - Parameters:
+    ///   - plan: the run.
+    ///   - stored: the configuration of the run that is in the folder, if it is to be resumed.
+    ///   - label: what the progress line begins with.
+    func perform<E: Experiment, Details>(
+        _ plan: RunPlan<E, Details>, continuing stored: RunConfiguration<E.Settings, Details>?, label: String = "train"
+    ) throws {
+        if let stored { try check(plan.configuration, continues: stored) }
+        let run = try plan.begin(at: out, resuming: stored != nil) { for line in $0 { print(line) } }
+        if stored != nil { try printResumption(run) }
+        // Flush output, also to files, before the long work: what a killed run has printed is not lost.
+        fflush(nil)
+        let stop: Int32?
+        do {
+            stop = try run.runInTerminal(label: label, savingEvery: checkpointEvery, line: plan.line)
+        } catch let error as EnvironmentError {
+            throw RunFailure("\(error); \(run.lastGoodCheckpoint)")
+        }
+        try endStoppedRun(run, exitCode: stop, command: plan.configuration.command)
+        print(try plan.finish(run))
+        print("The report is \(out)/report.html")
+    }
+
+    /// Throws if a run would be resumed as another one; reports what changes its rounding.
+    private func check<Details: RunDetails>(
+        _ found: RunConfiguration<Details.Settings, Details>, continues stored: RunConfiguration<Details.Settings, Details>
+    ) throws {
+        if let (what, expected, found) = try found.difference(from: stored) { throw otherRun(what, expected: expected, found: found) }
+        try checkMachine(device: (stored.device, found.device), threads: (stored.threads, found.threads))
+    }
+}
+
+/// The refusal to resume a run as another one.
+func otherRun(_ what: String, expected: String, found: String) -> ValidationError {
+    ValidationError("--resume: expected the run's \(what), \(expected), found \(found)")
+}
+
 /// Prints where the run in a folder is resumed from, and whether another version started it.
-func printResumption(_ run: Run<some Experiment>) throws {
+private func printResumption(_ run: Run<some Experiment>) throws {
     let version = try RunHeader(at: run.folder.path).version
     if version != PackageVersion.current {
         printToError(
@@ -33,24 +74,8 @@ func printResumption(_ run: Run<some Experiment>) throws {
     print("Resuming from \(run.experiment.unit) \(run.done) of \(run.total)")
 }
 
-/// Throws if a run would be resumed with settings other than its own, naming those that differ.
-func checkSettings(_ found: some Encodable, continue stored: some Encodable) throws {
-    func fields(_ settings: some Encodable) throws -> [String: String] {
-        let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(settings)) as? [String: Any] ?? [:]
-        return try object.mapValues { value in
-            let data = try JSONSerialization.data(withJSONObject: [value], options: [.sortedKeys, .withoutEscapingSlashes])
-            return String(String(decoding: data, as: UTF8.self).dropFirst().dropLast())
-        }
-    }
-    let (before, now) = (try fields(stored), try fields(found))
-    let differing = Set(before.keys).union(now.keys).sorted().filter { before[$0] != now[$0] }
-    guard !differing.isEmpty else { return }
-    func text(_ fields: [String: String]) -> String { differing.map { "\($0) \(fields[$0] ?? "none")" }.joined(separator: ", ") }
-    throw ValidationError("--resume: expected the run's settings, \(text(before)), found \(text(now))")
-}
-
 /// Throws if a run would be resumed with other random numbers; reports changes that affect rounding.
-func checkMachine(device: (before: String, now: String), threads: (before: Int?, now: Int?)) throws {
+private func checkMachine(device: (before: String, now: String), threads: (before: Int?, now: Int?)) throws {
     guard (device.before == "cpu") == (device.now == "cpu") else {
         throw ValidationError(
             "--device: expected the run's kind, \(device.before), whose random numbers others do not have, found \(device.now)")
@@ -63,7 +88,7 @@ func checkMachine(device: (before: String, now: String), threads: (before: Int?,
 }
 
 /// Ends the process of a run that a signal stopped, with the matching exit code, and says how to resume it.
-func endStoppedRun(_ run: Run<some Experiment>, exitCode code: Int32?, command: String) throws {
+private func endStoppedRun(_ run: Run<some Experiment>, exitCode code: Int32?, command: String) throws {
     guard let code else { return }
     let name = code == 130 ? "SIGINT" : "SIGTERM"
     let state = run.savedAt == run.done ? "stopped and saved" : "stopped, not saved because a number is not finite,"

@@ -1,0 +1,14 @@
+import WeightNorm
+
+extension Normalization {
+    /// Those of ``allCases`` that need no statistics of a minibatch.
+    static let allWithoutNormalizer = allCases.filter { !$0.hasNormalizer }
+}
+
+extension [Normalization] {
+    /// Learning rates by norm: one where the scale of the weights does not matter, and one for the others.
+    func learningRates(plain: Double, normalized: Double) -> [String: Double] {
+        Dictionary(
+            uniqueKeysWithValues: map { ($0.rawValue, $0.form.normalizesDirection || $0.hasNormalizer ? normalized : plain) })
+    }
+}
