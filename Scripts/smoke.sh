@@ -401,7 +401,7 @@ unmodelled() { # WHAT PATTERN ARGUMENTS…: of train vae
     shift 2
     refuses "$what" "$pattern" none "${vae[@]}" "$@" --out none
 }
-unmodelled "a ladder's option with grey images" "maps: expected it with colour images alone, which have a ladder, found grey ones" --maps 8
+unmodelled "a ladder's option with grey images" "maps: expected colour images, whose model has a ladder, found grey ones" --maps 8
 unmodelled "an unknown binarisation" "binarisation: expected dynamic or fixed, found 'grey'" --binarisation grey
 unmodelled "no latents" "latents: expected a number from 1 to 10000, found 0" --latents 0
 unmodelled "fewer flow steps than none" "flow-steps: expected a number from 0 to 100, found -1" --flow-steps=-1

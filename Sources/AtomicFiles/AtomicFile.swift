@@ -67,9 +67,7 @@ package enum AtomicFile {
         let temporary = join(folder, ".\(hexadecimal(UInt64.random(in: 0 ... .max)))\(temporarySuffix)")
         let prepared = Prepared(path: path, temporary: temporary, destination: destination, folder: folder)
         let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_EXCL, reportedAs: path, operation: "write")
-        var replaced = stat()
-        var code: Int32 = 0
-        if stat(destination, &replaced) == 0, fchmod(file.number, replaced.st_mode & 0o777) != 0 { code = errno }
+        var code = passOnPermissions(of: destination, to: file)
         if code == 0 { code = body(file) }
         if code == 0 { code = file.synchronize() }
         // Network file systems and quotas may report a failed write only here.
@@ -80,6 +78,16 @@ package enum AtomicFile {
             throw FileError(path: path, operation: "write", code: code)
         }
         return prepared
+    }
+
+    /// Gives a new file the permissions of the one that it will replace, if there is one; returns the system's error number, or 0.
+    private static func passOnPermissions(of replaced: String, to file: borrowing Descriptor) -> Int32 {
+        var (old, new) = (stat(), stat())
+        guard stat(replaced, &old) == 0, fstat(file.number, &new) == 0 else { return 0 }
+        let (wanted, own) = (old.st_mode & 0o777, new.st_mode & 0o777)
+        guard wanted != own, fchmod(file.number, wanted) != 0 else { return 0 }
+        // Some file systems have no permissions to change. Only a file that more people could read or write would be a fault.
+        return own & ~wanted == 0 ? 0 : errno
     }
 
     /// A complete file beside its intended place.

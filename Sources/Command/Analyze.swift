@@ -103,8 +103,7 @@ struct Analyze: ParsableCommand {
         let folder =
             try out.map { try RunFiles.start(at: $0, config: Configuration(run: source, examples: examples, seed: seed)) }
             ?? RunFolder.reopen(at: source)
-        try folder.write(json: summary, named: "analysis.json")
-        try folder.write(Array(report.page.html().utf8), named: "analysis.html")
+        try folder.write(summary: summary, as: "analysis", report: report, as: "analysis")
         print("The page is \(out ?? source)/analysis.html")
     }
 

@@ -24,7 +24,7 @@ struct Compare: ParsableCommand {
     @OptionGroup(title: "Run options") var options: RunOptions<Compare>
 
     func run() throws {
-        let stored: Comparison.Configuration? = try options.stored(command: "compare")
+        let stored: Comparison.Configuration? = try options.stored(command: Comparison.command)
         let normalizations = try options.norms(stored: stored?.normalizations)
         let seeds = options.seeds(stored: stored?.seeds)
         let thresholds = thresholds.thresholds(stored: stored?.thresholds)
@@ -39,7 +39,7 @@ struct Compare: ParsableCommand {
         try comparison.check(training: training, test: test)
         let configuration = Comparison.Configuration(data: data, training: training, test: test, heldOut: heldOut, comparison: comparison)
         let plan = comparison.plan(configuration, training: training, test: test, notify: printToError)
-        try options.perform(plan, continuing: stored, label: "compare")
+        try options.perform(plan, continuing: stored)
     }
 }
 

@@ -14,8 +14,10 @@ struct GenerativeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Training images to use, drawn once. (default: all)", valueName: "number"))
     var images: Int?
 
-    @Option(help: ArgumentHelp("dynamic or fixed: whether grey images are binarised again for each minibatch, or once.", valueName: "name"))
-    var binarisation: String?
+    @Option(
+        help: ArgumentHelp("dynamic or fixed: whether grey images are binarised again for each minibatch, or once.", valueName: "name"),
+        transform: { try choice($0, option: "binarisation", outOf: [.dynamic, .fixed]) })
+    var binarisation: PixelKind?
 
     @Option(help: ArgumentHelp("Draws of z for an importance-weighted estimate of log p(x) at the end.", valueName: "number"))
     var importanceDraws: Int?
@@ -36,23 +38,23 @@ protocol TrainableSettings: GenerativeSettings {
 
 /// Trains generative models, from options to report.
 struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
-    typealias Experiment = GenerativeExperiment<Settings>
+    typealias Experiment = GenerativeSetup<Settings>
 
     let model: GenerativeOptions
     let rate: LearningRateOption<Defaults>
     let options: RunOptions<Defaults>
-    let preset: String?
+    let preset: Settings.Preset?
 
     /// Trains; `apply` changes the settings by the model's own options.
     func run(apply: (inout Settings) throws -> Void) throws {
         let stored: Experiment.Configuration? = try options.stored(command: Settings.command)
         let normalizations = try options.norms(stored: stored?.normalizations)
         let seeds = options.seeds(stored: stored?.seeds)
-        let name = preset ?? stored?.preset ?? Settings.presets[0].rawValue
+        let first = Settings.presets[0]
+        let name = preset?.rawValue ?? stored?.preset ?? first.rawValue
         let data = model.data ?? stored?.data ?? "mnist"
-        let preset = try choice(name, option: "preset", outOf: Settings.presets)
         let all = try DataFolder.images(data, .training)
-        var settings = stored?.settings ?? Settings.preset(preset, for: all)
+        var settings = stored?.settings ?? Settings.preset(preset ?? first, for: all)
         try applyCommon(to: &settings)
         try apply(&settings)
         if let draws = model.importanceDraws { try require(draws, in: SettingsLimits.draws, option: "importance-draws") }
@@ -61,7 +63,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
             settings, normalizations: normalizations, seeds: seeds,
             importanceDraws: model.importanceDraws ?? stored?.importanceDraws, device: device)
         let count = model.images ?? stored?.training.count
-        if let count { try require(count, in: 2...1_000_000_000, option: "images") }
+        if let count { try require(count, in: SettingsLimits.images, option: "images") }
         let training = count.map { all.sample($0, seed: 0) } ?? all
         try experiment.check(training: training)
         let test = try DataFolder.images(data, .test)
@@ -79,7 +81,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
             guard settings.pixels != .levels else {
                 throw ValidationError("--binarisation: expected it with grey images alone, found colour ones")
             }
-            settings.pixels = try choice(binarisation, option: "binarisation", outOf: [.dynamic, .fixed])
+            settings.pixels = binarisation
         }
     }
 }

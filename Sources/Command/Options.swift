@@ -9,15 +9,19 @@ import WeightNorm
 
 // Checks of option values that several subcommands need: one line each, with what was expected and found.
 
-/// The elements of a list separated by commas; none may be empty, unknown or repeated.
-func list<Element: Hashable>(_ text: String, option: String, expected: String, _ parse: (String) -> Element?) throws -> [Element] {
+/// The elements of a list separated by commas; none may be empty, unknown or, unless that is allowed, repeated.
+func list<Element: Hashable>(
+    _ text: String, option: String, expected: String, allowingRepetition: Bool = false, _ parse: (String) -> Element?
+) throws -> [Element] {
     var found: [Element] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
         let word = part.trimmingPrefix(while: \.isWhitespace)
         guard let element = parse(String(word)) else {
             throw ValidationError("--\(option): expected \(expected), found '\(word)'")
         }
-        guard !found.contains(element) else { throw ValidationError("--\(option): expected each one once, found '\(word)' twice") }
+        guard allowingRepetition || !found.contains(element) else {
+            throw ValidationError("--\(option): expected each one once, found '\(word)' twice")
+        }
         found.append(element)
     }
     return found
@@ -64,7 +68,10 @@ func choice<Value: RawRepresentable<String>>(_ word: String, option: String, out
 
 /// Sets the number of threads, and makes the process keep freed memory, which speeds up training.
 func prepareProcessor(threads: Int?) throws {
-    if let threads { try Runtime.setThreadCount(threads) }
+    if let threads {
+        try require(threads, in: SettingsLimits.threads, option: "threads")
+        try Runtime.setThreadCount(threads)
+    }
     Runtime.keepFreedMemory()
 }
 
@@ -112,7 +119,9 @@ let allNorms = words(Normalization.allCases)
     let found = try list(text, option: "under", expected: "numbers above 0 and below 1") {
         Double($0).flatMap { NumberRange.threshold.contains($0) ? $0 : nil }
     }
-    guard found.count <= 100 else { throw ValidationError("--under: expected at most 100 numbers, found \(found.count)") }
+    guard found.count <= SettingsLimits.mostThresholds else {
+        throw ValidationError("--under: expected at most \(SettingsLimits.mostThresholds) numbers, found \(found.count)")
+    }
     return found
 }
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Environments
 import Experiments
 import Foundation
 import Training
@@ -29,43 +28,43 @@ extension RunOptions {
     /// - Parameters:
     ///   - plan: the run.
     ///   - stored: the configuration of the run that is in the folder, if it is to be resumed.
-    ///   - label: what the progress line begins with.
+    ///   - sinks: where records go besides the folder.
     func perform<E: Experiment, Details>(
-        _ plan: RunPlan<E, Details>, continuing stored: RunConfiguration<E.Settings, Details>?, label: String = "train"
+        _ plan: RunPlan<E, Details>, continuing stored: RunConfiguration<E.Settings, Details>?, sinks: [any RecordSink] = []
     ) throws {
-        if let stored { try check(plan.configuration, continues: stored) }
-        let run = try plan.begin(at: out, resuming: stored != nil) { for line in $0 { print(line) } }
-        if stored != nil { try printResumption(run) }
+        if let stored {
+            try requireSame(plan.configuration, as: stored)
+            try checkMachine(
+                device: (stored.device, plan.configuration.device), threads: (stored.threads, plan.configuration.threads))
+        }
+        func introduce(_ lines: [String]) { for line in lines { print(line) } }
+        let run =
+            try stored == nil
+            ? plan.start(at: out, sinks: sinks, introduce: introduce) : plan.resume(at: out, sinks: sinks, introduce: introduce)
+        if let stored { printResumption(run, startedBy: stored.version) }
         // Flush output, also to files, before the long work: what a killed run has printed is not lost.
         fflush(nil)
-        let stop: Int32?
-        do {
-            stop = try run.runInTerminal(label: label, savingEvery: checkpointEvery, line: plan.line)
-        } catch let error as EnvironmentError {
-            throw RunFailure("\(error); \(run.lastGoodCheckpoint)")
-        }
-        try endStoppedRun(run, exitCode: stop, command: plan.configuration.command)
+        let command = plan.configuration.command
+        let stop = try run.runInTerminal(label: String(command.prefix { $0 != " " }), savingEvery: checkpointEvery, line: plan.line)
+        for notice in plan.notices(run.experiment) { printToError(notice) }
+        try endStoppedRun(run, exitCode: stop, command: command)
         print(try plan.finish(run))
         print("The report is \(out)/report.html")
     }
-
-    /// Throws if a run would be resumed as another one; reports what changes its rounding.
-    private func check<Details: RunDetails>(
-        _ found: RunConfiguration<Details.Settings, Details>, continues stored: RunConfiguration<Details.Settings, Details>
-    ) throws {
-        if let (what, expected, found) = try found.difference(from: stored) { throw otherRun(what, expected: expected, found: found) }
-        try checkMachine(device: (stored.device, found.device), threads: (stored.threads, found.threads))
-    }
 }
 
-/// The refusal to resume a run as another one.
-func otherRun(_ what: String, expected: String, found: String) -> ValidationError {
-    ValidationError("--resume: expected the run's \(what), \(expected), found \(found)")
+/// Throws if a run would be resumed as another one.
+func requireSame<Details: RunDetails>(
+    _ found: RunConfiguration<Details.Settings, Details>, as stored: RunConfiguration<Details.Settings, Details>
+) throws {
+    guard let (what, before, now) = try found.difference(from: stored) else { return }
+    throw ValidationError("--resume: expected the run's \(what), \(before), found \(now)")
 }
 
 /// Prints where the run in a folder is resumed from, and whether another version started it.
-private func printResumption(_ run: Run<some Experiment>) throws {
-    let version = try RunHeader(at: run.folder.path).version
+private func printResumption(_ run: Run<some Experiment>, startedBy version: String?) {
+    // 0.1.0 did not say so.
+    let version = version ?? "0.1.0"
     if version != PackageVersion.current {
         printToError(
             "the run was started by version \(Safetensors.quoted(version)), this is \(PackageVersion.current): "

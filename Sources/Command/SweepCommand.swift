@@ -9,7 +9,7 @@ import WeightNorm
 /// `weightnorm sweep`: how robust each norm is to the learning rate.
 struct SweepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sweep",
+        commandName: Sweep.command,
         abstract: "Train with several norms at several learning rates, and show how much the rate matters.",
         discussion: """
             Trains the network of weightnorm compare with each norm at each learning rate, from the same draws and on the same minibatches, and plots the \
@@ -30,22 +30,24 @@ struct SweepCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How far above a norm's best test error a rate still counts as good, as a fraction: 0.02 is 2 points.", valueName: "number"))
-    var within = 0.02
+            "How far above a norm's best test error a rate still counts as good, as a fraction: 0.02 is 2 points. (default: 0.02)",
+            valueName: "number"))
+    var within: Double?
 
     @OptionGroup(title: "Run options") var options: RunOptions<SweepCommand>
 
     private static let defaultRates = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
 
     func run() throws {
-        let stored: Sweep.Configuration? = try options.stored(command: "sweep")
+        let stored: Sweep.Configuration? = try options.stored(command: Sweep.command)
         let normalizations = try options.norms(stored: stored?.normalizations)
         let rates = rates ?? stored?.rates ?? Self.defaultRates
         let seeds = options.seeds(stored: stored?.seeds)
-        if let images { try require(images, in: 2...1_000_000_000, option: "images") }
+        if let images { try require(images, in: SettingsLimits.images, option: "images") }
         var settings = stored?.settings ?? .onePass
         if stored == nil, classification.data == "cifar10" { settings.whitens = true }
         try classification.apply(options, to: &settings)
+        let within = within ?? stored?.within ?? 0.02
         try require(within, in: .from(0, to: 1), option: "within")
         let device = try options.device(stored: stored?.device, threads: stored?.threads)
 
@@ -54,16 +56,18 @@ struct SweepCommand: ParsableCommand {
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: [], device: device)
         try comparison.check(training: training, test: test)
         let sweep = Sweep(comparison, rates: rates)
-        let configuration = Sweep.Configuration(data: data, training: training, heldOut: heldOut, sweep: sweep)
+        let configuration = Sweep.Configuration(data: data, training: training, heldOut: heldOut, within: within, sweep: sweep)
         let plan = sweep.plan(configuration, training: training, test: test, within: within, notify: printToError)
-        try options.perform(plan, continuing: stored, label: "sweep")
+        try options.perform(plan, continuing: stored)
     }
 
     @Sendable private static func rateList(_ text: String) throws -> [Double] {
         let found = try list(text, option: "rates", expected: "numbers above 0 and at most 1000") {
             Double($0).flatMap { NumberRange.rate.contains($0) ? $0 : nil }
         }
-        guard found.count <= 1000 else { throw ValidationError("--rates: expected at most 1000, found \(found.count)") }
+        guard found.count <= SettingsLimits.mostRates else {
+            throw ValidationError("--rates: expected at most \(SettingsLimits.mostRates), found \(found.count)")
+        }
         return found
     }
 }

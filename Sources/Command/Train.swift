@@ -29,8 +29,9 @@ struct TrainClassification: ParsableCommand {
             """
             paper: 96 and 192 maps, 200 epochs, the paper's learning rates. quick: 16 and 32 maps, 10 epochs, little dropout, for two CPU cores. \
             (default: quick)
-            """, valueName: "name"))
-    var preset: String?
+            """, valueName: "name"),
+        transform: { try choice($0, option: "preset", outOf: ClassificationSettings.Preset.allCases) })
+    var preset: ClassificationSettings.Preset?
 
     @OptionGroup var classification: ClassificationOptions<TrainClassification>
     @OptionGroup var rate: LearningRateOption<TrainClassification>
@@ -51,14 +52,13 @@ struct TrainClassification: ParsableCommand {
     @OptionGroup(title: "Run options") var options: RunOptions<TrainClassification>
 
     func run() throws {
-        let command = "train classification"
+        let command = Comparison.trainingCommand
         let stored: Comparison.Configuration? = try options.stored(command: command)
         let normalizations = try options.norms(stored: stored?.normalizations)
         let seeds = options.seeds(stored: stored?.seeds)
         let thresholds = thresholds.thresholds(stored: stored?.thresholds)
-        let name = preset ?? stored?.preset ?? ClassificationSettings.Preset.quick.rawValue
-        let preset = try choice(name, option: "preset", outOf: ClassificationSettings.Preset.allCases)
-        var settings = stored?.settings ?? preset.settings
+        let name = preset?.rawValue ?? stored?.preset ?? ClassificationSettings.Preset.quick.rawValue
+        var settings = stored?.settings ?? (preset ?? .quick).settings
         try classification.apply(options, learningRate: rate, to: &settings)
         if tf32 { settings.usesTF32 = true }
         if bfloat16 { settings.usesBfloat16 = true }

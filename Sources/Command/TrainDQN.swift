@@ -2,7 +2,6 @@ import ArgumentParser
 import Environments
 import Experiments
 import Foundation
-import Report
 import Torch
 import Training
 import WeightNorm
@@ -32,8 +31,8 @@ struct TrainDQN: ParsableCommand {
             quick, for two CPU cores (learning rate 5e-4, with catch 5e-3); or paper: 200 epochs of 250,000 actions, a replay memory of 1,000,000 transitions, learning rate \
             3e-4 with weight normalization and 1e-4 without. (default: quick)
             """,
-            valueName: "name"))
-    var preset: String?
+            valueName: "name"), transform: { try choice($0, option: "preset", outOf: DQNSettings.Preset.allCases) })
+    var preset: DQNSettings.Preset?
 
     @Option(help: ArgumentHelp("Actions per epoch, over all games; each action is held for four frames.", valueName: "number"))
     var actionsPerEpoch: Int?
@@ -72,26 +71,29 @@ struct TrainDQN: ParsableCommand {
 
     func run() throws {
         guard options.resume || !forgetReplay else { throw ValidationError("--forget-replay: expected it with --resume, found it without") }
-        let stored: DQNExperiment.Configuration? = try options.stored(command: DQNExperiment.command)
+        let stored: DQNSetup.Configuration? = try options.stored(command: DQNSetup.command)
         let game = (game ?? stored?.game ?? "breakout").lowercased().replacingOccurrences(of: "-", with: "_")
-        let name = preset ?? stored?.preset ?? DQNSettings.Preset.quick.rawValue
-        let presets = DQNSettings.Preset.allCases
-        let preset = try choice(name, option: "preset", outOf: presets)
-        guard var settings = stored?.settings ?? DQNSettings.preset(preset, forGame: game) else {
-            throw ValidationError("--preset: expected \(presets[0].rawValue) with the game \(game), found '\(name)'")
+        let name = preset?.rawValue ?? stored?.preset ?? DQNSettings.Preset.quick.rawValue
+        guard var settings = stored?.settings ?? DQNSettings.preset(preset ?? .quick, forGame: game) else {
+            throw ValidationError("--preset: expected \(DQNSettings.Preset.quick.rawValue) with the game \(game), found '\(name)'")
         }
         try apply(to: &settings, game: game)
-        let experiment = DQNExperiment(
+        let experiment = DQNSetup(
             game: game, settings, normalizations: try options.norms(stored: stored?.normalizations),
             seeds: options.seeds(stored: stored?.seeds), device: try options.device(stored: stored?.device, threads: stored?.threads))
         try experiment.check()
-        // Before an emulator is asked for that the run does not need.
-        if let stored, stored.game != game { throw otherRun("game", expected: stored.game, found: game) }
+        if let stored {
+            // Before an emulator and memory are asked for that the run does not need.
+            var asked = stored
+            (asked.norms, asked.seeds, asked.preset) = (experiment.normalizations.map(\.rawValue), experiment.seeds, name)
+            (asked.settings, asked.game) = (settings, game)
+            try requireSame(asked, as: stored)
+        }
         // Before the folder is made: a run that cannot start must not cost the results of an earlier run.
         let resources = try DQNResources(for: experiment)
         try settings.checkNetwork(
             rows: resources.training.rows, columns: resources.training.columns, actions: resources.training.actions.count)
-        let configuration = DQNExperiment.Configuration(
+        let configuration = DQNSetup.Configuration(
             experiment, resources, preset: name, savesReplay: saveReplay ?? stored?.savesReplay ?? true)
         try options.perform(experiment.plan(configuration, resources, forgetsReplay: forgetReplay), continuing: stored)
     }

@@ -18,8 +18,8 @@ struct TrainDRAW: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "paper (reads 2 × 2 and writes 5 × 5 filters, 64 glimpses), paper-full-image (whole images, 10 glimpses), or quick for two CPU cores. (default: quick)",
-            valueName: "name"))
-    var preset: String?
+            valueName: "name"), transform: { try choice($0, option: "preset", outOf: DRAWSettings.presets) })
+    var preset: DRAWSettings.Preset?
 
     @Option(help: ArgumentHelp("Glimpses in which an image is drawn.", valueName: "number"))
     var glimpses: Int?
@@ -32,8 +32,9 @@ struct TrainDRAW: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Sides of the reading and the writing grid of filters, separated by a comma; or none, for whole images.", valueName: "sides"))
-    var attention: String?
+            "Sides of the reading and the writing grid of filters, separated by a comma; or none, for whole images.", valueName: "sides"),
+        transform: attentionSides)
+    var attention: [Int]?
 
     @Option(help: ArgumentHelp("Standard deviation of the initial weights.", valueName: "number"))
     var deviation: Double?
@@ -53,15 +54,22 @@ struct TrainDRAW: ParsableCommand {
         try Command.apply(latents, in: Limits.latents, option: "latents", to: &settings.latents)
         try Command.apply(deviation, in: Limits.deviation, option: "deviation", to: &settings.deviation)
         if let attention {
-            let sides = attention.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-            if attention == "none" {
-                settings.attention = nil
-            } else if sides.count == 2, let read = sides[0], let write = sides[1], Limits.side.contains(read), Limits.side.contains(write) {
-                settings.attention = DRAWSettings.Attention(read: read, write: write)
-            } else {
-                throw ValidationError("--attention: expected two sides from 1 to 100, as 2,5, or none, found '\(attention)'")
-            }
+            settings.attention = attention.isEmpty ? nil : DRAWSettings.Attention(read: attention[0], write: attention[1])
         }
+    }
+
+    /// Two sides; or nothing, for none.
+    @Sendable private static func attentionSides(_ text: String) throws -> [Int] {
+        if text == "none" { return [] }
+        let limits = DRAWSettings.Limits.side
+        let sides = text.split(separator: ",", omittingEmptySubsequences: false).compactMap {
+            Int($0.trimmingPrefix(while: \.isWhitespace))
+        }
+        guard sides.count == 2, sides.allSatisfy(limits.contains), text.filter({ $0 == "," }).count == 1 else {
+            throw ValidationError(
+                "--attention: expected two sides from \(limits.lowerBound) to \(limits.upperBound), as 2,5, or none, found '\(text)'")
+        }
+        return sides
     }
 }
 

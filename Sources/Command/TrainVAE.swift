@@ -15,8 +15,10 @@ struct TrainVAE: ParsableCommand {
             CPU, with the same number of threads). SIGINT (Ctrl-C) and SIGTERM finish the current step and save. Sample from a finished run with weightnorm sample.
             """)
 
-    @Option(help: ArgumentHelp("paper, or quick for two CPU cores. (default: quick)", valueName: "name"))
-    var preset: String?
+    @Option(
+        help: ArgumentHelp("paper, or quick for two CPU cores. (default: quick)", valueName: "name"),
+        transform: { try choice($0, option: "preset", outOf: VAESettings.presets) })
+    var preset: VAESettings.Preset?
 
     @Option(help: ArgumentHelp("Elements of z; in the ladder, maps of z in each layer.", valueName: "number"))
     var latents: Int?
@@ -24,8 +26,17 @@ struct TrainVAE: ParsableCommand {
     @Option(help: ArgumentHelp("Steps of inverse autoregressive flow; 0 leaves a diagonal normal distribution.", valueName: "number"))
     var flowSteps: Int?
 
-    @Option(help: ArgumentHelp("Stochastic layers at each scale of the ladder, finest first, separated by commas.", valueName: "list"))
-    var depth: String?
+    @Option(
+        help: ArgumentHelp("Stochastic layers at each scale of the ladder, finest first, separated by commas.", valueName: "list"),
+        transform: {
+            let limits = VAESettings.Limits.depth
+            return try list(
+                $0, option: "depth", expected: "numbers from \(limits.lowerBound) to \(limits.upperBound)", allowingRepetition: true
+            ) {
+                Int($0).flatMap { limits.contains($0) ? $0 : nil }
+            }
+        })
+    var depth: [Int]?
 
     @Option(help: ArgumentHelp("Maps of the ladder's convolutions.", valueName: "number"))
     var maps: Int?
@@ -47,21 +58,14 @@ struct TrainVAE: ParsableCommand {
         typealias Limits = VAESettings.Limits
         let ladder = [("depth", depth != nil), ("maps", maps != nil), ("free-nats", freeNats != nil)]
         if settings.pixels != .levels, let (option, _) = ladder.first(where: \.1) {
-            throw ValidationError("--\(option): expected it with colour images alone, which have a ladder, found grey ones")
+            throw ValidationError("--\(option): expected colour images, whose model has a ladder, found grey ones")
         }
         try Command.apply(latents, in: Limits.latents, option: "latents", to: &settings.latents)
         let flowLimits = settings.pixels == .levels ? 0...1 : Limits.flowSteps
         try Command.apply(flowSteps, in: flowLimits, option: "flow-steps", to: &settings.flowSteps)
         try Command.apply(maps, in: Limits.maps, option: "maps", to: &settings.ladderMaps)
         try Command.apply(freeNats, in: Limits.freeNats, option: "free-nats", to: &settings.freeNats)
-        if let depth {
-            settings.depth = try depth.split(separator: ",", omittingEmptySubsequences: false).map { word in
-                guard let count = Int(word), VAESettings.Limits.depth.contains(count) else {
-                    throw ValidationError("--depth: expected numbers from 1 to 100, found '\(word)'")
-                }
-                return count
-            }
-        }
+        if let depth { settings.depth = depth }
     }
 }
 

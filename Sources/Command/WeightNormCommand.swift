@@ -49,7 +49,10 @@ struct WeightNormCommand: ParsableCommand {
         let (value, option) = (match.1, match.2)
         // An option's own list says everything itself.
         if let own = match.3 { return String(own) }
-        let number = Int(value) != nil ? "a whole number from 0 up" : Double(value) != nil ? "a whole number" : "a number"
+        let number =
+            if Int(value) != nil { "a whole number from 0 up" } else if value.allSatisfy(\.isNumber), !value.isEmpty {
+                "a whole number up to \(Int.max)"
+            } else { Double(value) != nil ? "a whole number" : "a number" }
         return "\(option): expected \(number), found '\(value)'"
     }
 

@@ -68,15 +68,16 @@ struct ConvertWeights: ParsableCommand {
 
     @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
     var file: String
-    @Option(help: ArgumentHelp("The layout: \(layouts(StateLayout.allCases)).", valueName: "layout"))
-    var to: String
+    @Option(
+        help: ArgumentHelp("The layout: \(layouts(StateLayout.allCases)).", valueName: "layout"),
+        transform: { try choice($0, option: "to", outOf: StateLayout.allCases) })
+    var to: StateLayout
     @OptionGroup var output: WeightsOutput
 
     func run() throws {
-        let layout = try choice(to, option: "to", outOf: StateLayout.allCases)
         let weights = try WeightFile(opening: file)
         try output.check()
-        output.report(try weights.convert(to: layout, path: output.out), "converted to \(layout.rawValue)")
+        output.report(try weights.convert(to: to, path: output.out), "converted to \(to.rawValue)")
     }
 }
 
@@ -91,13 +92,18 @@ struct UnfoldWeights: ParsableCommand {
 
     @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
     var file: String
-    @Option(help: ArgumentHelp("The names for v and g: \(layouts(normalizedLayouts)).", valueName: "layout"))
-    var layout = StateLayout.parametrizations.rawValue
+    @Option(
+        help: ArgumentHelp("The names for v and g: \(layouts(normalizedLayouts)). (default: parametrizations)", valueName: "layout"),
+        transform: { try choice($0, option: "layout", outOf: normalizedLayouts) })
+    var layout: StateLayout?
     @Option(
         help: ArgumentHelp(
-            "The axis of the output units, PyTorch's dim: 0, 1 or none. It is 1 for a transposed convolution, which the file does not reveal.",
-            valueName: "axis"))
-    var dim = "0"
+            """
+            The axis of the output units, PyTorch's dim: 0, 1 or none. It is 1 for a transposed convolution, which the file does not reveal. \
+            (default: 0)
+            """,
+            valueName: "axis"), transform: units)
+    var dim: OutputUnits?
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp("Only tensors whose name matches, with * and ? as in a shell; may be repeated.", valueName: "pattern"))
@@ -106,14 +112,17 @@ struct UnfoldWeights: ParsableCommand {
     var except: [String] = []
     @OptionGroup var output: WeightsOutput
 
+    @Sendable private static func units(_ text: String) throws -> OutputUnits {
+        let known: [String: OutputUnits] = ["0": .axis(0), "1": .axis(1), "none": .whole]
+        guard let units = known[text] else { throw ValidationError("--dim: expected 0, 1 or none, found '\(text)'") }
+        return units
+    }
+
     func run() throws {
-        let layout = try choice(layout, option: "layout", outOf: normalizedLayouts)
-        let dims: [String: OutputUnits] = ["0": .axis(0), "1": .axis(1), "none": .whole]
-        guard let units = dims[dim] else { throw ValidationError("--dim: expected 0, 1 or none, found '\(dim)'") }
         let weights = try WeightFile(opening: file)
         try output.check()
         func isOne(_ name: String, of patterns: [String]) -> Bool { patterns.contains { fnmatch($0, name, 0) == 0 } }
-        let outcome = try weights.unfold(to: layout, units: units, path: output.out) { name in
+        let outcome = try weights.unfold(to: layout ?? .parametrizations, units: dim ?? .axis(0), path: output.out) { name in
             (match.isEmpty ? WeightFile.isWeight(name) : isOne(name, of: match)) && !isOne(name, of: except)
         }
         output.report(outcome, "unfolded")

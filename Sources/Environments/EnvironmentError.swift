@@ -1,5 +1,7 @@
+public import Training
+
 /// Why games cannot be played, or can no longer be played.
-public struct EnvironmentError: Error, CustomStringConvertible, Equatable {
+public struct EnvironmentError: RunInterruption, CustomStringConvertible, Equatable {
     /// Which games.
     public let environment: String
     /// What was expected and what was found.

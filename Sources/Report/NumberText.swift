@@ -29,8 +29,8 @@ public enum NumberText {
     /// A number of bytes, such as 48.2 MB or 3.41 GB.
     public static func bytes(_ count: Int) -> String {
         switch count {
-        case ..<1_000_000: "\(fixed(Double(count) / 1e3, decimals: 1)) kB"
-        case ..<100_000_000: "\(fixed(Double(count) / 1e6, decimals: 1)) MB"
+        case ..<999_950: "\(fixed(Double(count) / 1e3, decimals: 1)) kB"
+        case ..<99_950_000: "\(fixed(Double(count) / 1e6, decimals: 1)) MB"
         default: "\(fixed(Double(count) / 1e9, decimals: 2)) GB"
         }
     }

@@ -108,7 +108,7 @@ extension WeightFile {
             throw SafetensorsError(
                 path: file.path,
                 problem:
-                    "expected at least one selected plain weight, floating-point with 2 dimensions or more and units of \(units), found \(found)"
+                    "expected at least one selected plain weight of floating-point numbers, with at least 2 dimensions and units of \(units), found \(found)"
             )
         }
         let changed = Set(outcome.changed.map { Array($0.utf8) })

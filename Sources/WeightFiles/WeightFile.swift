@@ -87,7 +87,7 @@ public struct WeightFile: Sendable {
         for weight in weights {
             guard let other = holders.updateValue(weight, forKey: Array(weight.name.utf8)) else { continue }
             let found = (other.tensors + weight.tensors).map { Safetensors.quoted($0) }.joined(separator: ", ")
-            defects.append(.init(.contradictory, weight.name, expected: "the weight once", found: "\(found)"))
+            defects.append(.init(.contradictory, weight.name, expected: "the weight once", found: found))
         }
         self.weights = weights
         self.byTensor = byTensor

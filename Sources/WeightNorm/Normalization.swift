@@ -2,7 +2,7 @@ public import Torch
 
 /// What a layer trains: a form of its weights, and optionally a normalizer of its pre-activations.
 ///
-/// ``allCases`` are those that the paper compares (Figure 1). You can make your own from any form and any normalizer:
+/// ``allCases`` are those that the command knows by name. You can make your own from any form and any normalizer:
 ///
 /// ```swift
 /// extension Normalization {
@@ -47,7 +47,7 @@ public struct Normalization: RawRepresentable, Hashable, CaseIterable, Sendable 
 }
 
 extension Normalization {
-    /// Those that the paper compares.
+    /// Those that the command knows by name: those that the paper compares (Figure 1), and two variants of its weights.
     public static let allCases: [Normalization] = [
         .plain, .fixedGain, .weight, .logWeight, .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch,
     ]

@@ -85,7 +85,9 @@ struct AxisTests {
         #expect(NumberText.fixed(-1.5, decimals: 1) == "−1.5")
         #expect(NumberText.fixed(1234, decimals: 0) == "1234")
         #expect(NumberText.fixed(-1_234_567.25, decimals: 1) == "−1\u{202F}234\u{202F}567.2")
-        #expect([999, 48_200_000, 3_410_000_000].map(NumberText.bytes) == ["1.0 kB", "48.2 MB", "3.41 GB"])
+        #expect(
+            [999, 999_949, 999_950, 99_949_999, 99_950_000, 3_410_000_000].map(NumberText.bytes)
+                == ["1.0 kB", "999.9 kB", "1.0 MB", "99.9 MB", "0.10 GB", "3.41 GB"])
         #expect(NumberText.fixed(.nan, decimals: 1) == "not a number")
         #expect(NumberText.fixed(1e300, decimals: 2) == "10³⁰⁰")
         #expect(NumberText.general(0.073_149) == "0.07315")

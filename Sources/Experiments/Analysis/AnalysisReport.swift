@@ -3,7 +3,7 @@ package import Report
 import WeightNorm
 
 /// The report of an analysis: a table for the terminal, a page for the browser.
-package struct AnalysisReport {
+package struct AnalysisReport: RunReport {
     private let summary: RunAnalysis.Summary
     private var networks: [RunAnalysis.Network] { summary.networks }
     /// The layers of any network: their shapes are the same in all networks.

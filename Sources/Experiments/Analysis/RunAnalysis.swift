@@ -13,19 +13,10 @@ package struct RunAnalysis {
 
     /// Reads the settings of the run in a folder; a seed and norms are chosen in ``analyse(_:seed:_:training:whitening:progress:)``.
     ///
-    /// - Throws: ``NetworkAnalysis/Failure`` if the folder is not a comparison's.
+    /// - Throws: ``RunFailure`` if the folder is not a comparison's.
     package init(at path: String) throws {
         self.path = path
-        let command: String
-        do {
-            command = try RunHeader(at: path).command
-        } catch let error as FileError {
-            throw NetworkAnalysis.Failure("expected the folder of a run of weightnorm compare or train classification: \(error)")
-        }
-        guard ["compare", "train classification"].contains(command) else {
-            throw NetworkAnalysis.Failure(
-                "\(path): expected a run of weightnorm compare or train classification, found one of weightnorm \(command)")
-        }
+        _ = try RunHeader(at: path, of: [Comparison.command, Comparison.trainingCommand])
         configuration = try Comparison.Configuration.read(at: path)
     }
 

@@ -90,7 +90,9 @@ package struct ComparisonDetails: RunDetails {
         let details = configuration.details
         try configuration.checkCommon(norms: Normalization.allCases, training: details.training, test: details.test)
         let thresholds = details.thresholds
-        guard thresholds.count <= 100 else { throw RunFailure("thresholds: expected at most 100, found \(thresholds.count)") }
+        guard thresholds.count <= SettingsLimits.mostThresholds else {
+            throw RunFailure("thresholds: expected at most \(SettingsLimits.mostThresholds), found \(thresholds.count)")
+        }
         for threshold in thresholds { try SettingsCheck.number("thresholds", threshold, in: .threshold) }
         if let heldOut = details.heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
         try details.pace.check()
@@ -100,7 +102,7 @@ package struct ComparisonDetails: RunDetails {
 
 extension RunConfiguration<ClassificationSettings, ComparisonDetails> {
     package init(
-        command: String = "compare", data: String, training: ImageSet, test: ImageSet? = nil, heldOut: Int? = nil,
+        command: String = Comparison.command, data: String, training: ImageSet, test: ImageSet? = nil, heldOut: Int? = nil,
         preset: String? = nil, comparison: Comparison
     ) {
         self.init(
@@ -128,7 +130,7 @@ package struct ComparisonOutcome: Codable, Equatable, Sendable {
 
 extension RunSummary<ClassificationSettings, Comparison.Run, ComparisonOutcome> {
     package init(
-        command: String = "compare", data: String, isCIFAR10: Bool = false, heldOut: Int? = nil, pace: Comparison.Pace = .fine,
+        command: String = Comparison.command, data: String, isCIFAR10: Bool = false, heldOut: Int? = nil, pace: Comparison.Pace = .fine,
         device: Device, settings: ClassificationSettings, thresholds: [Double], runs: [Comparison.Run], seconds: Double
     ) {
         self.init(

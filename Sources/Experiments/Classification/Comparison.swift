@@ -9,6 +9,9 @@ package import WeightNorm
 ///
 /// So a slow spell of the machine affects all of them, and their times per step can be compared.
 package struct Comparison {
+    /// The subcommand of `weightnorm` that starts a comparison, and the one for the paper's network.
+    package static let command = "compare", trainingCommand = "train classification"
+
     package var settings: ClassificationSettings
     package let normalizations: [Normalization]
     package let seeds: [UInt64]
@@ -87,8 +90,11 @@ extension Comparison {
     package func plan(
         _ configuration: Configuration, training: ImageSet, test: ImageSet, notify: @escaping (String) -> Void
     ) -> RunPlan<ComparisonExperiment, ComparisonDetails> {
-        RunPlan(configuration, introduction: introduction(training, test, of: configuration.data, heldOut: configuration.heldOut)) { _ in
-            ComparisonExperiment(self, images(training: training, test: test, notify: notify), notify: notify)
+        RunPlan(
+            configuration, introduction: introduction(training, test, of: configuration.data, heldOut: configuration.heldOut),
+            notices: \.graphFallbacks
+        ) { _ in
+            ComparisonExperiment(self, images(training: training, test: test, notify: notify))
         } outcome: { run in
             // Held-out images count too.
             let isCIFAR10 =

@@ -14,9 +14,8 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
     package let comparison: Comparison
     /// Learning rates used instead of the settings', one after the other; empty for none.
     private let rates: [Double]
-    private let notify: (String) -> Void
-    /// Why steps on CUDA were not replayed from recordings, as far as the user was told.
-    private var graphFallbacks: Set<String> = []
+    /// Why steps on CUDA were not replayed from recordings; empty on the CPU and if they were.
+    package private(set) var graphFallbacks: [String] = []
     private let images: ClassificationImages
     private let order: EpochOrder
     private let stepsPerEpoch: Int
@@ -25,11 +24,9 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
     private let notes: Milestones
     private let weightReadings: Milestones
 
-    /// A comparison, which must have been checked against the images. `notify` gets messages for the user.
-    package init(
-        _ comparison: Comparison, _ images: ClassificationImages, rates: [Double] = [], notify: @escaping (String) -> Void = { _ in }
-    ) {
-        (self.comparison, self.images, self.rates, self.notify) = (comparison, images, rates, notify)
+    /// A comparison, which must have been checked against the images.
+    package init(_ comparison: Comparison, _ images: ClassificationImages, rates: [Double] = []) {
+        (self.comparison, self.images, self.rates) = (comparison, images, rates)
         let steps = images.training.count / comparison.settings.batch
         stepsPerEpoch = steps
         order = EpochOrder(images.training, batch: comparison.settings.batch)
@@ -147,9 +144,8 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
     }
 
     package func finishRound(of run: Run<ComparisonExperiment>) throws -> [Comparison.Run] {
-        for problem in run.trainees.compactMap({ $0.graphFallback.map { "\($0)" } }) where graphFallbacks.insert(problem).inserted {
-            notify("steps were not replayed from a recording: \(problem)")
-        }
+        for problem in run.trainees.compactMap({ $0.graphFallback.map { "steps were not replayed from a recording: \($0)" } })
+        where !graphFallbacks.contains(problem) { graphFallbacks.append(problem) }
         let normal = comparison.normalizations.firstIndex(of: .plain).map { run.times[$0] }
         return try run.trainees.enumerated().map { index, trainer in
             var result = summary(of: trainer, times: run.times[index], normal: normal, history: history(of: trainer, in: run))

@@ -127,7 +127,7 @@ package struct ComparisonReport: RunReport {
                         rows: rows.map { .init($0.norm, [.init(errorName, values: $0.test)]) })))
         }
         return Page(
-            norms.count == 1 && summary.command != "compare"
+            norms.count == 1 && summary.command != Comparison.command
                 ? "Classification with the norm “\(norms[0])”" : "Weight normalization compared with its rivals",
             lead: norms.count == 1
                 ? "One convolutional network, trained on \(summary.data) in one parameterisation of its weights."

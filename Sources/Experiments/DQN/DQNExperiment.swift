@@ -1,238 +1,226 @@
-package import Environments
+import Datasets
+import Environments
 import Report
 package import Torch
 package import Training
-package import WeightNorm
+import WeightFiles
+import WeightNorm
 
-/// The setup of a deep Q-learning run.
-package struct DQNExperiment {
-    /// The subcommand of `weightnorm` that starts such a run.
-    package static let command = "train dqn"
+/// A deep Q-learning run.
+package typealias DQNTraining = Run<DQNExperiment>
 
-    /// The name that ``Games`` takes.
-    package let game: String
-    package let settings: DQNSettings
-    package let normalizations: [Normalization]
-    package let seeds: [UInt64]
-    package let device: Device
-
-    package init(game: String, _ settings: DQNSettings, normalizations: [Normalization], seeds: [UInt64], device: Device) {
-        self.game = game
-        self.settings = settings
-        self.normalizations = normalizations
-        self.seeds = seeds
-        self.device = device
+/// Deep Q-learning with its games and its memory: each round is one norm and one seed, with the whole replay memory; the unit is an action.
+package final class DQNExperiment: Experiment, LimitsWholeNumbers {
+    /// The best network of the present round.
+    struct Best {
+        let epoch: Int
+        let score: DQNScore
+        let network: QNetwork
     }
 
-    /// Throws if the settings are invalid; call it before they are used.
-    package func check() throws(RunFailure) {
-        for norm in normalizations where !DQNSettings.norms.contains(norm) {
-            let all = DQNSettings.norms.map(\.rawValue).joined(separator: ", ")
-            throw RunFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
-        }
-        guard !normalizations.isEmpty, !seeds.isEmpty else { throw RunFailure("expected norms and seeds, found none") }
-        try settings.checkNumbers()
-    }
+    package typealias Record = DQNRecord
 
-    /// What a run started with, as in `config.json`.
-    package typealias Configuration = RunConfiguration<DQNSettings, DQNDetails>
-    /// The complete result, as in `summary.json`.
-    package typealias Summary = RunSummary<DQNSettings, DQNRun, DQNOutcome>
-
-    /// The run with these games and this memory. With `forgetsReplay` a resumed run starts with an empty memory.
-    package func plan(
-        _ configuration: Configuration, _ resources: DQNResources, forgetsReplay: Bool
-    ) -> RunPlan<DQNTrainingExperiment, DQNDetails> {
-        let memory = resources.memory
-        let bytes = NumberText.bytes(ReplayMemory.byteCount(capacity: memory.capacity, rows: memory.rows, columns: memory.columns))
-        let (game, actions) = ("\(configuration.game), \(configuration.player)", configuration.actions.joined(separator: ", "))
-        let saving = configuration.savesReplay ? "what is filled of it is written with every checkpoint" : "not part of checkpoints"
-        return RunPlan(
-            configuration,
-            introduction: [
-                "\(game), \(memory.games) games side by side; actions: \(actions)",
-                "Replay memory: \(memory.capacity) transitions, \(bytes) when full; \(saving)",
-            ],
-            line: DQNReport.line
-        ) { path in
-            DQNTrainingExperiment(
-                self, resources, savesReplay: configuration.savesReplay, resuming: path, forgetsReplay: forgetsReplay)
-        } outcome: { run in
-            let summary = Summary(
-                configuration, self, random: run.randomScore, runs: run.results, seconds: run.seconds, checkpoint: run.checkpointCost)
-            return (summary, DQNReport(summary, records: run.records))
-        }
-    }
-}
-
-/// What only a run of deep Q-learning has in its `config.json`.
-package struct DQNDetails: RunDetails {
-    package var game: String
-    /// What plays it.
-    package var player: String
-    package var actions: [String]
-    package var rows: Int
-    package var columns: Int
-    /// Whether checkpoints include the replay memory.
-    package var savesReplay: Bool
-
-    package var identity: [(what: String, value: String?)] { [("game", game), ("emulator", player)] }
-
-    package static func check(_ configuration: DQNExperiment.Configuration) throws(RunFailure) {
-        let (details, settings) = (configuration.details, configuration.settings)
-        try configuration.checkCommon(norms: DQNSettings.norms)
-        for (name, value) in [("rows", details.rows), ("columns", details.columns), ("number of actions", details.actions.count)] {
-            try SettingsCheck.whole(name, value, in: 1...1024)
-        }
-        try settings.checkNumbers()
-        try settings.checkNetwork(rows: details.rows, columns: details.columns, actions: details.actions.count)
-    }
-}
-
-extension RunConfiguration<DQNSettings, DQNDetails> {
-    package init(_ experiment: DQNExperiment, _ resources: DQNResources, preset: String, savesReplay: Bool) {
-        let games = resources.training
-        self.init(
-            command: DQNExperiment.command, norms: experiment.normalizations.map(\.rawValue), seeds: experiment.seeds,
-            device: experiment.device, preset: preset, settings: experiment.settings,
-            details: DQNDetails(
-                game: experiment.game, player: Games.description(games), actions: games.actions, rows: games.rows,
-                columns: games.columns, savesReplay: savesReplay))
-    }
-}
-
-/// What only a run of deep Q-learning has in its `summary.json`.
-package struct DQNOutcome: Codable, Equatable, Sendable {
-    package var game: String
-    package var player: String
-    /// The score of random play.
-    package var random: DQNScore?
+    package let experiment: DQNSetup
+    let resources: DQNResources
+    let savesReplay: Bool
+    let forgetsReplay: Bool
+    /// The folder of a resumed run, which contains its replay memory; empty for a run from the beginning.
+    let path: String
+    /// Epochs of the present round whose evaluation is done.
+    var epoch = 0
+    var best: Best?
+    /// Seconds of the present round's steps.
+    var stepSeconds = 0.0
+    /// The file that the last checkpoint names, if any.
+    var replayName: String?
+    /// The replay memory of the checkpoint being written.
+    var replayBeingSaved: (name: String?, bytes: Int, start: ContinuousClock.Instant)?
     /// The cost of the last checkpoint with a replay memory.
-    package var checkpoint: CheckpointCost?
-}
+    var checkpointCost: CheckpointCost?
+    /// The action in the epoch at which the display text was last updated.
+    private var noted = 0
+    private let notes: Milestones
 
-extension RunSummary<DQNSettings, DQNRun, DQNOutcome> {
-    package init(
-        _ configuration: DQNExperiment.Configuration, _ experiment: DQNExperiment, random: DQNScore?, runs: [DQNRun], seconds: Double,
-        checkpoint: CheckpointCost?
-    ) {
-        self.init(
-            device: experiment.device, settings: experiment.settings, runs: runs, seconds: seconds,
-            details: DQNOutcome(game: configuration.game, player: configuration.player, random: random, checkpoint: checkpoint))
-    }
-}
-
-/// The games and the memory of a run, made before its folder is touched, since the emulator may be missing or the memory may not fit.
-package struct DQNResources {
-    package let training: any Environment
-    /// Separate from the training games, which must not be disturbed.
-    package let evaluation: any Environment
-    package let memory: ReplayMemory
-
-    /// Existing games and memory.
-    package init(training: any Environment, evaluation: any Environment, memory: ReplayMemory) {
-        (self.training, self.evaluation, self.memory) = (training, evaluation, memory)
-    }
-
-    /// Starts the games and allocates the memory.
+    /// The experiment, which must have been checked. A resumed run takes its replay memory from its folder at `path`, unless the checkpoint names
+    /// none or it is to be forgotten: then the agent plays with what it has learned until it has seen enough to learn again.
     ///
-    /// - Throws: ``EnvironmentError`` if there is no such game or emulator; ``ReplayMemory/Failure`` if the memory does not fit.
-    package init(for experiment: DQNExperiment, available: Int? = SystemMemory.available) throws {
-        let settings = experiment.settings
-        // If the CPU also does the learning, few emulator threads are enough: the emulator is an order of magnitude faster.
-        let threads = experiment.device.isCPU ? max(1, Runtime.threadCount / 4) : 0
-        training = try Games.environment(experiment.game, count: settings.games, threads: threads, stickiness: settings.stickiness)
-        evaluation = try Games.environment(experiment.game, count: settings.games, stickiness: settings.stickiness)
-        memory = try ReplayMemory(
-            capacity: settings.replayCapacity, games: settings.games, rows: training.rows, columns: training.columns, depth: settings.depth,
-            lostLifeEndsEpisode: settings.lostLifeEndsEpisode, clipsRewards: settings.clipsRewards, available: available)
-    }
-}
-
-/// The result of an evaluation, without the individual games.
-package struct DQNScore: Codable, Equatable, Sendable {
-    /// The mean score of a game.
-    package var mean: Double
-    /// The standard deviation over games; nil for one game.
-    package var deviation: Double?
-    package var highest: Double
-    package var games: Int
-    /// The number of games counted before they had ended.
-    package var unfinished: Int
-    /// The number of actions taken.
-    package var actions: Int
-    /// The mean over states of the highest value that the agent gave to an action; nil for random play.
-    package var meanValue: Double?
-
-    package init(_ evaluation: DQNEvaluation) {
-        (mean, deviation, highest) = (evaluation.score, evaluation.deviation, evaluation.scores.max() ?? .nan)
-        (games, unfinished, actions) = (evaluation.scores.count, evaluation.unfinished, evaluation.actions)
-        meanValue = evaluation.meanValue
-    }
-}
-
-/// An epoch of a run, as in `metrics.jsonl`.
-package struct DQNRecord: Codable, Equatable, Sendable {
-    /// The norm; ``random`` for random play, before the first epoch.
-    package var norm: String
-    package var seed: UInt64
-    package var epoch: Int
-    /// Actions taken in training, over all games.
-    package var actions: Int
-    package var updates: Int
-    /// ε, at the end of the epoch.
-    package var exploration: Double
-    /// The evaluation after the epoch.
-    package var score: DQNScore
-    /// The mean score of the games that ended in the epoch's training, including random actions; nil if none did.
-    package var trainingScore: Double?
-    package var trainingGames: Int
-    /// The mean loss of the epoch's updates; nil if there was none.
-    package var loss: Double?
-
-    /// Used in place of a norm.
-    package static let random = "random"
-
+    /// Games that cannot be saved, such as the emulator's, restart with a seed derived from the run's seed and progress.
     package init(
-        norm: String, seed: UInt64, epoch: Int, actions: Int, updates: Int, exploration: Double, score: DQNScore, trainingScore: Double?,
-        trainingGames: Int, loss: Double?
+        _ experiment: DQNSetup, _ resources: DQNResources, savesReplay: Bool, resuming path: String? = nil, forgetsReplay: Bool = false
     ) {
-        (self.norm, self.seed, self.epoch, self.actions, self.updates) = (norm, seed, epoch, actions, updates)
-        (self.exploration, self.score, self.trainingScore) = (exploration, score, trainingScore)
-        (self.trainingGames, self.loss) = (trainingGames, loss)
+        (self.experiment, self.resources, self.savesReplay) = (experiment, resources, savesReplay)
+        (self.path, self.forgetsReplay) = (path ?? "", forgetsReplay)
+        notes = Milestones(steps: experiment.settings.actionsPerEpoch, parts: 50)
+    }
+
+    package let kind = "dqn"
+    package let unit = "action"
+    package let timesSteps = false
+    package var settings: DQNSettings { experiment.settings }
+    package var names: [String] { experiment.normalizations.map(\.rawValue) }
+    package var seeds: [UInt64] { experiment.seeds }
+    package var rounds: Int { names.count * seeds.count }
+    package var stepsPerRound: Int { settings.epochs * settings.actionsPerEpoch }
+    package var device: Device { experiment.device }
+
+    /// The norm and the seed of a round.
+    func subject(ofRound round: Int) -> (norm: Normalization, seed: UInt64) {
+        let count = experiment.normalizations.count
+        return (experiment.normalizations[round % count], seeds[round / count])
+    }
+
+    /// The score of random play comes first; it needs no network.
+    package func prepareRound(of run: Run<DQNExperiment>) throws -> Bool {
+        guard run.randomScore == nil else { return true }
+        let seed = experiment.seeds[0]
+        var draws = Xoshiro256(seed: seed)
+        let actions = resources.evaluation.actions.count
+        let evaluation = try DQNEvaluation(
+            in: resources.evaluation, depth: settings.depth, actions: settings.evaluationActions, seed: evaluationSeed(seed, epoch: 0),
+            shouldStop: { run.shouldStop }
+        ) { states in ((0..<states.shape[0]).map { _ in Int(draws.next(below: UInt64(actions))) }, nil) }
+        if run.shouldStop { return false }
+        try run.record(
+            DQNRecord(
+                norm: DQNRecord.random, seed: seed, epoch: 0, actions: 0, updates: 0, exploration: 1, score: DQNScore(evaluation),
+                trainingScore: nil, trainingGames: 0, loss: nil))
+        return true
+    }
+
+    package func makeTrainees(round: Int) throws -> [DQNLearner] {
+        (epoch, best, stepSeconds) = (0, nil, 0)
+        return [try learner(round: round)]
+    }
+
+    /// A learner at the beginning of a round.
+    func learner(round: Int, gamesSeed: UInt64? = nil) throws -> DQNLearner {
+        let (norm, seed) = subject(ofRound: round)
+        let games = resources.training
+        let agent = DQNAgent(
+            settings, normalization: norm, seed: seed, rows: games.rows, columns: games.columns, actions: games.actions.count,
+            device: device)
+        resources.memory.removeAll()
+        return try DQNLearner(agent, games, memory: resources.memory, seed: gamesSeed ?? seed)
+    }
+
+    /// Each epoch is followed by an evaluation; an interrupted one is repeated.
+    package func prepareStep(of run: Run<DQNExperiment>) throws -> Bool {
+        guard let learner = run.learner else { return true }
+        while epoch < settings.epochs, learner.actionsTaken >= (epoch + 1) * settings.actionsPerEpoch {
+            let note = run.note
+            run.note = "evaluation"
+            try run.reportProgress()
+            run.note = note
+            guard try evaluate(learner, run) else { return false }
+            noted = 0
+        }
+        return true
+    }
+
+    package func input(for run: Run<DQNExperiment>) {}
+
+    package func didStep(_ run: Run<DQNExperiment>) throws {
+        guard let learner = run.learner else { return }
+        stepSeconds += learner.readSeconds()
+        let place = learner.actionsTaken - epoch * settings.actionsPerEpoch
+        if (noted..<max(noted, place)).contains(where: { notes.contains($0 + 1) }) { run.note = note(learner) }
+        noted = place
+    }
+
+    private func note(_ learner: DQNLearner) -> String {
+        var parts = ["\(learner.agent.normalization.rawValue)", "ε \(NumberText.fixed(learner.exploration, decimals: 2))"]
+        if let loss = learner.agent.losses.mean { parts.append("loss \(NumberText.fixed(loss, decimals: 2))") }
+        return parts.joined(separator: ", ")
+    }
+
+    // MARK: - Evaluations
+
+    /// Seeds of evaluations: different games from training, the same for every norm with the same seed.
+    private func evaluationSeed(_ seed: UInt64, epoch: Int) -> UInt64 {
+        var seeds = SplitMix64(seed: seed &+ 0x6576_616C)
+        for _ in 0..<epoch { _ = seeds.next() }
+        return seeds.next()
+    }
+
+    /// False if it was stopped.
+    private func evaluate(_ learner: DQNLearner, _ run: Run<DQNExperiment>) throws -> Bool {
+        let agent = learner.agent
+        guard agent.isFinite() else { throw divergence(learner, run) }
+        let evaluation = try DQNEvaluation(
+            of: agent, in: resources.evaluation, actions: settings.evaluationActions, exploration: settings.evaluationExploration,
+            seed: evaluationSeed(agent.seed, epoch: epoch + 1), shouldStop: { run.shouldStop })
+        if run.shouldStop { return false }
+        let score = DQNScore(evaluation)
+        guard score.meanValue?.isFinite != false else { throw divergence(learner, run) }
+        epoch += 1
+        let scores = learner.readScores()
+        try run.record(
+            DQNRecord(
+                norm: agent.normalization.rawValue, seed: agent.seed, epoch: epoch, actions: learner.actionsTaken, updates: agent.updates,
+                exploration: learner.exploration, score: score,
+                trainingScore: scores.isEmpty ? nil : scores.reduce(0, +) / Double(scores.count), trainingGames: scores.count,
+                loss: agent.losses.read()))
+        if score.mean > best?.score.mean ?? -.infinity {
+            let network = best?.network ?? network(agent.normalization)
+            network.copyValues(from: agent.network)
+            best = Best(epoch: epoch, score: score, network: network)
+            try writeBest(agent, into: run.folder)
+        }
+        return true
+    }
+
+    /// A network to copy values into.
+    func network(_ normalization: Normalization) -> QNetwork {
+        let games = resources.training
+        return settings.makeNetwork(
+            rows: games.rows, columns: games.columns, actions: games.actions.count, normalization: normalization,
+            random: Generator(seed: 0, device: device))
+    }
+
+    /// Writes the network of the best evaluation.
+    func writeBest(_ agent: DQNAgent, into folder: RunFolder) throws {
+        guard let best else { return }
+        let (norm, seed) = (agent.normalization.rawValue, agent.seed)
+        try best.network.write(
+            to: folder.path(for: NetworkFile.name(norm: norm, seed: seed)), layout: .native,
+            metadata: [
+                "norm": norm, "seed": "\(seed)", "epoch": "\(best.epoch)", "score": "\(best.score.mean)", "game": experiment.game,
+            ])
+    }
+
+    // MARK: - Ends
+
+    package func didDiverge(trainee index: Int, at step: Int, of run: Run<DQNExperiment>) throws {
+        throw divergence(run.trainees[index], run)
+    }
+
+    private func divergence(_ learner: DQNLearner, _ run: Run<DQNExperiment>) -> RunFailure {
+        let agent = learner.agent
+        return RunFailure.divergence(
+            norm: agent.normalization, seed: agent.seed,
+            "the loss, a parameter or a value is not finite at update \(agent.losses.divergedAt ?? agent.updates)",
+            weights: WeightObserver(agent.network).read(learningRate: 1), lastGood: run.lastGoodCheckpoint)
+    }
+
+    package func finishRound(of run: Run<DQNExperiment>) -> [DQNRun] {
+        guard let learner = run.learner, let best else { return [] }
+        let agent = learner.agent
+        let (norm, seed) = (agent.normalization.rawValue, agent.seed)
+        guard let last = run.records.last(where: { $0.norm == norm && $0.seed == seed }) else { return [] }
+        return [
+            DQNRun(
+                norm: norm, seed: seed, actions: learner.actionsTaken, updates: agent.updates, parameters: agent.parameterCount,
+                constantUnits: agent.initialization.constantUnitCount, best: best.score, bestEpoch: best.epoch, last: last.score,
+                actionsPerSecond: Double(learner.actionsTaken) / max(stepSeconds, 1e-9))
+        ]
     }
 }
 
-/// A finished run, as in `summary.json`.
-package struct DQNRun: Codable, Equatable, Sendable, SeededRun {
-    package var norm: String
-    package var seed: UInt64
-    package var actions: Int
-    package var updates: Int
-    package var parameters: Int
-    package var constantUnits: Int
-    /// The evaluation with the highest mean score, which is the paper's measure, and its epoch.
-    package var best: DQNScore
-    package var bestEpoch: Int
-    /// The evaluation after the last epoch.
-    package var last: DQNScore
-    /// Training speed, without evaluations and checkpoints.
-    package var actionsPerSecond: Double
-
-    package init(
-        norm: String, seed: UInt64, actions: Int, updates: Int, parameters: Int, constantUnits: Int, best: DQNScore, bestEpoch: Int,
-        last: DQNScore, actionsPerSecond: Double
-    ) {
-        (self.norm, self.seed, self.actions, self.updates, self.parameters) = (norm, seed, actions, updates, parameters)
-        (self.constantUnits, self.best, self.bestEpoch, self.last) = (constantUnits, best, bestEpoch, last)
-        self.actionsPerSecond = actionsPerSecond
-    }
-}
-
-/// The cost of a checkpoint, including its replay memory.
-package struct CheckpointCost: Codable, Equatable, Sendable {
-    package var bytes: Int
-    package var seconds: Double
-
-    package init(bytes: Int, seconds: Double) { (self.bytes, self.seconds) = (bytes, seconds) }
+extension Run where E == DQNExperiment {
+    /// The learner; nil between two rounds.
+    package var learner: DQNLearner? { trainees.first }
+    /// The score of random play; nil before it is measured.
+    package var randomScore: DQNScore? { records.first { $0.norm == DQNRecord.random }?.score }
+    /// The cost of the last checkpoint with a replay memory.
+    package var checkpointCost: CheckpointCost? { experiment.checkpointCost }
 }

@@ -9,7 +9,7 @@ package import WeightNorm
 
 /// A network in a run's folder that plays.
 package struct DQNPlayer {
-    private let configuration: DQNExperiment.Configuration
+    private let configuration: DQNSetup.Configuration
     private let network: QNetwork
     /// The norm and the seed of the network.
     package let norm: String
@@ -21,16 +21,8 @@ package struct DQNPlayer {
     ///
     /// - Throws: ``RunFailure`` if the folder is not such a run's or has no such network yet; what loading the file throws.
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
-        let command: String
-        do {
-            command = try RunHeader(at: path).command
-        } catch let error as FileError {
-            throw RunFailure("expected the folder of a run of weightnorm \(DQNExperiment.command): \(error)")
-        }
-        guard command == DQNExperiment.command else {
-            throw RunFailure("\(path): expected a run of weightnorm \(DQNExperiment.command), found one of weightnorm \(command)")
-        }
-        configuration = try DQNExperiment.Configuration.read(at: path)
+        _ = try RunHeader(at: path, of: [DQNSetup.command])
+        configuration = try DQNSetup.Configuration.read(at: path)
         let choice = try RunChoice(norm: norm, seed: seed, norms: configuration.norms, seeds: configuration.seeds, at: path)
         (self.norm, self.seed) = (choice.norm.rawValue, choice.seed)
         network = configuration.settings.makeNetwork(

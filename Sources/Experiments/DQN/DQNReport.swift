@@ -2,12 +2,12 @@ package import Report
 
 /// The report of a deep Q-learning run: a table for the terminal, a page for the browser.
 package struct DQNReport: RunReport {
-    private let summary: DQNExperiment.Summary
+    private let summary: DQNSetup.Summary
     private let records: [DQNRecord]
     private let norms: [String]
     private let seeds: [UInt64]
 
-    package init(_ summary: DQNExperiment.Summary, records: [DQNRecord]) {
+    package init(_ summary: DQNSetup.Summary, records: [DQNRecord]) {
         self.summary = summary
         self.records = records
         (norms, seeds) = (summary.runs.norms, summary.runs.seeds)
@@ -123,7 +123,7 @@ package struct DQNReport: RunReport {
                 Page.Section("What was trained", [.row([.settings(.init("Training", training)), .settings(.init("Machine", machine))])]),
             ],
             footer: """
-                Made by \(code: "weightnorm \(DQNExperiment.command)"), after Salimans & Kingma, \
+                Made by \(code: "weightnorm \(DQNSetup.command)"), after Salimans & Kingma, \
                 \(link: "Weight Normalization", to: "https://arxiv.org/abs/1602.07868") (2016), Figure 5 and its table.
                 """)
     }

@@ -136,7 +136,7 @@ extension DQNSettings {
     }
 
     /// Throws unless an agent can be made and trained with these numbers: settings may come from a file.
-    package func checkNumbers() throws(RunFailure) {
+    package func checkNumbers(norms: [Normalization]) throws(RunFailure) {
         func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(RunFailure) {
             try SettingsCheck.whole(name, value, in: range)
         }
@@ -171,7 +171,7 @@ extension DQNSettings {
         }
         try SettingsCheck.number("initialValueDeviation", initialValueDeviation, in: .deviation)
         try SettingsCheck.number("epsilon", epsilon, in: .epsilon)
-        try SettingsCheck.rates(learningRates, of: Self.norms)
+        try SettingsCheck.rates(learningRates, of: norms)
     }
 }
 

@@ -1,166 +1,104 @@
-package import Datasets
+import Report
 package import Torch
 package import Training
-package import WeightNorm
+import WeightNorm
 
-/// The setup for training generative models.
-package struct GenerativeExperiment<Settings: GenerativeSettings> {
-    package let settings: Settings
-    package let normalizations: [Normalization]
-    package let seeds: [UInt64]
-    package let device: Device
-    /// The number of draws of z in the importance-weighted estimate at the end; nil for no estimate.
-    package let importanceDraws: Int?
+/// Generative models in training.
+package typealias GenerativeTraining<Settings: GenerativeSettings> = Run<GenerativeExperiment<Settings>>
 
-    package init(
-        _ settings: Settings, normalizations: [Normalization], seeds: [UInt64], importanceDraws: Int? = nil, device: Device
-    ) {
-        self.settings = settings
-        self.normalizations = normalizations
-        self.seeds = seeds
-        self.importanceDraws = importanceDraws
-        self.device = device
-    }
-
-    /// Throws if the settings do not fit the images; call it before a folder is made.
-    package func check(training: ImageSet) throws(RunFailure) {
-        for norm in normalizations where !Settings.norms.contains(norm) {
-            let all = Settings.norms.map(\.rawValue).joined(separator: ", ")
-            throw RunFailure("norm: expected norms out of \(all), found '\(norm.rawValue)'")
-        }
-        if let draws = importanceDraws { try SettingsCheck.whole("importanceDraws", draws, in: SettingsLimits.draws) }
-        try settings.checkNumbers()
-        guard settings.batch <= training.count else {
-            throw RunFailure("minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
-        }
-        try settings.check(channels: training.channels, rows: training.rows, columns: training.columns, images: training.count)
-    }
-
+/// An experiment with generative models and its images: each round trains one model per norm for one seed.
+package final class GenerativeExperiment<Settings: GenerativeSettings>: Experiment, LimitsWholeNumbers {
     package typealias Record = GenerativeRecord
 
-    /// What a run started with, as in `config.json`.
-    package typealias Configuration = RunConfiguration<Settings, GenerativeDetails<Settings>>
-    /// The complete result, as in `summary.json`.
-    package typealias Summary = RunSummary<Settings, GenerativeRun, GenerativeOutcome>
+    package let experiment: GenerativeSetup<Settings>
+    private let images: GenerativeImages
+    private let order: EpochOrder
+    private let stepsPerEpoch: Int
+    private let notes: Milestones
 
-    /// The run on these images, which must have been checked.
-    package func plan(
-        _ configuration: Configuration, training: ImageSet, test: ImageSet
-    ) -> RunPlan<GenerativeTrainingExperiment<Settings>, GenerativeDetails<Settings>> {
-        RunPlan(
-            configuration,
-            introduction: [
-                "\(training.count) training and \(test.count) test images of \(configuration.data), \(training.size)",
-                "Norms, in the order of the bounds below: \(configuration.norms.joined(separator: ", "))",
-            ]
-        ) { _ in
-            GenerativeTrainingExperiment(self, GenerativeImages(training: training, test: test, settings.pixels, on: device))
-        } outcome: { run in
-            let summary = Summary(
-                data: configuration.data, images: training.count, dimensions: training.features, experiment: self, runs: run.results,
-                seconds: run.seconds)
-            let pictures = try configuration.norms.compactMap {
-                try GenerativePictures(of: $0, seed: configuration.seeds[0], in: run.folder.path)
-            }
-            return (summary, GenerativeReport(summary, records: run.records, pictures: pictures))
+    /// The experiment, which must have been checked against the images.
+    package init(_ experiment: GenerativeSetup<Settings>, _ images: GenerativeImages) {
+        (self.experiment, self.images) = (experiment, images)
+        stepsPerEpoch = images.training.count / experiment.settings.batch
+        order = EpochOrder(images.training, batch: experiment.settings.batch)
+        notes = Milestones(steps: stepsPerEpoch, parts: 50)
+    }
+
+    /// The command's last word, such as "vae".
+    package var kind: String { Settings.command.split(separator: " ").last.map(String.init) ?? Settings.command }
+    package var settings: Settings { experiment.settings }
+    package var names: [String] { experiment.normalizations.map(\.rawValue) }
+    package var seeds: [UInt64] { experiment.seeds }
+    package var stepsPerRound: Int { stepsPerEpoch * settings.epochs }
+    package var device: Device { experiment.device }
+
+    package func makeTrainees(round: Int) -> [GenerativeTrainer<Settings>] {
+        experiment.normalizations.map {
+            GenerativeTrainer(
+                settings, normalization: $0, seed: seeds[round], rows: images.rows, columns: images.columns, device: device)
         }
     }
-}
 
-/// What only a run of generative models has in its `config.json`.
-package struct GenerativeDetails<Settings: GenerativeSettings>: RunDetails {
-    package var data: String
-    package var training: ImageSummary
-    package var test: ImageSummary
-    package var importanceDraws: Int?
-    package var rows: Int
-    package var columns: Int
-
-    package var identity: [(what: String, value: String?)] {
-        [("draws", "\(importanceDraws ?? 0)"), ("training images", "\(training)"), ("test images", "\(test)")]
+    package func initialize(_ run: Run<GenerativeExperiment>) {
+        guard let initialization = settings.dataDependentInitialization else { return }
+        let count = min(initialization.images, images.training.count)
+        let first = images.training.order(size: count, seed: seeds[run.round], epoch: 0).selected(0, along: 0)
+        for trainer in run.trainees {
+            trainer.initialize(images.training.pixels(first), targetDeviation: initialization.targetDeviation)
+        }
     }
 
-    package static func check(_ configuration: RunConfiguration<Settings, GenerativeDetails>) throws(RunFailure) {
-        let (details, settings) = (configuration.details, configuration.settings)
-        try configuration.checkCommon(norms: Settings.norms, training: details.training, test: details.test)
-        if let draws = details.importanceDraws { try SettingsCheck.whole("importanceDraws", draws, in: SettingsLimits.draws) }
-        try SettingsCheck.whole("rows", details.rows, in: SettingsLimits.side)
-        try SettingsCheck.whole("columns", details.columns, in: SettingsLimits.side)
-        try settings.checkNumbers()
-        try settings.check(channels: settings.channels, rows: details.rows, columns: details.columns, images: details.training.count)
+    package func input(for run: Run<GenerativeExperiment>) -> Tensor {
+        images.training.pixels(order.minibatch(run.step, seed: seeds[run.round]))
     }
-}
 
-extension RunConfiguration where Settings: GenerativeSettings, Details == GenerativeDetails<Settings> {
-    package init(data: String, training: ImageSet, test: ImageSet, preset: String, experiment: GenerativeExperiment<Settings>) {
-        self.init(
-            command: Settings.command, norms: experiment.normalizations.map(\.rawValue), seeds: experiment.seeds,
-            device: experiment.device, preset: preset, settings: experiment.settings,
-            details: GenerativeDetails(
-                data: data, training: ImageSummary(training), test: ImageSummary(test), importanceDraws: experiment.importanceDraws,
-                rows: training.rows, columns: training.columns))
+    package func didStep(_ run: Run<GenerativeExperiment>) throws {
+        let place = (run.step - 1) % stepsPerEpoch + 1
+        if notes.contains(place) {
+            run.note = "bound " + run.trainees.map { NumberText.fixed(-$0.currentLoss, decimals: 2) }.joined(separator: " ")
+            run.noteTime()
+        }
+        // A diverged model ends the run, before the others are evaluated.
+        if place == stepsPerEpoch, run.trainees.allSatisfy({ $0.divergedAt == nil }) { try record(run) }
     }
-}
 
-/// What only a run of generative models has in its `summary.json`.
-package struct GenerativeOutcome: Codable, Equatable, Sendable {
-    package var data: String
-    /// The number of training images; nil in a folder of 0.1.0.
-    package var images: Int?
-    /// Pixels times channels of an image, for converting nats to bits per dimension.
-    package var dimensions: Int
-}
-
-extension RunSummary where Settings: GenerativeSettings, Result == GenerativeRun, Details == GenerativeOutcome {
-    package init(
-        data: String, images: Int? = nil, dimensions: Int, experiment: GenerativeExperiment<Settings>, runs: [GenerativeRun],
-        seconds: Double
-    ) {
-        self.init(
-            device: experiment.device, settings: experiment.settings, runs: runs, seconds: seconds,
-            details: GenerativeOutcome(data: data, images: images, dimensions: dimensions))
+    private func record(_ run: Run<GenerativeExperiment>) throws {
+        for trainer in run.trainees {
+            let record = GenerativeRecord(
+                norm: trainer.normalization.rawValue, seed: trainer.seed, step: run.step, epoch: Double(run.step) / Double(stepsPerEpoch),
+                trainBound: -trainer.readLoss(), testBound: trainer.bound(on: images.test))
+            guard record.testBound.isFinite, record.trainBound.isFinite else { throw divergence(of: trainer, in: run) }
+            try run.record(record)
+            try GenerativePictures.write(trainer, images, into: run.folder)
+        }
     }
-}
 
-/// A point of a run, as in `metrics.jsonl`; bounds in nats per image.
-package struct GenerativeRecord: Codable, Equatable, Sendable {
-    package var norm: String
-    package var seed: UInt64
-    package var step: Int
-    /// Epochs done.
-    package var epoch: Double
-    /// The negated mean of the training objective since the previous record; with free bits it is below the bound.
-    package var trainBound: Double
-    /// The mean bound over the test images, with averaged parameters.
-    package var testBound: Double
-
-    package init(norm: String, seed: UInt64, step: Int, epoch: Double, trainBound: Double, testBound: Double) {
-        (self.norm, self.seed, self.step, self.epoch) = (norm, seed, step, epoch)
-        (self.trainBound, self.testBound) = (trainBound, testBound)
+    package func didDiverge(trainee index: Int, at step: Int, of run: Run<GenerativeExperiment>) throws {
+        throw divergence(of: run.trainees[index], in: run)
     }
-}
 
-/// A finished run, as in `summary.json`.
-package struct GenerativeRun: Codable, Equatable, Sendable, SeededRun {
-    package var norm: String
-    package var seed: UInt64
-    package var steps: Int
-    package var parameters: Int
-    package var trainBound: Double
-    package var testBound: Double
-    /// The importance-weighted estimate of log p(x), and its number of draws.
-    package var logLikelihood: Double?
-    package var importanceDraws: Int?
-    /// The median over all steps but the first ten.
-    package var millisecondsPerStep: Double
-    package var constantUnits: Int
+    private func divergence(of trainer: GenerativeTrainer<Settings>, in run: Run<GenerativeExperiment>) -> RunFailure {
+        RunFailure.divergence(
+            norm: trainer.normalization, seed: trainer.seed,
+            "the loss or the bound is not finite at step \(trainer.divergedAt ?? run.step)",
+            weights: WeightObserver(trainer.model).read(learningRate: 1), lastGood: run.lastGoodCheckpoint)
+    }
 
-    package init(
-        norm: String, seed: UInt64, steps: Int, parameters: Int, trainBound: Double, testBound: Double, logLikelihood: Double?,
-        importanceDraws: Int?, millisecondsPerStep: Double, constantUnits: Int
-    ) {
-        (self.norm, self.seed, self.steps, self.parameters) = (norm, seed, steps, parameters)
-        (self.trainBound, self.testBound, self.logLikelihood) = (trainBound, testBound, logLikelihood)
-        (self.importanceDraws, self.millisecondsPerStep, self.constantUnits) = (importanceDraws, millisecondsPerStep, constantUnits)
+    package func finishRound(of run: Run<GenerativeExperiment>) throws -> [GenerativeRun] {
+        try run.trainees.enumerated().map { index, trainer in
+            let (norm, seed) = (trainer.normalization.rawValue, trainer.seed)
+            let last = run.records.last { $0.norm == norm && $0.seed == seed }
+            let draws = experiment.importanceDraws
+            let estimate = draws.map { trainer.bound(on: images.test, draws: $0) }
+            if let estimate, !estimate.isFinite { throw divergence(of: trainer, in: run) }
+            try trainer.write(
+                to: run.folder.path(for: NetworkFile.name(norm: norm, seed: seed)),
+                metadata: ["norm": norm, "seed": "\(seed)", "step": "\(run.step)"])
+            try GenerativePictures.writeDrawings(trainer, images, into: run.folder)
+            return GenerativeRun(
+                norm: norm, seed: seed, steps: stepsPerRound, parameters: trainer.parameterCount, trainBound: last?.trainBound ?? .nan,
+                testBound: last?.testBound ?? .nan, logLikelihood: estimate, importanceDraws: draws,
+                millisecondsPerStep: StepTimes.median(run.times[index]), constantUnits: trainer.initialization.constantUnitCount)
+        }
     }
 }

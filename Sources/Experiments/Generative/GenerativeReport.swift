@@ -4,7 +4,7 @@ import WeightNorm
 
 /// The report on training generative models: a table for the terminal, a page for the browser.
 package struct GenerativeReport<Settings: GenerativeSettings>: RunReport {
-    private let summary: GenerativeExperiment<Settings>.Summary
+    private let summary: GenerativeSetup<Settings>.Summary
     private let model: ReportedModel
     private let records: [GenerativeRecord]
     /// Of the first seed, by norm.
@@ -13,7 +13,7 @@ package struct GenerativeReport<Settings: GenerativeSettings>: RunReport {
     private let seeds: [UInt64]
 
     package init(
-        _ summary: GenerativeExperiment<Settings>.Summary, records: [GenerativeRecord], pictures: [GenerativePictures] = []
+        _ summary: GenerativeSetup<Settings>.Summary, records: [GenerativeRecord], pictures: [GenerativePictures] = []
     ) {
         self.summary = summary
         model = summary.settings.description(of: summary.data)

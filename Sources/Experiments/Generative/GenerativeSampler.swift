@@ -18,27 +18,18 @@ package struct GenerativeSampler {
     ///
     /// - Throws: ``RunFailure`` if the folder is not such a run's or has no such model; what loading the file throws.
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
-        let command: String
-        do {
-            command = try RunHeader(at: path).command
-        } catch let error as FileError {
-            throw RunFailure("expected the folder of a run of weightnorm \(Self.commands): \(error)")
-        }
-        guard let kind = Self.kinds.first(where: { $0.command == command }) else {
-            throw RunFailure("\(path): expected a run of weightnorm \(Self.commands), found one of weightnorm \(command)")
-        }
+        let command = try RunHeader(at: path, of: Self.kinds.map { $0.command }).command
+        guard let kind = Self.kinds.first(where: { $0.command == command }) else { throw RunFailure("\(path): unknown command \(command)") }
         (model, size, steps) = try Self.model(kind, at: path, norm: norm, seed: seed)
     }
 
     /// The kinds of models that it can draw from.
     private static let kinds: [any GenerativeSettings.Type] = [VAESettings.self, DRAWSettings.self]
 
-    private static var commands: String { kinds.map { $0.command }.joined(separator: " or ") }
-
     private static func model<Settings: GenerativeSettings>(
         _ settings: Settings.Type, at path: String, norm: Normalization?, seed: UInt64?
     ) throws -> (any GenerativeModel, size: Int, steps: Int) {
-        let configuration = try GenerativeExperiment<Settings>.Configuration.read(at: path)
+        let configuration = try GenerativeSetup<Settings>.Configuration.read(at: path)
         let choice = try RunChoice(norm: norm, seed: seed, norms: configuration.norms, seeds: configuration.seeds, at: path)
         let name = choice.norm.rawValue
         let file = NetworkFile.name(norm: name, seed: choice.seed)

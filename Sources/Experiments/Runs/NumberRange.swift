@@ -59,6 +59,10 @@ package enum SettingsLimits {
     package static let mostWeights = 4e8
     package static let draws = 1...100_000
     package static let heldOut = 1...1_000_000_000
+    /// Training images to draw from a data set.
+    package static let images = 2...1_000_000_000
+    package static let mostRates = 1000
+    package static let mostThresholds = 100
     package static let threads = 1...1024
 }
 
@@ -104,9 +108,8 @@ enum SettingsCheck {
         // Parameters, gradients and two moments, plus intermediate results.
         let bytes = 4 * (4 * weights + max(elements * Double(examples), 2 * widest * Double(initial)))
         guard let available, bytes > Double(available) else { return }
-        func gigabytes(_ bytes: Double) -> String { "\(NumberText.fixed(bytes / 1e9, decimals: 1)) GB" }
         throw RunFailure(
-            "settings: expected a network and examples at once that fit into the \(gigabytes(Double(available))) of memory available, "
-                + "found ones of \(gigabytes(bytes)) at least")
+            "settings: expected a network and examples at once that fit into the \(NumberText.bytes(available)) of memory available, "
+                + "found ones of \(NumberText.bytes(Int(min(bytes, 1e18)))) at least")
     }
 }

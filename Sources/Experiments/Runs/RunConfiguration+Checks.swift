@@ -36,8 +36,8 @@ extension RunConfiguration where Details: RunDetails, Details.Settings == Settin
             ("norms", list(stored.norms), list(norms)), ("seeds", list(stored.seeds), list(seeds)),
             ("preset", stored.preset ?? "none", preset ?? "none"),
         ]
-        let own = zip(stored.details.identity, details.identity).compactMap { stored, found in
-            stored.value.map { (stored.what, $0, found.value ?? "none") }
+        let own = stored.details.identity.compactMap { part in
+            part.value.map { (part.what, $0, details.identity.first { $0.what == part.what }?.value ?? "none") }
         }
         if let different = (common + own).first(where: { $0.1 != $0.2 }) { return different }
         let (before, now) = (try Self.fields(stored.settings), try Self.fields(settings))
@@ -47,13 +47,21 @@ extension RunConfiguration where Details: RunDetails, Details.Settings == Settin
         return ("settings", text(before), text(now))
     }
 
-    /// Each of the settings as JSON.
+    /// Each of the settings as JSON; those in an object by themselves, as in "learningRates.weight".
     private static func fields(_ settings: Settings) throws -> [String: String] {
-        let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(settings)) as? [String: Any] ?? [:]
-        return try object.mapValues { value in
-            let data = try JSONSerialization.data(withJSONObject: [value], options: [.sortedKeys, .withoutEscapingSlashes])
-            return String(String(decoding: data, as: UTF8.self).dropFirst().dropLast())
+        func fields(_ object: [String: Any], _ prefix: String) throws -> [String: String] {
+            var found: [String: String] = [:]
+            for (key, value) in object {
+                if let inner = value as? [String: Any] {
+                    found.merge(try fields(inner, "\(prefix)\(key).")) { $1 }
+                } else {
+                    let data = try JSONSerialization.data(withJSONObject: [value], options: .withoutEscapingSlashes)
+                    found[prefix + key] = String(String(decoding: data, as: UTF8.self).dropFirst().dropLast())
+                }
+            }
+            return found
         }
+        return try fields(JSONSerialization.jsonObject(with: JSONEncoder().encode(settings)) as? [String: Any] ?? [:], "")
     }
 
     /// Checks what all configurations have.

@@ -8,14 +8,22 @@ package enum RunFiles {
         "config.json", "metrics.jsonl", "layers.jsonl", "summary.json", "report.html", "analysis.json", "analysis.html",
         RunCheckpoint.name, "replay-a.safetensors", "replay-b.safetensors",
     ]
+    /// The parts before the norm and the seed, and the endings.
+    private static let families = [
+        ("network-", ".safetensors"), ("filters-", ".png"), ("samples-", ".png"), ("reconstructions-", ".png"), ("drawn-samples-", ".png"),
+        ("drawn-reconstructions-", ".png"),
+    ]
 
-    /// Whether runs write files of this name: a fixed one, or words with a norm and a seed, such as `network-weight-seed0.safetensors`.
+    /// Whether runs write files of this name.
     package static func isOne(_ name: String) -> Bool {
         if fixed.contains(name) { return true }
-        guard let match = name.wholeMatch(of: /([a-z][a-z+-]*)-seed([0-9]+)\.(?:safetensors|png)/), UInt64(match.2) != nil else {
-            return false
+        return families.contains { start, end in
+            Normalization.allCases.contains { norm in
+                let prefix = "\(start)\(norm.rawValue)-seed"
+                guard name.hasPrefix(prefix), name.hasSuffix(end), name.count > prefix.count + end.count else { return false }
+                return UInt64(name.dropFirst(prefix.count).dropLast(end.count)) != nil
+            }
         }
-        return Normalization.allCases.contains { match.1.hasSuffix("-\($0.rawValue)") }
     }
 
     /// Starts a run in a folder, and removes an earlier run's files.

@@ -1,3 +1,4 @@
+import AtomicFiles
 import Training
 
 /// What every run's `config.json` states, whatever else it holds: which command made it, and in which format.
@@ -30,5 +31,20 @@ package struct RunHeader: Equatable, Sendable {
         }
         version = stored.version ?? "0.1.0"
         command = try stored.command ?? RunFolder.read(Command.self, named: "config.json", at: path).command
+    }
+
+    /// The same for a folder that must hold a run of one of these subcommands.
+    ///
+    /// - Throws: ``RunFailure`` if it is not such a run's folder.
+    package init(at path: String, of commands: [String]) throws {
+        let expected = commands.joined(separator: " or ")
+        do {
+            try self.init(at: path)
+        } catch let error as FileError {
+            throw RunFailure("expected the folder of a run of weightnorm \(expected): \(error)")
+        }
+        guard commands.contains(command) else {
+            throw RunFailure("\(path): expected a run of weightnorm \(expected), found one of weightnorm \(command)")
+        }
     }
 }

@@ -8,6 +8,9 @@ import WeightNorm
 
 /// The same comparison at several learning rates: how sensitive each norm is to the rate.
 package struct Sweep {
+    /// The subcommand of `weightnorm` that starts a sweep.
+    package static let command = "sweep"
+
     fileprivate var comparison: Comparison
     /// From the smallest to the largest.
     package let rates: [Double]
@@ -46,7 +49,7 @@ package struct Sweep {
                 NormResult(norm.rawValue, rates: sweep.rates, runs: runs.filter { $0.norm == norm.rawValue }, within: within)
             }
             comparison = Comparison.Summary(
-                command: "sweep", data: data, heldOut: heldOut, pace: sweep.comparison.pace, device: sweep.comparison.device,
+                command: Sweep.command, data: data, heldOut: heldOut, pace: sweep.comparison.pace, device: sweep.comparison.device,
                 settings: sweep.comparison.settings, thresholds: [], runs: runs, seconds: seconds)
         }
     }
@@ -88,10 +91,7 @@ package struct Sweep {
     package static func bestRates(at path: String) throws -> [String: Double] {
         // Without it there is no summary either, which is reported below.
         if OwnFile.exists(AtomicFile.join(path, "config.json")) {
-            let command = try RunHeader(at: path).command
-            guard command == "sweep" else {
-                throw RunFailure("\(path): expected a run of weightnorm sweep, found one of weightnorm \(command)")
-            }
+            _ = try RunHeader(at: path, of: [command])
         }
         let results = try RunFiles.read(Summary.self, named: "summary.json", at: path).results
         for rate in results.compactMap(\.bestRate) where !NumberRange.rate.contains(rate) {
@@ -102,17 +102,19 @@ package struct Sweep {
     }
 
     /// The experiment for all runs: one rate after the other, with all norms and seeds.
-    package func experiment(on images: ClassificationImages, notify: @escaping (String) -> Void = { _ in }) -> ComparisonExperiment {
-        ComparisonExperiment(comparison, images, rates: rates, notify: notify)
+    package func experiment(on images: ClassificationImages) -> ComparisonExperiment {
+        ComparisonExperiment(comparison, images, rates: rates)
     }
 
-    /// The run on these images, which must have been checked. `within` goes into the summary; `notify` gets messages for the user.
+    /// The run on these images, which must have been checked. `within` is the summary's; `notify` gets messages for the user.
     package func plan(
         _ configuration: Configuration, training: ImageSet, test: ImageSet, within: Double, notify: @escaping (String) -> Void
     ) -> RunPlan<ComparisonExperiment, SweepDetails> {
         let (data, heldOut) = (configuration.data, configuration.heldOut)
-        return RunPlan(configuration, introduction: comparison.introduction(training, test, of: data, heldOut: heldOut)) { _ in
-            experiment(on: comparison.images(training: training, test: test, notify: notify), notify: notify)
+        return RunPlan(
+            configuration, introduction: comparison.introduction(training, test, of: data, heldOut: heldOut), notices: \.graphFallbacks
+        ) { _ in
+            experiment(on: comparison.images(training: training, test: test, notify: notify))
         } outcome: { run in
             let summary = Summary(
                 sweep: self, data: data, images: training.count, heldOut: heldOut, within: within, runs: run.results, seconds: run.seconds)
@@ -128,6 +130,8 @@ package struct SweepDetails: RunDetails {
     /// The number of training images held out to measure the error, instead of the test images.
     package var heldOut: Int?
     package var rates: [Double]
+    /// ``Sweep/Summary/within``; nil in a folder of an earlier version.
+    package var within: Double?
 
     package var identity: [(what: String, value: String?)] {
         [
@@ -141,18 +145,21 @@ package struct SweepDetails: RunDetails {
         try configuration.checkCommon(norms: Normalization.allCases, training: details.training)
         if let heldOut = details.heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
         let rates = details.rates
-        guard (1...1000).contains(rates.count) else { throw RunFailure("rates: expected from 1 to 1000, found \(rates.count)") }
+        guard (1...SettingsLimits.mostRates).contains(rates.count) else {
+            throw RunFailure("rates: expected from 1 to \(SettingsLimits.mostRates), found \(rates.count)")
+        }
         for rate in rates { try SettingsCheck.number("rates", rate, in: .rate) }
+        if let within = details.within { try SettingsCheck.number("within", within, in: .from(0, to: 1)) }
         try configuration.settings.check(norms: configuration.normalizations)
     }
 }
 
 extension RunConfiguration<ClassificationSettings, SweepDetails> {
-    package init(data: String, training: ImageSet, heldOut: Int? = nil, sweep: Sweep) {
+    package init(data: String, training: ImageSet, heldOut: Int? = nil, within: Double? = nil, sweep: Sweep) {
         let comparison = sweep.comparison
         self.init(
-            command: "sweep", norms: comparison.normalizations.map(\.rawValue), seeds: comparison.seeds, device: comparison.device,
+            command: Sweep.command, norms: comparison.normalizations.map(\.rawValue), seeds: comparison.seeds, device: comparison.device,
             settings: comparison.settings,
-            details: SweepDetails(data: data, training: ImageSummary(training), heldOut: heldOut, rates: sweep.rates))
+            details: SweepDetails(data: data, training: ImageSummary(training), heldOut: heldOut, rates: sweep.rates, within: within))
     }
 }

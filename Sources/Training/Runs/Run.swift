@@ -76,13 +76,22 @@ public final class Run<E: Experiment> {
     ///   - shouldStop: says before each step whether to stop.
     ///   - progress: reports after every step how far the run is.
     ///   - recorded: gets every record of `metrics.jsonl`.
-    /// - Throws: ``RunFailure`` if the run cannot continue, as when a loss is not finite; `FileError` if the folder cannot be written; what the experiment throws.
+    /// - Throws: ``RunFailure`` if the run cannot continue, as when a loss is not finite or at a ``RunInterruption``; `FileError` if the folder cannot
+    ///   be written; what the experiment throws.
     public func run(
         checkpoints: CheckpointClock? = nil, shouldStop: @escaping () -> Bool = { false },
         progress: @escaping (RunProgress) throws -> Void = { _ in }, recorded: @escaping (E.Record) throws -> Void = { _ in }
     ) throws {
         callbacks = Callbacks(shouldStop: shouldStop, progress: progress, recorded: recorded)
         defer { callbacks = Callbacks() }
+        do {
+            try runRounds(checkpoints)
+        } catch let error as any RunInterruption {
+            throw RunFailure("\(error); \(lastGoodCheckpoint)")
+        }
+    }
+
+    private func runRounds(_ checkpoints: CheckpointClock?) throws {
         while !isFinished {
             guard try runRound(checkpoints) else { break }
             // A finite loss can have a gradient that is not: parameters are checked before results are made from them.

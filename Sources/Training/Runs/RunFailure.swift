@@ -6,3 +6,8 @@ public struct RunFailure: Error, CustomStringConvertible {
     /// A failure with this description.
     public init(_ description: String) { self.description = description }
 }
+
+/// An error that ends a run, which can be resumed from its last checkpoint once the cause is gone, such as a game's program that died.
+///
+/// ``Run`` throws it on as a ``RunFailure`` that also names that checkpoint.
+public protocol RunInterruption: Error {}

@@ -28,10 +28,10 @@ private func settings() -> DQNSettings {
     return settings
 }
 
-private func experiment(rate: Double? = nil, norms: [Normalization] = [.plain, .weight], seeds: [UInt64] = [3, 4]) -> DQNExperiment {
+private func experiment(rate: Double? = nil, norms: [Normalization] = [.plain, .weight], seeds: [UInt64] = [3, 4]) -> DQNSetup {
     var settings = settings()
     if let rate { settings.setLearningRate(rate) }
-    return DQNExperiment(game: "catch", settings, normalizations: norms, seeds: seeds, device: .cpu)
+    return DQNSetup(game: "catch", settings, normalizations: norms, seeds: seeds, device: .cpu)
 }
 
 /// Catch as the emulator is: its games cannot be saved, and it may end at any time.
@@ -72,28 +72,27 @@ private final class Fragile: Environment {
     }
 }
 
-private func memory(_ experiment: DQNExperiment) throws -> ReplayMemory {
+private func memory(_ experiment: DQNSetup) throws -> ReplayMemory {
     let settings = experiment.settings
     return try ReplayMemory(
         capacity: settings.replayCapacity, games: settings.games, rows: 10, columns: 5, depth: settings.depth,
         lostLifeEndsEpisode: settings.lostLifeEndsEpisode, clipsRewards: settings.clipsRewards, available: nil)
 }
 
-private func fragile(_ experiment: DQNExperiment, life: Int = .max) throws -> (resources: DQNResources, games: Fragile) {
+private func fragile(_ experiment: DQNSetup, life: Int = .max) throws -> (resources: DQNResources, games: Fragile) {
     let games = Fragile(count: experiment.settings.games, life: life)
     let resources = DQNResources(
         training: games, evaluation: Fragile(count: experiment.settings.games), memory: try memory(experiment))
     return (resources, games)
 }
 
-private func start(_ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool = true) throws -> DQNTraining
-{
+private func start(_ experiment: DQNSetup, _ resources: DQNResources, at path: String, savesReplay: Bool = true) throws -> DQNTraining {
     DQNTraining(experiment, resources, try RunFolder.start(at: path, config: ["a": 1]), savesReplay: savesReplay)
 }
 
 /// Begins a run, stops and saves it after so many actions, and lets go of its folder.
 private func stopped(
-    _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, after actions: Int, savesReplay: Bool = true
+    _ experiment: DQNSetup, _ resources: DQNResources, at path: String, after actions: Int, savesReplay: Bool = true
 ) throws -> (done: Int, updates: Int) {
     let training = try start(experiment, resources, at: path, savesReplay: savesReplay)
     try training.run(checkpoints: CheckpointClock(every: 1e9), shouldStop: { training.done >= actions })
@@ -238,9 +237,9 @@ struct DQNTrainingTests {
         let experiment = experiment(norms: [.weight], seeds: [7])
         try withFolder { path in
             var training: DQNTraining? = try start(experiment, fragile(experiment, life: 70).resources, at: path)
-            #expect(throws: EnvironmentError.self) { try training?.run(checkpoints: CheckpointClock(every: 0)) }
+            let error = #expect(throws: RunFailure.self) { try training?.run(checkpoints: CheckpointClock(every: 0)) }
             let saved = try #require(training?.savedAt)
-            #expect(training?.lastGoodCheckpoint.contains("the last good checkpoint is from action \(saved)") == true)
+            #expect(error?.description.contains("found its end; the last good checkpoint is from action \(saved)") == true)
             training = nil
             let again = try DQNTraining.resume(experiment, fragile(experiment).resources, at: path, savesReplay: true)
             #expect(again.done == saved && again.done > 200)
@@ -333,7 +332,7 @@ struct DQNTrainingTests {
         }
     }
 
-    private func other(rate: Double? = nil, norms: [Normalization], seeds: [UInt64]) -> DQNExperiment {
+    private func other(rate: Double? = nil, norms: [Normalization], seeds: [UInt64]) -> DQNSetup {
         experiment(rate: rate, norms: norms, seeds: seeds)
     }
 
@@ -371,20 +370,20 @@ struct DQNTrainingTests {
         for (name, change) in changes {
             var settings = settings()
             change(&settings)
-            #expect { try settings.checkNumbers() } throws: { "\($0)".hasPrefix("settings: \(name): expected ") }
+            #expect { try settings.checkNumbers(norms: DQNSettings.norms) } throws: { "\($0)".hasPrefix("settings: \(name): expected ") }
         }
-        #expect(throws: Never.self) { try settings().checkNumbers() }
+        #expect(throws: Never.self) { try settings().checkNumbers(norms: DQNSettings.norms) }
         for preset in DQNSettings.Preset.allCases {
             let settings = try #require(DQNSettings.preset(preset, forGame: "breakout"))
             #expect(throws: Never.self) {
-                try settings.checkNumbers()
+                try settings.checkNumbers(norms: DQNSettings.norms)
                 try settings.checkNetwork(rows: 84, columns: 84, actions: 18)
             }
             #expect { try settings.checkNetwork(rows: 84, columns: 20, actions: 4) } throws: { "\($0)".hasSuffix("found 84 × 20") }
         }
         let small = try #require(DQNSettings.preset(.quick, forGame: "catch"))
         #expect(throws: Never.self) {
-            try small.checkNumbers()
+            try small.checkNumbers(norms: DQNSettings.norms)
             try small.checkNetwork(rows: 10, columns: 5, actions: 3)
         }
         var large = small
@@ -411,7 +410,7 @@ struct DQNTrainingTests {
         let experiment = experiment(norms: [.weight], seeds: [7])
         try withFolder { path in
             let resources = try DQNResources(for: experiment, available: nil)
-            let configuration = DQNExperiment.Configuration(experiment, resources, preset: "quick", savesReplay: true)
+            let configuration = DQNSetup.Configuration(experiment, resources, preset: "quick", savesReplay: true)
             let training = DQNTraining(experiment, resources, try RunFolder.start(at: path, config: configuration), savesReplay: true)
             #expect { _ = try DQNPlayer(at: path) } throws: { "\($0)".contains("after the first epoch") }
             try training.run()
@@ -473,11 +472,11 @@ struct DQNTrainingTests {
         settings.network = .dense([8])
         (settings.games, settings.replayCapacity, settings.actionsBeforeLearning, settings.batch) = (2, 1000, 60, 8)
         (settings.initializationStates, settings.epochs, settings.actionsPerEpoch, settings.evaluationActions) = (20, 2, 80, 20)
-        let experiment = DQNExperiment(game: "breakout", settings, normalizations: [.weight], seeds: [1], device: .cpu)
+        let experiment = DQNSetup(game: "breakout", settings, normalizations: [.weight], seeds: [1], device: .cpu)
         try withFolder { path in
             let resources = try DQNResources(for: experiment, available: nil)
             let process = try #require((resources.training as? Atari)?.processIdentifier)
-            let configuration = DQNExperiment.Configuration(experiment, resources, preset: "quick", savesReplay: true)
+            let configuration = DQNSetup.Configuration(experiment, resources, preset: "quick", savesReplay: true)
             var training: DQNTraining? = DQNTraining(
                 experiment, resources, try RunFolder.start(at: path, config: configuration), savesReplay: true)
             #expect(throws: EnvironmentError.self) {
@@ -502,7 +501,7 @@ struct DQNTrainingTests {
     func report(game: String) async throws {
         var settings = DQNSettings()
         (settings.epochs, settings.actionsPerEpoch) = (20, 50_000)
-        let experiment = DQNExperiment(game: game, settings, normalizations: [.plain, .weight], seeds: [1, 2], device: .cpu)
+        let experiment = DQNSetup(game: game, settings, normalizations: [.plain, .weight], seeds: [1, 2], device: .cpu)
         func score(_ mean: Double) -> DQNScore {
             var evaluation = DQNScore(
                 try! DQNEvaluation(in: Catch(count: 2), depth: 1, actions: 10, seed: 1) { _ in ([0, 0], [0.5, 0.5]) })
@@ -525,13 +524,13 @@ struct DQNTrainingTests {
                         bestEpoch: 20, last: score(150), actionsPerSecond: 100))
             }
         }
-        let configuration = DQNExperiment.Configuration(
+        let configuration = DQNSetup.Configuration(
             experiment,
             DQNResources(
                 training: Catch(count: 8), evaluation: Catch(count: 8),
                 memory: try ReplayMemory(capacity: 100, games: 8, rows: 10, columns: 5, lostLifeEndsEpisode: true, available: nil)),
             preset: "quick", savesReplay: true)
-        let summary = DQNExperiment.Summary(
+        let summary = DQNSetup.Summary(
             configuration, experiment, random: score(1.5), runs: runs, seconds: 60, checkpoint: CheckpointCost(bytes: 1, seconds: 1))
         let report = DQNReport(summary, records: records)
         #expect(report.text.contains("201.50 ± 0.71") && report.text.contains("Play at random: 1.50"))

@@ -7,17 +7,17 @@ import Torch
 import Training
 import WeightNorm
 
-private func experiment(_ pixels: VAESettings.Pixels = .dynamic, rate: Double = 0.002) -> GenerativeExperiment<VAESettings> {
+private func experiment(_ pixels: VAESettings.Pixels = .dynamic, rate: Double = 0.002) -> GenerativeSetup<VAESettings> {
     var settings = VAESettings()
     (settings.maps, settings.blocks, settings.hidden, settings.latents) = ([2, 3, 4], 1, 12, 5)
     (settings.ladderMaps, settings.depth) = (4, [1, 1])
     (settings.batch, settings.epochs, settings.initializationImages, settings.averageRate) = (20, 2, 40, 0.05)
     settings.pixels = pixels
     settings.learningRate = rate
-    return GenerativeExperiment<VAESettings>(settings, normalizations: [.plain, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
+    return GenerativeSetup<VAESettings>(settings, normalizations: [.plain, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
 }
 
-private func images(_ experiment: GenerativeExperiment<VAESettings>) -> GenerativeImages {
+private func images(_ experiment: GenerativeSetup<VAESettings>) -> GenerativeImages {
     func colour(_ set: ImageSet) -> ImageSet {
         ImageSet(
             images: (0..<set.count).flatMap { image in (0..<3).flatMap { _ in set.images[image * 144..<image * 144 + 144] } },
@@ -45,7 +45,7 @@ struct GenerativeTrainingTests {
         var settings = DRAWSettings()
         (settings.glimpses, settings.hidden, settings.latents, settings.batch, settings.epochs) = (3, 8, 4, 20, 2)
         if !hasAttention { settings.attention = nil }
-        let experiment = GenerativeExperiment<DRAWSettings>(
+        let experiment = GenerativeSetup<DRAWSettings>(
             settings, normalizations: [.plain, .weight], seeds: [3, 4], importanceDraws: 3, device: .cpu)
         try resumes(
             experiment, GenerativeImages(training: rows(100, seed: 1), test: rows(40, seed: 2), .dynamic, on: .cpu), files: 2 + 5 * 4,
@@ -53,7 +53,7 @@ struct GenerativeTrainingTests {
     }
 
     private func resumes<Settings>(
-        _ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages, files count: Int, noise: Double = 0
+        _ experiment: GenerativeSetup<Settings>, _ images: GenerativeImages, files count: Int, noise: Double = 0
     ) throws {
         try withFolder { path in
             let whole = GenerativeTraining(experiment, images, try RunFolder.start(at: path + "/whole", config: ["a": 1]))
@@ -184,7 +184,7 @@ struct GenerativeTrainingTests {
                     testBound: -85 - 100 / Double(epoch))
             }
         }
-        let summary = GenerativeExperiment<VAESettings>.Summary(data: data, dimensions: 784, experiment: experiment, runs: runs, seconds: 1)
+        let summary = GenerativeSetup<VAESettings>.Summary(data: data, dimensions: 784, experiment: experiment, runs: runs, seconds: 1)
         let picture = GenerativePictures.grid(.uniform([5, 1, 4, 4], from: Generator(seed: 1)), across: 3)
         let report = GenerativeReport(
             summary, records: records,

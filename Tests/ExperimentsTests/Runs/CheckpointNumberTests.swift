@@ -129,7 +129,7 @@ struct CheckpointNumberTests {
             var settings = VAESettings()
             (settings.maps, settings.blocks, settings.hidden, settings.latents) = ([1, 1, 1], 1, 3, 2)
             (settings.batch, settings.epochs, settings.initializationImages) = (20, 2, 20)
-            let experiment = GenerativeExperiment<VAESettings>(settings, normalizations: [.weight], seeds: [3, 4], device: .cpu)
+            let experiment = GenerativeSetup<VAESettings>(settings, normalizations: [.weight], seeds: [3, 4], device: .cpu)
             let images = GenerativeImages(training: rows(40, seed: 1), test: rows(10, seed: 2), .dynamic, on: .cpu)
             try withFolder { path in
                 do {
@@ -157,7 +157,7 @@ struct CheckpointNumberTests {
             (settings.network, settings.games, settings.batch, settings.replayCapacity) = (.dense([3]), 2, 4, 200)
             (settings.actionsBeforeLearning, settings.initializationStates) = (20, 10)
             (settings.epochs, settings.actionsPerEpoch, settings.evaluationActions) = (2, 40, 20)
-            let experiment = DQNExperiment(game: "catch", settings, normalizations: [.weight], seeds: [3, 4], device: .cpu)
+            let experiment = DQNSetup(game: "catch", settings, normalizations: [.weight], seeds: [3, 4], device: .cpu)
             try withFolder { path in
                 do {
                     let training = DQNTraining(
@@ -170,8 +170,8 @@ struct CheckpointNumberTests {
                     let resources = try DQNResources(for: experiment, available: nil)
                     let training = try DQNTraining.resume(experiment, resources, at: path, savesReplay: true)
                     try training.run(checkpoints: CheckpointClock(every: 1e9))
-                    let configuration = DQNExperiment.Configuration(experiment, resources, preset: "quick", savesReplay: true)
-                    let summary = DQNExperiment.Summary(
+                    let configuration = DQNSetup.Configuration(experiment, resources, preset: "quick", savesReplay: true)
+                    let summary = DQNSetup.Summary(
                         configuration, experiment, random: training.randomScore, runs: training.results, seconds: training.seconds,
                         checkpoint: training.checkpointCost)
                     _ = DQNReport(summary, records: training.records).page.html()

@@ -131,8 +131,8 @@ struct ConfigurationTests {
             var settings = try #require(DQNSettings.preset(.quick, forGame: "catch"))
             settings.network = isDense ? .dense([4, 3]) : .convolutional
             (settings.batch, settings.initializationStates) = (2, 2)
-            let experiment = DQNExperiment(game: "catch", settings, normalizations: [.weight, .plain], seeds: [1, 2], device: .cpu)
-            var configuration = DQNExperiment.Configuration(
+            let experiment = DQNSetup(game: "catch", settings, normalizations: [.weight, .plain], seeds: [1, 2], device: .cpu)
+            var configuration = DQNSetup.Configuration(
                 experiment, try DQNResources(for: experiment, available: nil), preset: "quick", savesReplay: true)
             if !isDense { (configuration.rows, configuration.columns) = (40, 40) }
             let (refused, used) = try fuzz(configuration, using: { "\($0.settings)\($0.norms)\($0.rows)\($0.columns)\($0.actions.count)" })
@@ -207,8 +207,8 @@ struct ConfigurationTests {
 /// Edits of the configuration of a generative model; those that are taken make a model, a step of training, and a picture.
 private func generative<Settings: GenerativeSettings>(_ settings: Settings) throws {
     let set = images(settings.pixels == .levels ? 3 : 1, side: 8)
-    let experiment = GenerativeExperiment(settings, normalizations: [.weight, .plain], seeds: [1, 2], importanceDraws: 2, device: .cpu)
-    let configuration = GenerativeExperiment<Settings>.Configuration(
+    let experiment = GenerativeSetup(settings, normalizations: [.weight, .plain], seeds: [1, 2], importanceDraws: 2, device: .cpu)
+    let configuration = GenerativeSetup<Settings>.Configuration(
         data: "x", training: set, test: set, preset: "quick", experiment: experiment)
     let (refused, used) = try fuzz(configuration, using: { "\($0.settings)\($0.norms)\($0.rows)\($0.columns)" }) { found in
         let settings = found.settings
@@ -261,5 +261,23 @@ struct ContinuationTests {
         var stored = Self.configuration()
         (stored.test, stored.threads, stored.device, stored.data) = (nil, 100, "cuda:1", "y")
         #expect(try Self.configuration().difference(from: stored) == nil)
+    }
+}
+
+@Suite("files that runs write")
+struct RunFilesTests {
+    @Test("every norm's networks and pictures are theirs, and no other file is")
+    func names() {
+        for norm in Normalization.allCases {
+            for (start, end) in [("network", "safetensors"), ("filters", "png"), ("samples", "png"), ("drawn-reconstructions", "png")] {
+                #expect(RunFiles.isOne("\(start)-\(norm.rawValue)-seed18446744073709551615.\(end)"))
+            }
+        }
+        for name in [
+            "network-weight-seed0.png", "network-weight-seed.safetensors", "network-weight-seed-1.safetensors",
+            "network-weights-seed0.safetensors",
+            "holiday-weight-seed0.png", "network-weight-seed0.safetensors.png", "weight-seed0.png", "-weight-seed0.png", "notes.txt",
+            "config.json.old",
+        ] { #expect(!RunFiles.isOne(name), "\(name)") }
     }
 }

@@ -16,26 +16,26 @@ extension Run where E == ComparisonExperiment {
 }
 
 extension Run {
-    convenience init<Settings>(_ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages, _ folder: RunFolder)
-    where E == GenerativeTrainingExperiment<Settings> {
-        self.init(GenerativeTrainingExperiment(experiment, images), in: folder)
+    convenience init<Settings>(_ experiment: GenerativeSetup<Settings>, _ images: GenerativeImages, _ folder: RunFolder)
+    where E == GenerativeExperiment<Settings> {
+        self.init(GenerativeExperiment(experiment, images), in: folder)
     }
 
-    static func resume<Settings>(_ experiment: GenerativeExperiment<Settings>, _ images: GenerativeImages, at path: String) throws -> Run
-    where E == GenerativeTrainingExperiment<Settings> {
-        try resume(GenerativeTrainingExperiment(experiment, images), at: path)
+    static func resume<Settings>(_ experiment: GenerativeSetup<Settings>, _ images: GenerativeImages, at path: String) throws -> Run
+    where E == GenerativeExperiment<Settings> {
+        try resume(GenerativeExperiment(experiment, images), at: path)
     }
 }
 
-extension Run where E == DQNTrainingExperiment {
-    convenience init(_ experiment: DQNExperiment, _ resources: DQNResources, _ folder: RunFolder, savesReplay: Bool) {
-        self.init(DQNTrainingExperiment(experiment, resources, savesReplay: savesReplay), in: folder)
+extension Run where E == DQNExperiment {
+    convenience init(_ experiment: DQNSetup, _ resources: DQNResources, _ folder: RunFolder, savesReplay: Bool) {
+        self.init(DQNExperiment(experiment, resources, savesReplay: savesReplay), in: folder)
     }
 
     static func resume(
-        _ experiment: DQNExperiment, _ resources: DQNResources, at path: String, savesReplay: Bool, forgetsReplay: Bool = false
+        _ experiment: DQNSetup, _ resources: DQNResources, at path: String, savesReplay: Bool, forgetsReplay: Bool = false
     ) throws -> DQNTraining {
         try resume(
-            DQNTrainingExperiment(experiment, resources, savesReplay: savesReplay, resuming: path, forgetsReplay: forgetsReplay), at: path)
+            DQNExperiment(experiment, resources, savesReplay: savesReplay, resuming: path, forgetsReplay: forgetsReplay), at: path)
     }
 }

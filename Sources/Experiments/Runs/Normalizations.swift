@@ -6,7 +6,7 @@ extension Normalization {
 }
 
 extension [Normalization] {
-    /// Learning rates by norm: one where the scale of the weights does not matter, and one for the others.
+    /// Learning rates by norm: one for those with a normalized direction or with a normalizer of pre-activations, one for the others.
     func learningRates(plain: Double, normalized: Double) -> [String: Double] {
         Dictionary(
             uniqueKeysWithValues: map { ($0.rawValue, $0.form.normalizesDirection || $0.hasNormalizer ? normalized : plain) })

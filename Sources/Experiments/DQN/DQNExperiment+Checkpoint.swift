@@ -4,7 +4,7 @@ package import Training
 
 // What a deep Q-learning checkpoint holds besides the agent and the games; the replay memory is a separate file.
 
-extension DQNTrainingExperiment {
+extension DQNExperiment {
     /// The names of replay memories: a new one is written beside the old, which the last checkpoint needs until the next is there.
     private static let replayNames = ["replay-a.safetensors", "replay-b.safetensors"]
 
@@ -26,7 +26,7 @@ extension DQNTrainingExperiment {
 
     package func checkpointName(ofTrainee index: Int) -> String { "practice" }
 
-    package func add(to checkpoint: inout Checkpoint, of run: Run<DQNTrainingExperiment>) throws {
+    package func add(to checkpoint: inout Checkpoint, of run: Run<DQNExperiment>) throws {
         let start = ContinuousClock.now
         var replay = Replay(name: nil, appended: 0, cost: checkpointCost)
         var bytes = 0
@@ -49,7 +49,7 @@ extension DQNTrainingExperiment {
             value: RoundState(epoch: epoch, stepSeconds: stepSeconds, bestEpoch: best?.epoch, bestScore: best?.score), as: "round")
     }
 
-    package func didSave(_ run: Run<DQNTrainingExperiment>, bytes: Int) throws {
+    package func didSave(_ run: Run<DQNExperiment>, bytes: Int) throws {
         guard let saved = replayBeingSaved else { return }
         replayName = saved.name
         do { try removeReplays(in: run.folder) } catch {
@@ -121,7 +121,7 @@ extension DQNTrainingExperiment {
         (epoch, stepSeconds, self.best) = (state.epoch, state.stepSeconds, best)
     }
 
-    package func didResume(_ run: Run<DQNTrainingExperiment>) throws {
+    package func didResume(_ run: Run<DQNExperiment>) throws {
         // An evaluation after the checkpoint may have written another network, which no record mentions any longer.
         if let learner = run.learner { try writeBest(learner.agent, into: run.folder) }
         try removeReplays(in: run.folder)
