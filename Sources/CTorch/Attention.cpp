@@ -17,6 +17,7 @@
 #include "Guard.hpp"
 #include "AttentionHeaders.hpp"
 #include "ElementTypes.hpp"
+#include "Parallel.hpp"
 
 using namespace ctorch;
 
@@ -141,7 +142,7 @@ constexpr int64_t least_work = 32768;
 /// Calls the body with ranges of images, of which each has about so many elements to work on.
 template <typename Body>
 void over_images(int64_t batch, int64_t elements, Body &&body) {
-    at::parallel_for(0, batch, std::max<int64_t>(1, least_work / std::max<int64_t>(1, elements)), body);
+    parallel_for(0, batch, std::max<int64_t>(1, least_work / std::max<int64_t>(1, elements)), body);
 }
 
 Filters filters_cpu(const at::Tensor &numbers, int64_t count, int64_t rows, int64_t columns) {

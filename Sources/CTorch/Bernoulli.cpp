@@ -6,6 +6,7 @@
 #include "TensorHeaders.hpp"
 #include "WeightNormHeaders.hpp"
 #include "ElementTypes.hpp"
+#include "Parallel.hpp"
 
 using namespace ctorch;
 
@@ -48,7 +49,7 @@ void draw(T *elements, int64_t count, uint64_t key, uint64_t threshold, T succes
     auto blocks = (count + block - 1) / block;
     // A block's draws take about as long as this many simple element-wise results.
     auto grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / (8 * block));
-    at::parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
+    parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
         uint32_t words[block];
         for (auto index = begin; index < end; index++) {
             philox(words, static_cast<uint64_t>(index) * lanes, key);

@@ -4,6 +4,7 @@
 #include "Guard.hpp"
 #include "LSTMCellHeaders.hpp"
 #include "ElementTypes.hpp"
+#include "Parallel.hpp"
 
 using namespace ctorch;
 
@@ -30,7 +31,7 @@ template <typename Body>
 void over_units(int64_t batch, int64_t hidden, Body &&body) {
     // A unit's work is about that of eight simple element-wise results per example.
     auto grain = std::max<int64_t>(16, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 8 * batch));
-    at::parallel_for(0, hidden, grain, body);
+    parallel_for(0, hidden, grain, body);
 }
 
 // Composed of libtorch's operators: for other devices and types, and for derivatives of the gradient. The third result holds i, f, g, o and tanh c′.

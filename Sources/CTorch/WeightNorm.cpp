@@ -7,6 +7,7 @@
 #include "Guard.hpp"
 #include "WeightNormHeaders.hpp"
 #include "ElementTypes.hpp"
+#include "Parallel.hpp"
 
 using namespace ctorch;
 
@@ -172,7 +173,7 @@ at::Tensor normalize_cpu(const at::Tensor &v, const at::Tensor &g, int64_t block
         using T = decltype(zero);
         auto vp = data<T>(from), gp = data<T>(gain);
         auto wp = mutable_data<T>(w);
-        at::parallel_for(0, layout.rows(), grain(layout), [&](int64_t begin, int64_t end) { forward_rows(vp, gp, wp, layout, begin, end); });
+        parallel_for(0, layout.rows(), grain(layout), [&](int64_t begin, int64_t end) { forward_rows(vp, gp, wp, layout, begin, end); });
     });
     return w;
 }
@@ -187,7 +188,7 @@ std::tuple<at::Tensor, at::Tensor> normalize_backward_cpu(
         using T = decltype(zero);
         auto cp = data<T>(cotangent), vp = data<T>(from), gp = data<T>(gain);
         auto gv = mutable_data<T>(grad_v), gg = mutable_data<T>(grad_g);
-        at::parallel_for(0, layout.rows(), grain(layout), [&](int64_t begin, int64_t end) {
+        parallel_for(0, layout.rows(), grain(layout), [&](int64_t begin, int64_t end) {
             backward_rows(cp, vp, gp, gv, gg, layout, begin, end);
         });
     });

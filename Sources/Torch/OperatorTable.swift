@@ -125,7 +125,11 @@ package struct OperatorTable: Sendable {
 
     // Networks Not `convolution`, which covers all cases: the CPU's autocast does not know it.
     let convolution1d = Operator("conv1d", convolutionSchema(1))
-    let convolution2d = Operator("conv2d", convolutionSchema(2))
+    /// libtorch's `conv2d`, or with ``Runtime/allowsWinograd`` this library's way to the same.
+    let convolution2d = Operator(
+        "convolution2d",
+        "(Tensor input, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, int groups) -> Tensor",
+        namespace: "weightnorm")
     let convolution3d = Operator("conv3d", convolutionSchema(3))
     let transposedConvolution1d = Operator("conv_transpose1d", transposedConvolutionSchema(1))
     let transposedConvolution2d = Operator("conv_transpose2d.input", transposedConvolutionSchema(2))

@@ -151,6 +151,9 @@ void ctorch_keep_freed_memory(void);
 /// Call it before the first gradient: libtorch then decides, for the whole process, whether there is CUDA.
 CTorchMessage ctorch_cuda_load(int32_t *device_count);
 CTorchMessage ctorch_device_synchronize(int32_t device);
+/// Whether 3×3 convolutions of float32 on the CPU may be computed with fewer multiplications (Winograd.cpp); at first they may not.
+bool ctorch_winograd_allowed(void);
+void ctorch_winograd_allow(bool value);
 /// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32; true only if both may.
 bool ctorch_tf32_allowed(void);
 /// Allows or forbids it for both. Until this is called it is forbidden, from the moment that CUDA is loaded: libtorch itself starts with TF32 allowed
