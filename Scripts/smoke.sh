@@ -391,7 +391,15 @@ untrained "rates from nowhere" "cannot read nowhere/summary.json" --rates-from n
 untrained "rates from a comparison" "first: expected a run of weightnorm sweep, found one of weightnorm compare" --rates-from first
 untrained "a word for a number" "error: --epochs: expected a number, found 'many'" --epochs many
 untrained "a fraction for a whole number" "error: --epochs: expected a whole number, found '2.5'" --epochs 2.5
-untrained "a negative seed" "error: --seeds: expected whole numbers from 0 up, found '-1'" --seeds=-1
+untrained "a negative seed" "error: --seeds: expected whole numbers from 0 to 18446744073709551615, found '-1'" --seeds=-1
+untrained "a number too large for any" "error: --epochs: expected a smaller whole number, found '99999999999999999999'" --epochs 99999999999999999999
+untrained "a control character" "found '.u.1B..31m'" --norm $'\x1b[31m'
+refuses "the sweep's folder for a training with its rates" "out: expected another folder than the sweep's" - "${train[@]}" --rates-from sweep3 --out sweep3/
+check "…and the sweep stays" test -s sweep3/summary.json
+cp -r sweep3 blocked && rm blocked/report.html && mkdir blocked/report.html
+refuses "a folder in the place of an earlier run's file" "cannot remove blocked/report.html: expected a regular file, found a folder" - "${train[@]}" --out blocked
+check "…and the earlier run stays" test -s blocked/summary.json -a -s blocked/metrics.jsonl
+refuses "a picture in the place of a run's file" "out: expected a file that is not a run's own, found 'vae2/checkpoint.safetensors'" - sample vae2 --out vae2/checkpoint.safetensors
 untrained "no thread" "error: --threads: expected a number from 1 to 1024, found 0" --threads 0
 untrained "an unknown device" "error: --device: unknown device: expected .* found 'gpu'" --device gpu
 untrained "rates that the sweep lacks" "expected a best learning rate of 'batch' in sweep3, found those of weight" --rates-from sweep3 --norm batch

@@ -66,6 +66,13 @@ func choice<Value: RawRepresentable<String>>(_ word: String, option: String, out
     return value
 }
 
+/// Throws if a file that a user names is one of a run's own, which must not be replaced by a picture.
+func requireOutside(_ path: String, option: String) throws {
+    let file = URL(fileURLWithPath: path)
+    guard RunFolder.isRun(file.deletingLastPathComponent().path), RunFiles.isOne(file.lastPathComponent) else { return }
+    throw ValidationError("--\(option): expected a file that is not a run's own, found '\(path)'")
+}
+
 /// Sets the number of threads, and makes the process keep freed memory, which speeds up training.
 func prepareProcessor(threads: Int?) throws {
     if let threads {
@@ -107,7 +114,7 @@ let allNorms = words(Normalization.allCases)
 
 /// The seeds that `--seeds` names.
 @Sendable func seedList(_ text: String) throws -> [UInt64] {
-    let found = try list(text, option: "seeds", expected: "whole numbers from 0 up") { UInt64($0) }
+    let found = try list(text, option: "seeds", expected: "whole numbers from 0 to \(UInt64.max)") { UInt64($0) }
     guard found.count <= SettingsLimits.mostSeeds else {
         throw ValidationError("--seeds: expected at most \(SettingsLimits.mostSeeds), found \(found.count)")
     }

@@ -38,6 +38,7 @@ struct Play: ParsableCommand {
 
     func run() throws {
         try require(actions, in: 1...100_000, option: "actions")
+        try requireOutside(out, option: "out")
         if let exploration {
             try require(exploration, in: .probability, option: "exploration")
         }

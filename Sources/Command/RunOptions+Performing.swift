@@ -92,7 +92,13 @@ private func endStoppedRun(_ run: Run<some Experiment>, exitCode code: Int32?, c
     let name = code == 130 ? "SIGINT" : "SIGTERM"
     let state = run.savedAt == run.done ? "stopped and saved" : "stopped, not saved because a number is not finite,"
     printToError(
-        "\(name): \(state) at \(run.experiment.unit) \(run.done) of \(run.total); resume with: weightnorm \(command) --resume --out \(run.folder.path)"
+        "\(name): \(state) at \(run.experiment.unit) \(run.done) of \(run.total); resume with: weightnorm \(command) --resume --out \(shellWord(run.folder.path))"
     )
     throw ExitCode(code)
+}
+
+/// A word as a shell takes it for one.
+private func shellWord(_ text: String) -> String {
+    let isPlain = !text.isEmpty && text.allSatisfy { $0.isLetter || $0.isNumber || "/._-+,:@%=".contains($0) }
+    return isPlain ? text : "'\(text.replacing("'", with: "'\\''"))'"
 }

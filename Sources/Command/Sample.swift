@@ -41,6 +41,7 @@ struct Sample: ParsableCommand {
     func run() throws {
         try require(count, in: 1...10_000, option: "count")
         try require(across, in: 1...1000, option: "across")
+        try requireOutside(out, option: "out")
         let sampler = try GenerativeSampler(at: source, norm: norm, seed: seed)
         // Every frame of every image is held in memory.
         if sampler.isAnimated, !still, count > 400 {

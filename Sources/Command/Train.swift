@@ -3,6 +3,7 @@ import Datasets
 import Experiments
 import Foundation
 import Torch
+import Training
 import WeightNorm
 
 /// `weightnorm train`: the paper's experiments.
@@ -80,6 +81,9 @@ struct TrainClassification: ParsableCommand {
 
     private func takeRates(from folder: String, for norms: [Normalization], into settings: inout ClassificationSettings) throws {
         guard rate.learningRate == nil else { throw ValidationError("--rates-from: expected it without --learning-rate, found both") }
+        guard !RunFolder.isSame(options.out, folder) else {
+            throw ValidationError("--out: expected another folder than the sweep's, which would be replaced, found '\(options.out)'")
+        }
         let rates = try Sweep.bestRates(at: folder)
         for norm in norms {
             guard let rate = rates[norm.rawValue] else {

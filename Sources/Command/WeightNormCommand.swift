@@ -49,10 +49,11 @@ struct WeightNormCommand: ParsableCommand {
         let (value, option) = (match.1, match.2)
         // An option's own list says everything itself.
         if let own = match.3 { return String(own) }
+        let isWhole = !value.isEmpty && value.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
         let number =
-            if Int(value) != nil { "a whole number from 0 up" } else if value.allSatisfy(\.isNumber), !value.isEmpty {
-                "a whole number up to \(Int.max)"
-            } else { Double(value) != nil ? "a whole number" : "a number" }
+            if isWhole { "a smaller whole number" } else if Int(value) != nil { "a whole number from 0 up" } else {
+                Double(value) != nil ? "a whole number" : "a number"
+            }
         return "\(option): expected \(number), found '\(value)'"
     }
 
@@ -86,7 +87,9 @@ struct WeightNormCommand: ParsableCommand {
     /// Reduces a text to one line, whatever a file, folder or server put into it: lists in messages are short, but names and texts may have any
     /// length.
     private static func line(_ text: String) -> String {
-        let line = text.split(whereSeparator: \.isNewline).map { $0.trimmingPrefix(while: \.isWhitespace) }.joined(separator: " ")
+        let whole = text.split(whereSeparator: \.isNewline).map { $0.trimmingPrefix(while: \.isWhitespace) }.joined(separator: " ")
+        // A terminal would obey control characters.
+        let line = whole.unicodeScalars.map { $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : "\($0)" }.joined()
         let most = 8000
         return line.utf8.count <= most ? line : "\(line.prefix(most / 4))… (and \(line.count - most / 4) more characters)"
     }

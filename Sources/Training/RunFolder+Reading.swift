@@ -31,6 +31,9 @@ extension RunFolder {
         return OwnFile.exists(file) ? try Data(OwnFile.contents(of: file, atMost: OwnFile.mostOfPicture)) : nil
     }
 
+    /// Whether a folder is a run's.
+    package static func isRun(_ path: String) -> Bool { has(markerName, at: path) }
+
     /// Whether a run's folder has an entry of that name.
     package static func has(_ name: String, at path: String) -> Bool { OwnFile.exists(AtomicFile.join(path, name)) }
 

@@ -89,6 +89,8 @@ public final class RunFolder {
             var old = ["summary.json", "report.html", metricsName]
             old += try namesListed(in: marker, at: path).filter { !old.contains($0) && $0 != configName && isOwn($0) }
             let leftovers = entries.filter { AtomicFile.isTemporary($0) }
+            // All are checked before any is removed.
+            for name in old + leftovers { try OwnFile.requireRegularOrNone(AtomicFile.join(path, name), operation: "remove") }
             for name in old + leftovers { try remove(name, in: path) }
             let names = [configName, metricsName]
             var code = marker.truncate(to: 0)

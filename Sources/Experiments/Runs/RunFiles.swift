@@ -21,7 +21,8 @@ package enum RunFiles {
             Normalization.allCases.contains { norm in
                 let prefix = "\(start)\(norm.rawValue)-seed"
                 guard name.hasPrefix(prefix), name.hasSuffix(end), name.count > prefix.count + end.count else { return false }
-                return UInt64(name.dropFirst(prefix.count).dropLast(end.count)) != nil
+                let seed = name.dropFirst(prefix.count).dropLast(end.count)
+                return UInt64(seed).map { "\($0)" == seed } ?? false
             }
         }
     }

@@ -275,6 +275,8 @@ struct RunFilesTests {
         }
         for name in [
             "network-weight-seed0.png", "network-weight-seed.safetensors", "network-weight-seed-1.safetensors",
+            "network-weight-seed+3.safetensors",
+            "samples-weight-seed007.png",
             "network-weights-seed0.safetensors",
             "holiday-weight-seed0.png", "network-weight-seed0.safetensors.png", "weight-seed0.png", "-weight-seed0.png", "notes.txt",
             "config.json.old",
