@@ -91,6 +91,7 @@ if [[ $work == draw ]]; then # no convolutions, so no layouts of images
     best=eager
     modes=(eager)
 else
+    commands+=("$entrant --winograd")
     best=channels_last
     modes=(eager channels_last)
 fi

@@ -49,8 +49,12 @@ struct Entrant: ParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Keep freed memory for the next step, as Runtime.keepFreedMemory() does.")
     var keepMemory = true
 
+    @Flag(help: "Compute 3×3 convolutions with fewer multiplications, as Runtime.allowsWinograd allows.")
+    var winograd = false
+
     func run() throws {
         if keepMemory { Runtime.keepFreedMemory() }
+        Runtime.allowsWinograd = winograd
         let norms: [Normalization] = [.plain, .weight, .batch, .meanOnlyBatch, .weightAndMeanOnlyBatch]
         guard let normalization = norms.first(where: { $0.rawValue == norm }) else {
             throw ValidationError("--norm: expected one of \(norms.map(\.rawValue).joined(separator: ", ")), found '\(norm)'")
@@ -70,7 +74,7 @@ struct Entrant: ParsableCommand {
             case .dqn: Race.dqn(normalization, batch: batch, device: device).step
             }
         for _ in 0..<2 { _ = try finite(step()) }
-        let name = "swift-weightnorm\(keepMemory ? "" : "-no-keep-memory")"
+        let name = "swift-weightnorm\(keepMemory ? "" : "-no-keep-memory")\(winograd ? "-winograd" : "")"
         try print(Ready(ready: name, work: work.rawValue, norm: norm, batch: batch, threads: Runtime.threadCount))
         while let line = readLine() {
             let words = line.split(separator: " ")
