@@ -397,6 +397,14 @@ void multiply(int64_t rows, int64_t columns, int64_t inner, int64_t step, const 
     at::native::cpublas::brgemm(rows, columns, inner, step, columns, columns, adds, left, right, to, /*is_vnni=*/false);
 }
 
+/// A pass over the columns of the filters' matrices; each thread gets whole vectors of them.
+void over_columns(Step step, const Pass &pass) {
+    auto width = instructions().width;
+    parallel_for(0, (pass.filter_columns + width - 1) / width, std::max<int64_t>(1, 2048 / pass.filter_rows), [&](int64_t begin, int64_t end) {
+        instructions().run(step, pass, begin * width, std::min(end * width, pass.filter_columns));
+    });
+}
+
 /// Cross-correlation with filters of [outputs, inputs, 3, 3] or, turned by 180°, with their channels exchanged; the input is channels last.
 at::Tensor convolve(const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef padding, bool is_turned) {
     auto outputs = filters.size(is_turned ? 1 : 0), inputs = filters.size(is_turned ? 0 : 1);
@@ -409,11 +417,7 @@ at::Tensor convolve(const at::Tensor &input, const at::Tensor &filters, const st
     Pass filter{shape, data<float>(plain), mutable_data<float>(transformed), matrix};
     filter.filter_rows = inputs, filter.filter_columns = outputs, filter.is_turned = is_turned;
     filter.row_stride = is_turned ? 9 * outputs : 9, filter.column_stride = is_turned ? 9 : 9 * inputs;
-    auto width = instructions().width;
-    // Whole vectors of columns to each thread.
-    parallel_for(0, (outputs + width - 1) / width, std::max<int64_t>(1, 2048 / inputs), [&](int64_t begin, int64_t end) {
-        instructions().run(Step::filter, filter, begin * width, std::min(end * width, outputs));
-    });
+    over_columns(Step::filter, filter);
 
     auto tiles = shape.tiles();
     parallel_for(0, (tiles + tiles_at_once - 1) / tiles_at_once, 1, [&](int64_t begin, int64_t end) {
@@ -464,9 +468,7 @@ at::Tensor filter_gradient(const at::Tensor &input, const at::Tensor &gradient, 
     auto result = at::empty({outputs, inputs, 3, 3}, input.options());
     Pass finish{shape, sums, mutable_data<float>(result), matrix};
     finish.filter_rows = inputs, finish.filter_columns = outputs, finish.row_stride = 9, finish.column_stride = 9 * inputs;
-    parallel_for(0, (outputs + width - 1) / width, std::max<int64_t>(1, 2048 / inputs), [&](int64_t begin, int64_t end) {
-        instructions().run(Step::filter_gradient, finish, begin * width, std::min(end * width, outputs));
-    });
+    over_columns(Step::filter_gradient, finish);
     return result;
 }
 
@@ -484,11 +486,6 @@ bool is_here() {
 #endif
 }
 
-bool is_channels_last(const at::Tensor &tensor) {
-    return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.dim() == 4 &&
-           tensor.is_contiguous(at::MemoryFormat::ChannelsLast);
-}
-
 /// Whether this convolution goes this way; if anything is wrong with it, libtorch's says so.
 bool takes(
     const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef stride, at::IntArrayRef padding,
@@ -498,7 +495,8 @@ bool takes(
     };
     auto is_float = [&](const at::Tensor &tensor) { return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided; };
     if (!winograd_allowed || !is_here() || groups != 1 || !is(stride, 1, 1) || !is(dilation, 1, 1) || !is(padding, 0, 2)) return false;
-    if (!is_channels_last(input) || !is_float(filters) || filters.dim() != 4 || filters.size(2) != 3 || filters.size(3) != 3) return false;
+    if (!is_float(input) || input.dim() != 4 || !input.is_contiguous(at::MemoryFormat::ChannelsLast)) return false;
+    if (!is_float(filters) || filters.dim() != 4 || filters.size(2) != 3 || filters.size(3) != 3) return false;
     auto outputs = filters.size(0), inputs = filters.size(1);
     if (inputs != input.size(1) || inputs < 8 || outputs < 8) return false;
     if (bias && (!is_float(*bias) || bias->dim() != 1 || bias->size(0) != outputs)) return false;

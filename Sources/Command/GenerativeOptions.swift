@@ -38,7 +38,7 @@ protocol TrainableSettings: GenerativeSettings {
 
 /// Trains generative models, from options to report.
 struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
-    typealias Experiment = GenerativeSetup<Settings>
+    typealias Setup = GenerativeSetup<Settings>
 
     let model: GenerativeOptions
     let rate: LearningRateOption<Defaults>
@@ -47,7 +47,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
 
     /// Trains; `apply` changes the settings by the model's own options.
     func run(apply: (inout Settings) throws -> Void) throws {
-        let stored: Experiment.Configuration? = try options.stored(command: Settings.command)
+        let stored: Setup.Configuration? = try options.stored(command: Settings.command)
         let normalizations = try options.norms(stored: stored?.normalizations)
         let seeds = options.seeds(stored: stored?.seeds)
         let first = Settings.presets[0]
@@ -59,7 +59,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
         try apply(&settings)
         if let draws = model.importanceDraws { try require(draws, in: SettingsLimits.draws, option: "importance-draws") }
         let device = try options.device(stored: stored?.device, threads: stored?.threads)
-        let experiment = Experiment(
+        let experiment = Setup(
             settings, normalizations: normalizations, seeds: seeds,
             importanceDraws: model.importanceDraws ?? stored?.importanceDraws, device: device)
         let count = model.images ?? stored?.training.count
@@ -68,7 +68,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
         try experiment.check(training: training)
         let test = try DataFolder.images(data, .test)
         try requireEqualSizes(training, test, of: data)
-        let configuration = Experiment.Configuration(data: data, training: training, test: test, preset: name, experiment: experiment)
+        let configuration = Setup.Configuration(data: data, training: training, test: test, preset: name, experiment: experiment)
         try options.perform(experiment.plan(configuration, training: training, test: test), continuing: stored)
     }
 

@@ -30,7 +30,7 @@ struct SweepCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How far above a norm's best test error a rate still counts as good, as a fraction: 0.02 is 2 points. (default: 0.02)",
+            "How far above a norm's best test error a rate still counts as good, as a fraction: 0.02 is 2 points. (default: \(Sweep.standardWithin))",
             valueName: "number"))
     var within: Double?
 
@@ -47,7 +47,7 @@ struct SweepCommand: ParsableCommand {
         var settings = stored?.settings ?? .onePass
         if stored == nil, classification.data == "cifar10" { settings.whitens = true }
         try classification.apply(options, to: &settings)
-        let within = within ?? stored?.within ?? 0.02
+        let within = within ?? stored?.within ?? Sweep.standardWithin
         try require(within, in: .from(0, to: 1), option: "within")
         let device = try options.device(stored: stored?.device, threads: stored?.threads)
 
@@ -57,7 +57,7 @@ struct SweepCommand: ParsableCommand {
         try comparison.check(training: training, test: test)
         let sweep = Sweep(comparison, rates: rates)
         let configuration = Sweep.Configuration(data: data, training: training, heldOut: heldOut, within: within, sweep: sweep)
-        let plan = sweep.plan(configuration, training: training, test: test, within: within, notify: printToError)
+        let plan = sweep.plan(configuration, training: training, test: test, notify: printToError)
         try options.perform(plan, continuing: stored)
     }
 

@@ -62,10 +62,10 @@ struct TrainDRAW: ParsableCommand {
     @Sendable private static func attentionSides(_ text: String) throws -> [Int] {
         if text == "none" { return [] }
         let limits = DRAWSettings.Limits.side
-        let sides = text.split(separator: ",", omittingEmptySubsequences: false).compactMap {
-            Int($0.trimmingPrefix(while: \.isWhitespace))
+        let sides = try? list(text, option: "attention", expected: "sides", allowingRepetition: true) {
+            Int($0).flatMap { limits.contains($0) ? $0 : nil }
         }
-        guard sides.count == 2, sides.allSatisfy(limits.contains), text.filter({ $0 == "," }).count == 1 else {
+        guard let sides, sides.count == 2 else {
             throw ValidationError(
                 "--attention: expected two sides from \(limits.lowerBound) to \(limits.upperBound), as 2,5, or none, found '\(text)'")
         }

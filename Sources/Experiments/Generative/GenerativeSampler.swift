@@ -19,7 +19,7 @@ package struct GenerativeSampler {
     /// - Throws: ``RunFailure`` if the folder is not such a run's or has no such model; what loading the file throws.
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
         let command = try RunHeader(at: path, of: Self.kinds.map { $0.command }).command
-        guard let kind = Self.kinds.first(where: { $0.command == command }) else { throw RunFailure("\(path): unknown command \(command)") }
+        let kind = Self.kinds.first { $0.command == command }!
         (model, size, steps) = try Self.model(kind, at: path, norm: norm, seed: seed)
     }
 

@@ -10,6 +10,8 @@ import WeightNorm
 package struct Sweep {
     /// The subcommand of `weightnorm` that starts a sweep.
     package static let command = "sweep"
+    /// ``Summary/within`` unless something else is asked for.
+    package static let standardWithin = 0.02
 
     fileprivate var comparison: Comparison
     /// From the smallest to the largest.
@@ -106,9 +108,9 @@ package struct Sweep {
         ComparisonExperiment(comparison, images, rates: rates)
     }
 
-    /// The run on these images, which must have been checked. `within` is the summary's; `notify` gets messages for the user.
+    /// The run on these images, which must have been checked; `notify` gets messages for the user.
     package func plan(
-        _ configuration: Configuration, training: ImageSet, test: ImageSet, within: Double, notify: @escaping (String) -> Void
+        _ configuration: Configuration, training: ImageSet, test: ImageSet, notify: @escaping (String) -> Void
     ) -> RunPlan<ComparisonExperiment, SweepDetails> {
         let (data, heldOut) = (configuration.data, configuration.heldOut)
         return RunPlan(
@@ -117,7 +119,8 @@ package struct Sweep {
             experiment(on: comparison.images(training: training, test: test, notify: notify))
         } outcome: { run in
             let summary = Summary(
-                sweep: self, data: data, images: training.count, heldOut: heldOut, within: within, runs: run.results, seconds: run.seconds)
+                sweep: self, data: data, images: training.count, heldOut: heldOut, within: configuration.within ?? Self.standardWithin,
+                runs: run.results, seconds: run.seconds)
             return (summary, SweepReport(summary))
         }
     }
