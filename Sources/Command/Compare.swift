@@ -31,7 +31,7 @@ struct Compare: ParsableCommand {
         var settings = stored?.settings ?? .onePass
         if stored == nil, classification.data == "cifar10" { settings.whitens = true }
         try classification.apply(options, learningRate: rate, to: &settings)
-        let device = try options.device(stored: stored?.device, threads: stored?.threads)
+        let device = try options.device(continuing: stored)
 
         // Check the data before making the folder: a mistake must not cost the results of an earlier comparison.
         let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)

@@ -58,7 +58,7 @@ struct GenerativeRunner<Settings: TrainableSettings, Defaults: RunDefaults> {
         try applyCommon(to: &settings)
         try apply(&settings)
         if let draws = model.importanceDraws { try require(draws, in: SettingsLimits.draws, option: "importance-draws") }
-        let device = try options.device(stored: stored?.device, threads: stored?.threads)
+        let device = try options.device(continuing: stored)
         let experiment = Setup(
             settings, normalizations: normalizations, seeds: seeds,
             importanceDraws: model.importanceDraws ?? stored?.importanceDraws, device: device)

@@ -76,6 +76,13 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
     @Option(help: ArgumentHelp("Threads on the CPU. (default: one per core)", valueName: "number"))
     var threads: Int?
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: """
+            Compute 3×3 convolutions on the CPU with a quarter of the multiplications (Winograd's), which differs in rounding. (default: --no-winograd)
+            """)
+    var winograd: Bool?
+
     @Option(help: ArgumentHelp("Seconds of work between checkpoints; 0 saves one after every step.", valueName: "seconds"))
     var checkpointEvery = Defaults.checkpointInterval
 
@@ -115,10 +122,12 @@ struct RunOptions<Defaults: RunDefaults>: ParsableArguments {
         try Command.apply(self.batch, in: most, option: "batch", to: &batch)
     }
 
-    /// Prepares the processor and the device.
-    func device(stored: String?, threads storedThreads: Int?) throws -> Device {
-        try prepareProcessor(threads: threads ?? storedThreads)
-        guard let device else { return try Device(named: stored ?? "cpu") }
+    /// Prepares the processor and the device, for a run that starts or continues.
+    func device<Settings, Details>(continuing stored: RunConfiguration<Settings, Details>?) throws -> Device {
+        try prepareProcessor(threads: threads ?? stored?.threads)
+        // A former version's run goes on as it began.
+        Runtime.allowsWinograd = winograd ?? stored.map { $0.winograd ?? false } ?? false
+        guard let device else { return try Device(named: stored?.device ?? "cpu") }
         do { return try Device(named: device) } catch { throw ValidationError("--device: \(error)") }
     }
 }

@@ -49,7 +49,7 @@ struct SweepCommand: ParsableCommand {
         try classification.apply(options, to: &settings)
         let within = within ?? stored?.within ?? Sweep.standardWithin
         try require(within, in: .from(0, to: 1), option: "within")
-        let device = try options.device(stored: stored?.device, threads: stored?.threads)
+        let device = try options.device(continuing: stored)
 
         let (data, heldOut, all, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
         let training = all.sample(images ?? stored?.training.count ?? 20_000, seed: 0)

@@ -64,7 +64,7 @@ struct TrainClassification: ParsableCommand {
         if tf32 { settings.usesTF32 = true }
         if bfloat16 { settings.usesBfloat16 = true }
         if let ratesFrom { try takeRates(from: ratesFrom, for: normalizations, into: &settings) }
-        let device = try options.device(stored: stored?.device, threads: stored?.threads)
+        let device = try options.device(continuing: stored)
         guard !settings.usesTF32 || !device.isCPU else { throw ValidationError("--tf32: expected it with --device cuda, found cpu") }
         if settings.usesTF32 { Runtime.allowsTF32 = true }
 

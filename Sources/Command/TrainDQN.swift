@@ -80,7 +80,7 @@ struct TrainDQN: ParsableCommand {
         try apply(to: &settings, game: game)
         let experiment = DQNSetup(
             game: game, settings, normalizations: try options.norms(stored: stored?.normalizations),
-            seeds: options.seeds(stored: stored?.seeds), device: try options.device(stored: stored?.device, threads: stored?.threads))
+            seeds: options.seeds(stored: stored?.seeds), device: try options.device(continuing: stored))
         try experiment.check()
         if let stored {
             // Before an emulator and memory are asked for that the run does not need.

@@ -35,6 +35,7 @@ extension RunConfiguration where Details: RunDetails, Details.Settings == Settin
         let common = [
             ("norms", list(stored.norms), list(norms)), ("seeds", list(stored.seeds), list(seeds)),
             ("preset", stored.preset ?? "none", preset ?? "none"),
+            ("convolutions", Self.convolutions(stored.winograd), Self.convolutions(winograd)),
         ]
         let own = stored.details.identity.compactMap { part in
             part.value.map { (part.what, $0, details.identity.first { $0.what == part.what }?.value ?? "none") }
@@ -46,6 +47,8 @@ extension RunConfiguration where Details: RunDetails, Details.Settings == Settin
         func text(_ fields: [String: String]) -> String { list(names.map { "\($0) \(fields[$0] ?? "none")" }) }
         return ("settings", text(before), text(now))
     }
+
+    private static func convolutions(_ winograd: Bool?) -> String { winograd == true ? "--winograd" : "--no-winograd" }
 
     /// Each of the settings as JSON; those in an object by themselves, as in "learningRates.weight".
     private static func fields(_ settings: Settings) throws -> [String: String] {

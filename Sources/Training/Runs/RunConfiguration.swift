@@ -21,6 +21,8 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
     public var device: String
     /// The threads on the CPU.
     public var threads: Int?
+    /// Whether ``Runtime/allowsWinograd`` was set; nil for a former version, which could not.
+    public var winograd: Bool?
     /// The name of the preset that the settings are based on.
     public var preset: String?
     /// All hyperparameters.
@@ -28,13 +30,13 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
     /// What only this kind of run has.
     public var details: Details
 
-    /// The configuration of a run that starts now, with the present number of threads.
+    /// The configuration of a run that starts now, with the present number of threads and ``Runtime/allowsWinograd``.
     public init(
         command: String, norms: [String], seeds: [UInt64], device: Device, preset: String? = nil, settings: Settings, details: Details
     ) {
         (self.command, self.norms, self.seeds, self.preset) = (command, norms, seeds, preset)
         (format, version) = (FileFormat.run.number, PackageVersion.current)
-        (self.device, threads) = (device.description, Runtime.threadCount)
+        (self.device, threads, winograd) = (device.description, Runtime.threadCount, Runtime.allowsWinograd)
         (self.settings, self.details) = (settings, details)
     }
 
@@ -45,7 +47,7 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
     }
 
     private enum CodingKeys: String, CodingKey {
-        case command, format, version, norms, seeds, device, threads, preset, settings
+        case command, format, version, norms, seeds, device, threads, winograd, preset, settings
     }
 
     /// Reads both parts from one object.
@@ -58,6 +60,7 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
         seeds = try container.decode([UInt64].self, forKey: .seeds)
         device = try container.decode(String.self, forKey: .device)
         threads = try container.decodeIfPresent(Int.self, forKey: .threads)
+        winograd = try container.decodeIfPresent(Bool.self, forKey: .winograd)
         preset = try container.decodeIfPresent(String.self, forKey: .preset)
         settings = try container.decode(Settings.self, forKey: .settings)
         details = try Details(from: decoder)
@@ -73,6 +76,7 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
         try container.encode(seeds, forKey: .seeds)
         try container.encode(device, forKey: .device)
         try container.encodeIfPresent(threads, forKey: .threads)
+        try container.encodeIfPresent(winograd, forKey: .winograd)
         try container.encodeIfPresent(preset, forKey: .preset)
         try container.encode(settings, forKey: .settings)
         try details.encode(to: encoder)
