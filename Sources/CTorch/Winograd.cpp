@@ -14,11 +14,8 @@
 #include "WinogradHeaders.hpp"
 #include "ElementTypes.hpp"
 #include "Parallel.hpp"
-
-// Vectors are passed between functions that are always inlined, so that there is no calling convention to differ.
-#pragma clang diagnostic ignored "-Wpsabi"
-#define CTORCH_INLINE inline __attribute__((always_inline))
-#define CTORCH_LAMBDA __attribute__((always_inline))
+#include "Activation.hpp"
+#include "Linear.hpp"
 
 using namespace ctorch;
 
@@ -27,28 +24,6 @@ namespace {
 std::atomic<bool> winograd_allowed{false};
 
 // MARK: - Vectors
-
-template <int width>
-using Vector = float __attribute__((vector_size(width * sizeof(float))));
-
-template <int width>
-CTORCH_INLINE Vector<width> load(const float *from) {
-    Vector<width> vector;
-    std::memcpy(&vector, from, sizeof vector);
-    return vector;
-}
-
-template <int width>
-CTORCH_INLINE void store(float *to, Vector<width> vector) { std::memcpy(to, &vector, sizeof vector); }
-
-/// Calls the body with the first element of each vector, and with those that are left over one by one.
-template <int width, typename Body>
-CTORCH_INLINE void each_vector(int64_t begin, int64_t end, const Body &body) {
-    auto at = begin;
-    for (; at + width <= end; at += width) body(std::integral_constant<int, width>(), at);
-    if constexpr (width > 1)
-        for (; at < end; at++) body(std::integral_constant<int, 1>(), at);
-}
 
 /// One of the steps of transposing: where a lane's number has the bit `half`, the two vectors change places.
 template <int half, typename Row, std::size_t... lane>
@@ -174,6 +149,7 @@ struct Pass {
     /// As many zeros as there are channels: what lies outside an image.
     const float *zeros = nullptr;
     const float *bias = nullptr;
+    Activation activation = {};
     /// Of the filters, from an input channel to the next and from an output channel to the next, both of the matrices.
     int64_t filter_rows = 0, filter_columns = 0;
     int64_t row_stride = 0, column_stride = 0;
@@ -273,7 +249,7 @@ CTORCH_INLINE void pass_gradient(const Pass &pass, int64_t begin, int64_t end) {
     }
 }
 
-/// Aᵀ m A + b of tiles, from 36 matrices of [tile, output].
+/// The activation of Aᵀ m A + b of tiles, from 36 matrices of [tile, output].
 template <int width>
 CTORCH_INLINE void pass_output(const Pass &pass, int64_t begin, int64_t end) {
     auto &shape = pass.shape;
@@ -293,7 +269,8 @@ CTORCH_INLINE void pass_output(const Pass &pass, int64_t begin, int64_t end) {
             for (int i = 0; i < rows; i++) {
                 Vector<size()> row[4];
                 transform_output(half + i * 6, 1, row, 1);
-                for (int j = 0; j < columns; j++) store<size()>(to + (i * shape.out_columns + j) * shape.outputs + channel, row[j] + added);
+                for (int j = 0; j < columns; j++) store<size()>(
+                        to + (i * shape.out_columns + j) * shape.outputs + channel, activate<size()>(pass.activation, row[j] + added));
             }
         });
     }
@@ -342,47 +319,18 @@ CTORCH_INLINE void pass_filter_gradient(const Pass &pass, int64_t begin, int64_t
 
 enum class Step { input, input_transposed, gradient, output, filter, filter_gradient };
 
-template <int width>
-CTORCH_INLINE void run(Step step, const Pass &pass, int64_t begin, int64_t end) {
-    switch (step) {
-        case Step::input: return pass_input<width>(pass, begin, end);
-        case Step::input_transposed: return pass_input_transposed<width>(pass, begin, end);
-        case Step::gradient: return pass_gradient<width>(pass, begin, end);
-        case Step::output: return pass_output<width>(pass, begin, end);
-        case Step::filter: return pass_filter<width>(pass, begin, end);
-        case Step::filter_gradient: return pass_filter_gradient<width>(pass, begin, end);
-    }
-}
-
-/// The same code for each set of instructions, of which the machine's best is taken.
-struct Instructions {
-    int width;
-    void (*run)(Step, const Pass &, int64_t, int64_t);
-};
-
-void run_portable(Step step, const Pass &pass, int64_t begin, int64_t end) { run<4>(step, pass, begin, end); }
-
-#if defined(__x86_64__)
-__attribute__((target("avx2,fma"), min_vector_width(256))) void run_avx2(Step step, const Pass &pass, int64_t begin, int64_t end) {
-    run<8>(step, pass, begin, end);
-}
-
-__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma"), min_vector_width(512))) void run_avx512(
-    Step step, const Pass &pass, int64_t begin, int64_t end) {
-    run<16>(step, pass, begin, end);
-}
-#endif
-
-const Instructions &instructions() {
-    static const Instructions found = [] {
-#if defined(__x86_64__)
-        auto capability = at::get_cpu_capability();
-        if (capability == "AVX512") return Instructions{16, run_avx512};
-        if (capability == "AVX2") return Instructions{8, run_avx2};
-#endif
-        return Instructions{4, run_portable};
-    }();
-    return found;
+void run(Step step, const Pass &pass, int64_t begin, int64_t end) {
+    with_vectors([&](auto size) CTORCH_LAMBDA {
+        constexpr int width = size();
+        switch (step) {
+            case Step::input: return pass_input<width>(pass, begin, end);
+            case Step::input_transposed: return pass_input_transposed<width>(pass, begin, end);
+            case Step::gradient: return pass_gradient<width>(pass, begin, end);
+            case Step::output: return pass_output<width>(pass, begin, end);
+            case Step::filter: return pass_filter<width>(pass, begin, end);
+            case Step::filter_gradient: return pass_filter_gradient<width>(pass, begin, end);
+        }
+    });
 }
 
 // MARK: - The convolution and its gradients
@@ -399,14 +347,16 @@ void multiply(int64_t rows, int64_t columns, int64_t inner, int64_t step, const 
 
 /// A pass over the columns of the filters' matrices; each thread gets whole vectors of them.
 void over_columns(Step step, const Pass &pass) {
-    auto width = instructions().width;
+    auto width = vector_width();
     parallel_for(0, (pass.filter_columns + width - 1) / width, std::max<int64_t>(1, 2048 / pass.filter_rows), [&](int64_t begin, int64_t end) {
-        instructions().run(step, pass, begin * width, std::min(end * width, pass.filter_columns));
+        run(step, pass, begin * width, std::min(end * width, pass.filter_columns));
     });
 }
 
 /// Cross-correlation with filters of [outputs, inputs, 3, 3] or, turned by 180°, with their channels exchanged; the input is channels last.
-at::Tensor convolve(const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef padding, bool is_turned) {
+at::Tensor convolve(
+    const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef padding, bool is_turned,
+    Activation activation = {}) {
     auto outputs = filters.size(is_turned ? 1 : 0), inputs = filters.size(is_turned ? 0 : 1);
     Shape shape(input, outputs, padding);
     auto result = at::empty({shape.batch, outputs, shape.out_rows, shape.out_columns}, input.options(), at::MemoryFormat::ChannelsLast);
@@ -427,13 +377,14 @@ at::Tensor convolve(const at::Tensor &input, const at::Tensor &filters, const st
         Pass read{shape, data<float>(input), from, in}, write{shape, to, mutable_data<float>(result), out};
         read.zeros = data<float>(zeros);
         write.bias = bias ? data<float>(*bias) : nullptr;
+        write.activation = activation;
         for (auto block = begin; block < end; block++) {
             auto first = block * tiles_at_once, last = std::min(tiles, first + tiles_at_once);
             read.first = write.first = first;
-            instructions().run(Step::input, read, first, last);
+            run(Step::input, read, first, last);
             for (int64_t k = 0; k < 36; k++)
                 multiply(last - first, outputs, inputs, inputs, from + k * in, filter.to + k * matrix, to + k * out, /*adds=*/false);
-            instructions().run(Step::output, write, first, last);
+            run(Step::output, write, first, last);
         }
     });
     return result;
@@ -443,7 +394,7 @@ at::Tensor convolve(const at::Tensor &input, const at::Tensor &filters, const st
 at::Tensor filter_gradient(const at::Tensor &input, const at::Tensor &gradient, at::IntArrayRef padding) {
     Shape shape(input, gradient.size(1), padding);
     auto [inputs, outputs] = std::pair(shape.inputs, shape.outputs);
-    auto width = instructions().width;
+    auto width = vector_width();
     auto columns = tiles_of_gradient + gap, in = inputs * columns + gap, out = tiles_of_gradient * outputs + gap, matrix = inputs * outputs + gap;
     auto space = at::empty({36 * (in + out + matrix)}, input.options()), zeros = at::zeros({std::max(inputs, outputs)}, input.options());
     auto left = mutable_data<float>(space), right = left + 36 * in, sums = right + 36 * out;
@@ -456,8 +407,8 @@ at::Tensor filter_gradient(const at::Tensor &input, const at::Tensor &gradient, 
         // A vector's tiles at a time; those beyond the last are 0.
         auto groups = (std::min(tiles - first, tiles_of_gradient) + width - 1) / width;
         parallel_for(0, groups, 1, [&](int64_t begin, int64_t end) {
-            instructions().run(Step::input_transposed, read, begin, end);
-            instructions().run(Step::gradient, weigh, first + begin * width, first + end * width);
+            run(Step::input_transposed, read, begin, end);
+            run(Step::gradient, weigh, first + begin * width, first + end * width);
         });
         // Each product's sum over the tiles in order, whatever the number of threads.
         parallel_for(0, 36, 1, [&](int64_t begin, int64_t end) {
@@ -480,7 +431,7 @@ bool saves(int64_t batch, int64_t rows, int64_t columns) {
 
 bool is_here() {
 #if defined(__x86_64__)
-    return instructions().width > 4;
+    return vector_width() > 4;
 #else
     return false;
 #endif
@@ -507,27 +458,32 @@ bool takes(
 struct Convolution : torch::autograd::Function<Convolution> {
     static at::Tensor forward(
         torch::autograd::AutogradContext *context, const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias,
-        at::IntArrayRef padding) {
+        at::IntArrayRef padding, int64_t kind, double slope) {
         at::AutoDispatchBelowADInplaceOrView below;
-        context->save_for_backward({input, filters});
-        context->saved_data["padding"] = padding.vec();
-        context->saved_data["has_bias"] = bias.has_value();
+        Activation activation(kind, slope);
         auto added = bias ? std::optional(bias->contiguous()) : std::nullopt;
-        return convolve(input, filters, added, padding, /*is_turned=*/false);
+        auto result = convolve(input, filters, added, padding, /*is_turned=*/false, activation);
+        context->save_for_backward({input, filters, activation ? result : at::Tensor()});
+        context->saved_data["padding"] = padding.vec();
+        context->saved_data["kind"] = kind;
+        context->saved_data["slope"] = slope;
+        context->saved_data["has_bias"] = bias.has_value();
+        return result;
     }
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list grads) {
         auto saved = context->get_saved_variables();
         auto &input = saved[0], &filters = saved[1];
         auto padding = context->saved_data["padding"].toIntVector();
+        Activation activation(context->saved_data["kind"].toInt(), context->saved_data["slope"].toDouble());
         std::array<bool, 3> needs{
             context->needs_input_grad(0), context->needs_input_grad(1), context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)};
         std::array<at::Tensor, 3> found;
         auto rest = needs;
-        auto &gradient = grads[0];
+        auto gradient = grads[0];
         // libtorch's gradients can be differentiated.
         if (!at::GradMode::is_enabled() && gradient.scalar_type() == at::kFloat) {
-            auto from = gradient.contiguous(at::MemoryFormat::ChannelsLast);
+            auto from = activation_gradient(activation, gradient.contiguous(at::MemoryFormat::ChannelsLast), saved[2]);
             if (needs[0] && saves(input.size(0), input.size(2), input.size(3))) {
                 found[0] = convolve(from, filters, std::nullopt, {2 - padding[0], 2 - padding[1]}, /*is_turned=*/true);
                 rest[0] = false;
@@ -540,6 +496,9 @@ struct Convolution : torch::autograd::Function<Convolution> {
                 found[2] = at::sum(from, at::IntArrayRef{0, 2, 3});
                 rest[2] = false;
             }
+            gradient = from;
+        } else {
+            gradient = activation_gradient(activation, gradient, saved[2]);
         }
         if (rest[0] || rest[1] || rest[2]) {
             auto others = at::convolution_backward(
@@ -548,15 +507,32 @@ struct Convolution : torch::autograd::Function<Convolution> {
             if (rest[1]) found[1] = std::get<1>(others);
             if (rest[2]) found[2] = std::get<2>(others);
         }
-        return {found[0], found[1], found[2], {}};
+        return {found[0], found[1], found[2], {}, {}, {}};
     }
 };
 
+/// Whether this convolution is a product of matrices as they lie in memory.
+bool is_product(
+    const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef stride, at::IntArrayRef padding,
+    int64_t groups) {
+    auto all = [](at::IntArrayRef numbers, int64_t value) {
+        return numbers.size() == 2 && std::all_of(numbers.begin(), numbers.end(), [&](int64_t number) { return number == value; });
+    };
+    return input.dim() == 4 && input.numel() > 0 && input.is_contiguous(at::MemoryFormat::ChannelsLast) && filters.dim() == 4 && filters.size(2) == 1
+        && filters.size(3) == 1 && filters.size(1) == input.size(1) && groups == 1 && all(stride, 1) && all(padding, 0)
+        && (!bias || (bias->dim() == 1 && bias->size(0) == filters.size(0)));
+}
+
 at::Tensor convolution2d(
     const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef stride, at::IntArrayRef padding,
-    at::IntArrayRef dilation, int64_t groups) {
-    if (takes(input, filters, bias, stride, padding, dilation, groups)) return Convolution::apply(input, filters, bias, padding);
-    return at::conv2d(input, filters, bias, stride, padding, dilation, groups);
+    at::IntArrayRef dilation, int64_t groups, int64_t kind, double slope) {
+    Activation activation(kind, slope);
+    if (takes(input, filters, bias, stride, padding, dilation, groups)) return Convolution::apply(input, filters, bias, padding, kind, slope);
+    if (prefers_products() && is_product(input, filters, bias, stride, padding, groups)) {
+        auto rows = input.permute({0, 2, 3, 1}), matrix = filters.reshape({filters.size(0), filters.size(1)});
+        return linear(rows, matrix, bias, activation).permute({0, 3, 1, 2});
+    }
+    return activated(activation, at::conv2d(input, filters, bias, stride, padding, dilation, groups));
 }
 
 }  // namespace
@@ -566,7 +542,8 @@ bool ctorch_winograd_allowed(void) { return winograd_allowed; }
 void ctorch_winograd_allow(bool value) { winograd_allowed = value; }
 
 TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
-    library.def("convolution2d(Tensor input, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, int groups) -> Tensor");
+    library.def(
+        "convolution2d(Tensor input, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, int groups, int kind, float slope) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(weightnorm, CompositeImplicitAutograd, library) { library.impl("convolution2d", convolution2d); }

@@ -98,6 +98,13 @@ public enum Runtime {
         set { ctorch_winograd_allow(newValue) }
     }
 
+    /// Whether dense products of float32 on the CPU go to oneDNN, for the whole process: at first they do with AVX-512 outside Intel's processors, where MKL
+    /// takes its AVX2 kernels.
+    package static var prefersOneDNNProducts: Bool {
+        get { ctorch_onednn_products_preferred() }
+        set { ctorch_onednn_products_prefer(newValue) }
+    }
+
     /// From now until the process ends, keeps the memory of freed CPU tensors for later tensors.
     ///
     /// Otherwise the C library returns large blocks to the system. A training step frees all its activations, and the next step allocates them again,

@@ -43,9 +43,7 @@ package struct OperatorTable: Sendable {
     let logarithmOnePlus = Operator("log1p", "(Tensor self) -> Tensor")
     let absolute = Operator("abs", "(Tensor self) -> Tensor")
     let sign = Operator("sign", "(Tensor self) -> Tensor")
-    let sigmoid = Operator("sigmoid", "(Tensor self) -> Tensor")
     let logSigmoid = Operator("log_sigmoid", "(Tensor self) -> Tensor")
-    let hyperbolicTangent = Operator("tanh", "(Tensor self) -> Tensor")
     let cosine = Operator("cos", "(Tensor self) -> Tensor")
     let sine = Operator("sin", "(Tensor self) -> Tensor")
     let arcCosine = Operator("acos", "(Tensor self) -> Tensor")
@@ -119,7 +117,8 @@ package struct OperatorTable: Sendable {
     // Linear algebra
     let matrixMultiply = Operator("matmul", "(Tensor self, Tensor other) -> Tensor")
     let addMatrixProduct = Operator("addmm", "(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor")
-    let linear = Operator("linear", "(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor")
+    let linear = Operator(
+        "linear", "(Tensor input, Tensor weight, Tensor? bias, int kind, float slope) -> Tensor", namespace: "weightnorm")
     let symmetricEigenvalues = Operator("linalg_eigvalsh", "(Tensor self, str UPLO=\"L\") -> Tensor")
     let symmetricEigen = Operator("linalg_eigh", "(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)")
 
@@ -128,7 +127,8 @@ package struct OperatorTable: Sendable {
     /// libtorch's `conv2d`, or with ``Runtime/allowsWinograd`` this library's way to the same.
     let convolution2d = Operator(
         "convolution2d",
-        "(Tensor input, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, int groups) -> Tensor",
+        "(Tensor input, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, int groups, int kind, "
+            + "float slope) -> Tensor",
         namespace: "weightnorm")
     let convolution3d = Operator("conv3d", convolutionSchema(3))
     let transposedConvolution1d = Operator("conv_transpose1d", transposedConvolutionSchema(1))
@@ -150,9 +150,9 @@ package struct OperatorTable: Sendable {
         "gru.input",
         "(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
             + "bool batch_first) -> (Tensor, Tensor)")
-    let relu = Operator("relu", "(Tensor self) -> Tensor")
+    let activation = Operator("activation", "(Tensor self, int kind, float slope) -> Tensor", namespace: "weightnorm")
+    let activationInPlace = Operator("activation_", "(Tensor(a!) self, int kind, float slope) -> Tensor(a!)", namespace: "weightnorm")
     let leakyRelu = Operator("leaky_relu", "(Tensor self, Scalar negative_slope=0.01) -> Tensor")
-    let elu = Operator("elu", "(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor")
     let softplus = Operator("softplus", "(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor")
     let softmax = Operator("softmax.int", "(Tensor self, int dim, ScalarType? dtype=None) -> Tensor")
     let logSoftmax = Operator("log_softmax.int", "(Tensor self, int dim, ScalarType? dtype=None) -> Tensor")

@@ -56,12 +56,8 @@ extension Tensor {
     public func magnitude() -> Tensor { operators.absolute(.tensor(self)) }
     /// −1, 0 or 1.
     public func sign() -> Tensor { operators.sign(.tensor(self)) }
-    /// 1/(1 + exp −x).
-    public func sigmoid() -> Tensor { operators.sigmoid(.tensor(self)) }
     /// log of ``sigmoid()``, without overflow.
     public func logSigmoid() -> Tensor { operators.logSigmoid(.tensor(self)) }
-    /// tanh x.
-    public func tanh() -> Tensor { operators.hyperbolicTangent(.tensor(self)) }
     /// cos x, in radians.
     public func cos() -> Tensor { operators.cosine(.tensor(self)) }
     /// sin x, in radians.

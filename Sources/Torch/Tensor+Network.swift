@@ -14,9 +14,10 @@ extension Tensor {
     /// The matrix product of the last two dimensions, broadcast over the others.
     public func matrixProduct(_ other: Tensor) -> Tensor { operators.matrixMultiply(.tensor(self), .tensor(other)) }
 
-    /// x·wᵀ + b for x of `[…, inputs]`, w of `[outputs, inputs]`, b of `[outputs]`.
-    public func linear(weight: Tensor, bias: Tensor? = nil) -> Tensor {
-        operators.linear(.tensor(self), .tensor(weight), .optional(bias))
+    /// x·wᵀ + b for x of `[…, inputs]`, w of `[outputs, inputs]`, b of `[outputs]`, and the activation of it.
+    public func linear(weight: Tensor, bias: Tensor? = nil, activation: ActivationFunction? = nil) -> Tensor {
+        let (kind, slope) = ActivationFunction.arguments(activation)
+        return operators.linear(.tensor(self), .tensor(weight), .optional(bias), kind, slope)
     }
 
     /// Eigenvalues (ascending, `[…, n]`) and eigenvectors (columns of `[…, n, n]`) of symmetric matrices; only the lower triangles are read.
@@ -31,10 +32,10 @@ extension Tensor {
     /// Cross-correlation of `[batch, channels, …]` with `[outputs, channels/groups, …]` over as many dimensions as the stride has.
     ///
     /// If transposed, the weight is `[channels, outputs/groups, …]`, and the result is the gradient of such a cross-correlation with respect to its
-    /// input.
+    /// input. The activation of the result, if there is one, takes its place.
     public func convolved(
         with weight: Tensor, bias: Tensor? = nil, stride: [Int], padding: [Int], dilation: [Int], groups: Int = 1,
-        transposed: Bool = false, outputPadding: [Int]? = nil
+        transposed: Bool = false, outputPadding: [Int]? = nil, activation: ActivationFunction? = nil
     ) -> Tensor {
         let operators = transposed ? Self.transposedConvolutions : Self.convolutions
         trap(
@@ -42,14 +43,21 @@ extension Tensor {
             "convolution over \(stride.count) dimensions: expected a tensor of 1 to 3 dimensions besides batch and channels, as many as the "
                 + "stride has, found shape \(shape)")
         let `operator` = operators[stride.count - 1]
-        guard transposed else {
+        if transposed {
             return `operator`(
-                .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding), .integers(dilation),
-                .integer(groups))
+                .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding),
+                .integers(outputPadding ?? stride.map { _ in 0 }), .integer(groups), .integers(dilation)
+            ).activatedInPlace(activation)
         }
+        guard stride.count == 2 else {
+            return `operator`(
+                .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding), .integers(dilation), .integer(groups)
+            ).activatedInPlace(activation)
+        }
+        let (kind, slope) = ActivationFunction.arguments(activation)
         return `operator`(
-            .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding),
-            .integers(outputPadding ?? stride.map { _ in 0 }), .integer(groups), .integers(dilation))
+            .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding), .integers(dilation), .integer(groups),
+            kind, slope)
     }
 
     private static let convolutions = [operators.convolution1d, operators.convolution2d, operators.convolution3d]
@@ -76,12 +84,6 @@ extension Tensor {
         operators.upsampleNearest2d(.tensor(self), .integers([height, width]), .none, .none)
     }
 
-    /// max(x, 0).
-    public func relu() -> Tensor { operators.relu(.tensor(self)) }
-    /// x above zero, slope·x below.
-    public func leakyRelu(slope: Double = 0.01) -> Tensor { operators.leakyRelu(.tensor(self), .real(slope)) }
-    /// x above zero, exp x − 1 below.
-    public func elu() -> Tensor { operators.elu(.tensor(self), .integer(1), .integer(1), .integer(1)) }
     /// log(1 + exp x).
     public func softplus() -> Tensor { operators.softplus(.tensor(self), .integer(1), .integer(20)) }
     /// exp x / Σ exp x along a dimension.

@@ -43,13 +43,24 @@ public final class Affine<Map: LinearMap>: Layer {
     }
 
     /// w·x + b, normalized if the layer has a normalizer. In an initializing pass, gain and bias are first set from the batch.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { preactivation(of: input, pass, then: nil) }
+
+    /// The activation of the layer's result: to rounding what the two give one after the other, but in one operator where there is one for both.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
+        guard let function = activation.known else { return activation(self(input, pass), pass) }
+        return preactivation(of: input, pass, then: function)
+    }
+
+    private func preactivation(of input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
         if pass.phase == .initializing { initialize(from: input, pass) }
         let weight = weight.value(in: pass)
-        guard let normalizer else { return map(input, weight: weight, bias: bias?.value) }
-        return normalizer(map(input, weight: weight, bias: nil), pass)
+        guard let normalizer else { return map(input, weight: weight, bias: bias?.value, activation: function) }
+        let normalized = normalizer(map(input, weight: weight, bias: nil), pass)
+        return function.map(normalized.activated) ?? normalized
     }
 }
+
+extension Affine: ActivatedLayer {}
 
 extension Affine: HoldsWeights {
     /// Calls the closure for ``weight``.

@@ -2,7 +2,13 @@ public import Torch
 
 // Layers without parameters.
 
-/// Layers applied one after the other.
+/// A layer that can apply the activation of its result at once, as ``Affine`` can. ``Sequential`` asks for it where an ``Activation`` follows.
+public protocol ActivatedLayer: Layer {
+    /// The activation of the layer's result: to rounding what the two give one after the other.
+    func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor
+}
+
+/// Layers applied one after the other; an activation together with the layer before it, where that can (``ActivatedLayer``).
 public struct Sequential: Layer {
     /// In the order of application.
     public let layers: [any Layer]
@@ -14,7 +20,19 @@ public struct Sequential: Layer {
     public init(_ layers: any Layer...) { self.layers = layers }
 
     /// The last layer's output.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { layers.reduce(input) { $1($0, pass) } }
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        var result = input
+        var rest = layers[...]
+        while let layer = rest.popFirst() {
+            if let activation = rest.first as? Activation, let layer = layer as? any ActivatedLayer {
+                rest.removeFirst()
+                result = layer(result, pass, activation: activation)
+            } else {
+                result = layer(result, pass)
+            }
+        }
+        return result
+    }
 }
 
 extension Sequential: PartsOfModule {
@@ -25,20 +43,33 @@ extension Sequential: PartsOfModule {
 /// A function applied element by element.
 public struct Activation: Layer, Sendable {
     private let function: @Sendable (Tensor) -> Tensor
+    /// The function, if the operators know it.
+    let known: ActivationFunction?
 
     /// Any function that keeps the shape.
-    public init(_ function: @escaping @Sendable (Tensor) -> Tensor) { self.function = function }
+    public init(_ function: @escaping @Sendable (Tensor) -> Tensor) {
+        self.function = function
+        known = nil
+    }
+
+    /// One that operators can apply to their result at once.
+    public init(_ function: ActivationFunction) {
+        self.function = { $0.activated(function) }
+        known = function
+    }
 
     /// max(x, 0).
-    public static let relu = Activation { $0.relu() }
+    public static let relu = Activation(.relu)
     /// x above zero, slope·x below.
-    public static func leakyRelu(slope: Double = 0.1) -> Activation { Activation { $0.leakyRelu(slope: slope) } }
+    public static func leakyRelu(slope: Double = 0.1) -> Activation {
+        slope >= 0 ? Activation(.leakyRelu(slope: slope)) : Activation { $0.leakyRelu(slope: slope) }
+    }
     /// x above zero, exp x − 1 below.
-    public static let elu = Activation { $0.elu() }
+    public static let elu = Activation(.elu)
     /// tanh x.
-    public static let tanh = Activation { $0.tanh() }
+    public static let tanh = Activation(.tanh)
     /// 1/(1 + exp −x).
-    public static let sigmoid = Activation { $0.sigmoid() }
+    public static let sigmoid = Activation(.sigmoid)
 
     /// The function's value.
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { function(input) }

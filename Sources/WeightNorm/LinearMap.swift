@@ -14,11 +14,21 @@ public protocol LinearMap {
     func initialWeight(_ draws: Tensor) -> Tensor
     /// The map's result, plus the bias `[outputs]` if there is one.
     func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor
+    /// The activation of that, if there is one.
+    ///
+    /// A map whose operator can apply it at once implements this; for others the activation is an operator of its own.
+    func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor
 }
 
 extension LinearMap {
     /// The draws themselves.
     public func initialWeight(_ draws: Tensor) -> Tensor { draws }
+
+    /// The map's result and the activation of it, one after the other.
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
+        let result = self(input, weight: weight, bias: bias)
+        return activation.map(result.activated) ?? result
+    }
 }
 
 /// y = w·x for x of `[…, inputs]` and w of `[outputs, inputs]`.
@@ -44,6 +54,10 @@ public struct DenseMap: LinearMap, Sendable {
 
     /// The product.
     public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor { input.linear(weight: weight, bias: bias) }
+    /// The product and the activation of it, in one operator.
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
+        input.linear(weight: weight, bias: bias, activation: activation)
+    }
 }
 
 /// The cross-correlation of x, `[batch, inputs, …]`, with w, `[outputs, inputs/groups, …]`, in 1, 2 or 3 dimensions.
@@ -89,8 +103,11 @@ public struct ConvolutionMap: LinearMap, Sendable {
     public var featureAxis: Int { 1 }
 
     /// The cross-correlation.
-    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor {
-        input.convolved(with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor { self(input, weight: weight, bias: bias, activation: nil) }
+    /// The cross-correlation and the activation of it, in one operator.
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
+        input.convolved(
+            with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups, activation: activation)
     }
 }
 
@@ -142,10 +159,12 @@ public struct TransposedConvolutionMap: LinearMap, Sendable {
     public var featureAxis: Int { 1 }
 
     /// The transposed cross-correlation.
-    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor {
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor { self(input, weight: weight, bias: bias, activation: nil) }
+    /// The transposed cross-correlation and the activation of it, written over it.
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
         input.convolved(
             with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups, transposed: true,
-            outputPadding: outputPadding)
+            outputPadding: outputPadding, activation: activation)
     }
 }
 

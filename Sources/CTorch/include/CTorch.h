@@ -154,6 +154,9 @@ CTorchMessage ctorch_device_synchronize(int32_t device);
 /// Whether 3×3 convolutions of float32 on the CPU may be computed with fewer multiplications (Winograd.cpp); at first they may not.
 bool ctorch_winograd_allowed(void);
 void ctorch_winograd_allow(bool value);
+/// Whether dense products of float32 on the CPU go to oneDNN (Linear.cpp); at first they do with AVX-512 outside Intel's processors.
+bool ctorch_onednn_products_preferred(void);
+void ctorch_onednn_products_prefer(bool value);
 /// Whether float32 matrix products and convolutions on CUDA may round their factors to TF32; true only if both may.
 bool ctorch_tf32_allowed(void);
 /// Allows or forbids it for both. Until this is called it is forbidden, from the moment that CUDA is loaded: libtorch itself starts with TF32 allowed

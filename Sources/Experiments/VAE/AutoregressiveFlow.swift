@@ -72,7 +72,7 @@ package struct ConvolutionalFlowStep: FlowStep {
     }
 
     package func callAsFunction(_ latent: Tensor, context: Tensor, _ pass: Pass) -> (latent: Tensor, logScale: Tensor) {
-        let features = second((first(latent, pass) + context).elu(), pass).elu()
+        let features = second((first(latent, pass) + context).elu(), pass, activation: .elu)
         let scale = logScale(features, pass) * strength
         return ((latent - mean(features, pass) * strength).timesExponential(of: -scale), scale)
     }

@@ -150,10 +150,10 @@ struct LadderLayer: Module {
         let lengths = [latents, latents, maps] + (upSecond == nil ? [] : [maps])
         let parts = upFirst(input.elu(), pass).split(lengths, along: 1)
         guard let upSecond else { return Upward(state: input, mean: parts[0], logDeviation: parts[1], context: parts[2]) }
-        let branch = upSecond(parts[3].elu(), pass) * 0.1
+        let branch = upSecond(parts[3].elu(), pass)
         // The nearest of each four pixels.
         let kept = changesScale ? input.sliced(0..<input.shape[2], along: 2, step: 2).sliced(0..<input.shape[3], along: 3, step: 2) : input
-        return Upward(state: kept + branch, mean: parts[0], logDeviation: parts[1], context: parts[2])
+        return Upward(state: kept.adding(branch, times: 0.1), mean: parts[0], logDeviation: parts[1], context: parts[2])
     }
 
     /// The state below, and log q(z | …) − log p(z | …) of every element of z.
@@ -180,9 +180,9 @@ struct LadderLayer: Module {
         let joined = Tensor.concatenated([latent, deterministic], along: 1).elu()
         if let downSecondDoubling {
             let shape = input.shape
-            return input.resizedNearest2d(height: 2 * shape[2], width: 2 * shape[3]) + downSecondDoubling(joined, pass) * 0.1
+            return input.resizedNearest2d(height: 2 * shape[2], width: 2 * shape[3]).adding(downSecondDoubling(joined, pass), times: 0.1)
         }
         guard let downSecond else { fatalError("ladder layer: expected a second convolution, found none") }
-        return input + downSecond(joined, pass) * 0.1
+        return input.adding(downSecond(joined, pass), times: 0.1)
     }
 }

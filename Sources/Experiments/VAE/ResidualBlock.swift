@@ -12,7 +12,7 @@ package struct ResidualBlock: Layer {
     }
 
     package func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
-        input + second(first(input.elu(), pass).elu(), pass) * 0.1
+        input.adding(second(first(input.elu(), pass, activation: .elu), pass), times: 0.1)
     }
 }
 

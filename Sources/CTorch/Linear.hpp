@@ -1,0 +1,12 @@
+// Dense products for other operators. Include after libtorch's headers and Activation.hpp.
+#pragma once
+
+namespace ctorch {
+
+/// x·wᵀ + b and the activation of it, recorded for gradients.
+at::Tensor linear(const at::Tensor &input, const at::Tensor &weight, const std::optional<at::Tensor> &bias, Activation activation);
+
+/// Whether ``linear`` is faster here than libtorch's products, by which its convolutions with kernels of one element are computed.
+bool prefers_products();
+
+}  // namespace ctorch
