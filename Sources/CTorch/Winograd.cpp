@@ -523,10 +523,17 @@ bool is_product(
         && (!bias || (bias->dim() == 1 && bias->size(0) == filters.size(0)));
 }
 
+/// Images of one channel lie in memory in both layouts at once, of which libtorch would take the slower one for everything that follows: here with the strides of channels last.
+at::Tensor laid_out(const at::Tensor &input) {
+    if (!input.device().is_cpu() || input.dim() != 4 || input.size(1) != 1 || input.stride(1) == 1 || !input.is_contiguous()) return input;
+    return input.view({input.size(0), input.size(2), input.size(3), 1}).permute({0, 3, 1, 2});
+}
+
 at::Tensor convolution2d(
-    const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef stride, at::IntArrayRef padding,
+    const at::Tensor &given, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef stride, at::IntArrayRef padding,
     at::IntArrayRef dilation, int64_t groups, int64_t kind, double slope) {
     Activation activation(kind, slope);
+    auto input = laid_out(given);
     if (takes(input, filters, bias, stride, padding, dilation, groups)) return Convolution::apply(input, filters, bias, padding, kind, slope);
     if (prefers_products() && is_product(input, filters, bias, stride, padding, groups)) {
         auto rows = input.permute({0, 2, 3, 1}), matrix = filters.reshape({filters.size(0), filters.size(1)});

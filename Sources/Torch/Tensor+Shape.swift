@@ -71,6 +71,8 @@ extension Tensor {
     ///
     /// Operators and their gradients keep the layout of their input: a network whose images have this layout uses it throughout, with the same
     /// results up to rounding. Weights stay as they are. On the CPU convolutions then need not convert to their own layout and are faster.
+    ///
+    /// An image of one channel is in both layouts at once; the result of its convolution on the CPU has this one.
     public func channelsLast() -> Tensor { operators.contiguous(.tensor(self), .integer(2)) }
 
     /// A copy with storage of its own.

@@ -24,6 +24,23 @@ struct LayoutTests {
         }
     }
 
+    @Test("images of one channel, which are in both layouts at once, become maps in channels last, forward and backward")
+    func oneChannel() {
+        let random = Generator(seed: 6)
+        let images = Tensor.normal([4, 1, 12, 12], from: random).channelsLast()
+        let network = Sequential(
+            GaussianNoise(deviation: 0.1), Convolution(1, to: 8, kernel: 3, padding: 1, random: random), Activation.elu, MaxPooling(2))
+        let input = Parameter(images)
+        let maps = network(input.value, .training(random))
+        #expect(maps.strides == maps.channelsLast().strides && maps.strides[1] == 1)
+        let double = Convolution(1, to: 8, kernel: 3, normalization: .plain, type: .float64, random: random)
+        let exact = Parameter(images.converted(to: .float64))
+        let (row, turned) = (double(exact.value.contiguous(), .inference), double(exact.value.permuted([0, 1, 3, 2]).permuted([0, 1, 3, 2]), .inference))
+        #expect(difference(row, turned) < 1e-12)
+        let found = gradients(of: maps.sum(), withRespectTo: [input])[0]
+        #expect(found.shape == images.shape)
+    }
+
     @Test("noise and dropout draw in the order of memory: the same numbers for the same bytes")
     func draws() {
         let rows = Tensor.normal([2, 5, 4, 3], from: Generator(seed: 3))
