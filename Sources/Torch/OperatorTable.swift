@@ -16,7 +16,6 @@ package struct OperatorTable: Sendable {
 
     // Random numbers
     let random = Operator("rand.generator", "(SymInt[] size, *, Generator? generator, \(placement)) -> Tensor")
-    let normal = Operator("randn.generator", "(SymInt[] size, *, Generator? generator, \(placement)) -> Tensor")
     let randomIntegers = Operator(
         "randint.low_generator",
         "(SymInt low, SymInt high, SymInt[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, "
@@ -191,7 +190,10 @@ package struct OperatorTable: Sendable {
     let normalizeWeight = Operator(
         "normalize", "(Tensor v, Tensor g, int blocks, int outer, int units, int inner) -> Tensor", namespace: "weightnorm")
     let bernoulliInPlace = Operator(
-        "bernoulli_", "(Tensor(a!) self, float p, float value, Generator? generator) -> Tensor(a!)", namespace: "weightnorm")
+        "bernoulli_", "(Tensor(a!) self, float p, float value, Generator? generator, int first, int total, int axis) -> Tensor(a!)",
+        namespace: "weightnorm")
+    let normalInPlace = Operator(
+        "normal_", "(Tensor(a!) self, Generator? generator, int first, int total, int axis) -> Tensor(a!)", namespace: "weightnorm")
 
     // In place: only for Parameter, Buffer and the optimizers
     let copyInPlace = Operator("copy_", "(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)")

@@ -28,8 +28,16 @@ extension Tensor {
     }
 
     /// Independent draws from N(0, 1), on the generator's device.
-    public static func normal(_ shape: [Int], type: ElementType = .float32, from random: Generator) -> Tensor {
-        operators.normal(.integers(shape), .generator(random), .optional(type), .none, .device(random.device), .none)
+    ///
+    /// On the CPU they are multiples of √(2 log 2³³) ≈ 6.8 at most and do not depend on the number of threads; a number depends on the generator's state and
+    /// the element's index alone. Of a minibatch of which the tensor is only a part, along the given axis, it gets the whole's numbers at its place.
+    public static func normal(
+        _ shape: [Int], type: ElementType = .float32, from random: Generator, at place: BatchPlace? = nil, axis: Int = 0
+    ) -> Tensor {
+        let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
+        let (first, total) = BatchPlace.arguments(place, shape, axis: axis)
+        operators.normalInPlace.perform(.tensor(draws), .generator(random), first, total, .integer(axis))
+        return draws
     }
 
     /// Independent draws, uniform on [0, 1), on the generator's device.
@@ -47,12 +55,15 @@ extension Tensor {
     /// Independent draws that are 1 with the given probability (to 2⁻³²), else 0, on the generator's device.
     ///
     /// Another `value` can be used instead of 1, such as the factor by which dropout scales what it keeps. On the CPU the draws do not depend on the
-    /// number of threads.
+    /// number of threads. Of a minibatch of which the tensor is only a part, along the given axis, it gets the whole's draws at its place.
     public static func bernoulli(
-        _ shape: [Int], probability: Double, value: Double = 1, type: ElementType = .float32, from random: Generator
+        _ shape: [Int], probability: Double, value: Double = 1, type: ElementType = .float32, from random: Generator,
+        at place: BatchPlace? = nil, axis: Int = 0
     ) -> Tensor {
         let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
-        operators.bernoulliInPlace.perform(.tensor(draws), .real(probability), .real(value), .generator(random))
+        let (first, total) = BatchPlace.arguments(place, shape, axis: axis)
+        operators.bernoulliInPlace.perform(
+            .tensor(draws), .real(probability), .real(value), .generator(random), first, total, .integer(axis))
         return draws
     }
 
@@ -75,13 +86,16 @@ extension Tensor {
     }
 
     /// A tensor of this one's shape and memory order, so that an operator traverses both alike; `make` gets the lengths from the outermost to the
-    /// innermost, which for a row-major tensor are the shape.
-    package func laidOutAlike(_ make: (_ shape: [Int]) -> Tensor) -> Tensor {
-        let (shape, strides) = (shape, strides)
-        // A dimension of length 1 may have any stride: it may be sorted to another place, which does not change the order of the elements.
+    /// innermost, which for a row-major tensor are the shape, and which of them is the first axis', the batch's.
+    package func laidOutAlike(_ make: (_ shape: [Int], _ batchAxis: Int) -> Tensor) -> Tensor {
+        var (shape, strides) = (shape, strides)
+        // A dimension of length 1 may have any stride: it may be sorted to another place, which does not change the order of the elements. A batch of one is
+        // outermost, as it is in the whole of which it may be a part.
+        if shape.first == 1 { strides[0] = .max }
         let order = shape.indices.sorted { strides[$0] == strides[$1] ? $0 < $1 : strides[$0] > strides[$1] }
-        guard order != Array(shape.indices) else { return make(shape) }
-        let made = make(order.map { shape[$0] })
+        guard order != Array(shape.indices) else { return make(shape, 0) }
+        let batchAxis = order.firstIndex(of: 0) ?? 0
+        let made = make(order.map { shape[$0] }, batchAxis)
         var back = order
         for (place, dimension) in order.enumerated() { back[dimension] = place }
         return made.permuted(back)

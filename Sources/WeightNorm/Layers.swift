@@ -86,7 +86,7 @@ public struct GaussianNoise: Layer {
     /// x + ε.
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         guard let random = pass.random, deviation > 0 else { return input }
-        return input.adding(input.laidOutAlike { .normal($0, type: input.type, from: random) }, times: deviation)
+        return input.adding(input.laidOutAlike { .normal($0, type: input.type, from: random, at: pass.place, axis: $1) }, times: deviation)
     }
 }
 
@@ -105,7 +105,10 @@ public struct Dropout: Layer {
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         guard let random = pass.random, probability > 0 else { return input }
         let kept = 1 - probability
-        return input * input.laidOutAlike { .bernoulli($0, probability: kept, value: 1 / kept, type: input.type, from: random) }
+        return input
+            * input.laidOutAlike {
+                .bernoulli($0, probability: kept, value: 1 / kept, type: input.type, from: random, at: pass.place, axis: $1)
+            }
     }
 }
 

@@ -21,18 +21,21 @@ public struct Pass {
     public let targetDeviation: Double
     /// What initialization found; empty in other phases.
     public let report: InitializationReport
+    /// Where the batch stands in a larger minibatch, along its first axis; nil if it is the whole.
+    public let place: BatchPlace?
     private let generator: Generator?
     /// What initialization in parts keeps between its passes; nil if the batch is whole.
     let rounds: InitializationRounds?
 
     init(
         phase: Phase, targetDeviation: Double = 1, report: InitializationReport = InitializationReport(), generator: Generator?,
-        rounds: InitializationRounds? = nil
+        place: BatchPlace? = nil, rounds: InitializationRounds? = nil
     ) {
         self.phase = phase
         self.targetDeviation = targetDeviation
         self.report = report
         self.generator = generator
+        self.place = place
         self.rounds = rounds
     }
 
@@ -44,8 +47,11 @@ public struct Pass {
     }
 
     /// A pass of training, with noise and dropout drawn from the generator.
-    public static func training(_ random: Generator) -> Pass {
-        Pass(phase: .training, generator: random)
+    ///
+    /// The batch may be a part of a minibatch that several processes share: with generators in the same state and each part's place in the whole, every
+    /// example gets the noise that it would get in one process.
+    public static func training(_ random: Generator, at place: BatchPlace? = nil) -> Pass {
+        Pass(phase: .training, generator: random, place: place)
     }
 
     /// A pass that only computes.

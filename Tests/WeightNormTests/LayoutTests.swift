@@ -55,6 +55,24 @@ struct LayoutTests {
         #expect(difference(Dropout(probability: 0.4)(rows, .training(Generator(seed: 4))), rows * kept / 0.6) < 1e-6)
     }
 
+    @Test("parts of a minibatch get the noise and dropout of the whole, in every layout, also one example at a time")
+    func parts() {
+        let whole = Tensor.normal([5, 6, 4, 3], from: Generator(seed: 3))
+        let layers: [any Layer] = [GaussianNoise(deviation: 0.3), Dropout(probability: 0.4)]
+        for images in [whole, whole.channelsLast()] {
+            for layer in layers {
+                let expected = layer(images, .training(Generator(seed: 4)))
+                for cuts in [[0, 2, 5], [0, 1, 2, 3, 4, 5]] {
+                    let parts = zip(cuts, cuts.dropFirst()).map { first, last in
+                        layer(
+                            images.sliced(first..<last, along: 0, step: 1), .training(Generator(seed: 4), at: BatchPlace(first: first, of: 5)))
+                    }
+                    #expect(difference(Tensor.concatenated(parts), expected) == 0)
+                }
+            }
+        }
+    }
+
     @Test("dropout's gradient is its mask, scaled")
     func gradient() {
         let input = Parameter(.ones([50, 7], type: .float64))

@@ -59,7 +59,7 @@ package struct DRAW: GenerativeModel {
     }
 
     package func terms(of images: Tensor, _ pass: Pass, random: Generator) -> BoundTerms {
-        let found = BoundDRAW(self, batch: images.shape[0]).reconstruct(images, random: random)
+        let found = BoundDRAW(self, batch: images.shape[0]).reconstruct(images, random: random, at: pass.place)
         let posterior = Tensor.stacked(found.posteriors)
         let parts = posterior.split([latents, latents], along: 2)
         let normal = DiagonalNormal(mean: parts[0], logDeviation: parts[1])
@@ -176,8 +176,8 @@ extension DRAW {
                 model.attention == nil ? [batch, model.rows * model.columns] : [batch, model.rows, model.columns], type: type, on: device)
         }
 
-        private func noise(_ random: Generator) -> [Tensor] {
-            let all = Tensor.normal([model.glimpses, batch, model.latents], type: type, from: random)
+        private func noise(_ random: Generator, at place: BatchPlace? = nil) -> [Tensor] {
+            let all = Tensor.normal([model.glimpses, batch, model.latents], type: type, from: random, at: place, axis: 1)
             return (0..<model.glimpses).map { all.selected($0, along: 0) }
         }
 
@@ -185,13 +185,13 @@ extension DRAW {
         ///
         /// The canvas is `[batch, rows, columns]`, or flat without attention; the posteriors are μ and log σ of each glimpse, `[batch, 2·latents]`.
         func reconstruct(
-            _ images: Tensor, random: Generator, watch: ((Glimpse) -> Void)? = nil
+            _ images: Tensor, random: Generator, at place: BatchPlace? = nil, watch: ((Glimpse) -> Void)? = nil
         ) -> (canvas: Tensor, posteriors: [Tensor], noise: [Tensor]) {
             var canvas = blank
             let images = images.reshaped(canvas.shape)
             var (reader, writer) = (encoder.start(batch: batch), decoder.start(batch: batch))
             var posteriors: [Tensor] = []
-            let noise = noise(random)
+            let noise = noise(random, at: place)
             let imageReader = ImageReader(model, encoder, images)
             // All examples start from the same state: one row is enough.
             var numbers = model.reading.map { reading in

@@ -19,8 +19,8 @@ package struct DiagonalNormal {
     }
 
     /// μ + σ·ε.
-    package func sample(random: Generator) -> Tensor {
-        mean + logDeviation.boundedExponential() * Tensor.normal(mean.shape, type: mean.type, from: random)
+    package func sample(random: Generator, at place: BatchPlace? = nil) -> Tensor {
+        mean + logDeviation.boundedExponential() * Tensor.normal(mean.shape, type: mean.type, from: random, at: place)
     }
 
     /// log N(z; μ, σ²), element by element.

@@ -71,7 +71,7 @@ package struct ConvolutionalVAE: GenerativeModel {
     ) -> (latent: Tensor, logDensity: () -> Tensor, exactDivergence: Tensor?) {
         let features = encoder(images, pass)
         let start = DiagonalNormal(mean: mean(features, pass), logDeviation: logDeviation(features, pass))
-        let first = start.sample(random: random)
+        let first = start.sample(random: random, at: pass.place)
         guard let context = context?(features, pass) else {
             return (first, { start.logDensity(first).sum(over: [1]) }, start.divergenceFromStandard.sum(over: [1]))
         }

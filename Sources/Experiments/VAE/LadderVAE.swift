@@ -161,7 +161,7 @@ struct LadderLayer: Module {
         let parts = downFirst(input.elu(), pass).split([latents, latents, latents, latents, maps, maps], along: 1)
         let prior = DiagonalNormal(mean: parts[0], logDeviation: parts[1])
         let posterior = DiagonalNormal(mean: parts[2] + upward.mean, logDeviation: parts[3] + upward.logDeviation)
-        var latent = posterior.sample(random: random)
+        var latent = posterior.sample(random: random, at: pass.place)
         var logDensity = posterior.logDensity(latent)
         if let flow {
             let (next, scale) = flow(latent, context: parts[4] + upward.context, pass)
