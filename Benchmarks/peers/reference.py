@@ -22,9 +22,32 @@ def pattern(offset, *shape):
     return (((places * 7919 + 11) % 1009 - 504).double() / 1008).reshape(shape)
 
 
+def philox(counter, key):
+    """The four words of Philox4x32-10 (Salmon et al., 2011)."""
+    mask = 2**32 - 1
+    a, b, c, d = counter & mask, counter >> 32, 0, 0
+    low, high = key & mask, key >> 32
+    for _ in range(10):
+        first, second = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b, c, d = second >> 32 ^ b ^ low, second & mask, first >> 32 ^ d ^ high, first & mask
+        low, high = low + 0x9E3779B9 & mask, high + 0xBB67AE85 & mask
+    return a, b, c, d
+
+
 def normal(*shape):
-    """Draws of N(0, 1), as libtorch's generator of seed 5 makes them on the Swift side too."""
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    """Draws of N(0, 1) as the Swift side makes them, where an element's number depends on its place and a key from libtorch's generator of seed 5: of 64 elements in a row, the first 32
+    have the first half of the words of 16 counters for radii, the last 32 the others for angles."""
+    generator = torch.Generator().manual_seed(5)
+    key = torch.empty(1, dtype=torch.int64).random_(-2**63, None, generator=generator).item() % 2**64
+    count = math.prod(shape)
+    numbers = []
+    for block in range(-(-count // 64)):
+        words = [word for each in zip(*(philox(block * 16 + lane, key) for lane in range(16))) for word in each]
+        radii = [math.sqrt(-2 * math.log((word + 0.5) / 2**32)) for word in words[:32]]
+        angles = [2 * math.pi * word / 2**32 for word in words[32:]]
+        for function in (math.cos, math.sin):
+            numbers += [radius * function(angle) for radius, angle in zip(radii, angles)]
+    return torch.tensor(numbers[:count], dtype=torch.float64).reshape(shape)
 
 
 def fill(parameter, role, offset):
