@@ -13,6 +13,8 @@
 #include <ATen/ops/empty_strided.h>
 #include <ATen/ops/leaky_relu.h>
 #include <ATen/ops/leaky_relu_backward.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/alias.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/relu.h>
@@ -24,6 +26,7 @@
 #include <ATen/ops/threshold_backward.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/engine.h>
 #include <torch/library.h>
 
 #include <optional>

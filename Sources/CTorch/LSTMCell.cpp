@@ -5,6 +5,9 @@
 #include "LSTMCellHeaders.hpp"
 #include "ElementTypes.hpp"
 #include "Parallel.hpp"
+#include "Activation.hpp"
+
+#include <cmath>
 
 using namespace ctorch;
 
@@ -47,16 +50,57 @@ Cells forward_composed(const at::Tensor &gates, const at::Tensor &cell, const Pe
     return {output * squashed, next, at::cat(std::vector<at::Tensor>{input, forget, candidate, output, squashed}, 1)};
 }
 
-template <typename T>
-void next_cells(T *active, const T *cell, T *next, const T *peepholes, int64_t batch, int64_t hidden, int64_t begin, int64_t end) {
-    for (int64_t row = 0; row < batch; row++) {
-        auto at = active + row * 5 * hidden;
-        for (auto unit = begin; unit < end; unit++) {
-            auto value = at[hidden + unit] * cell[row * hidden + unit] + at[unit] * at[2 * hidden + unit];
-            next[row * hidden + unit] = value;
-            if (peepholes) at[3 * hidden + unit] += peepholes[2 * hidden + unit] * value;
-        }
+/// Vectors of floats, with this library's functions.
+template <int width>
+struct FloatLanes {
+    using Value = Vector<width>;
+    static CTORCH_INLINE Value read(const float *from) { return load<width>(from); }
+    static CTORCH_INLINE void write(float *to, Value value) { store<width>(to, value); }
+    static CTORCH_INLINE Value sigmoid(Value x) {
+        Activation function;
+        function.kind = ActivationKind::sigmoid;
+        return activate<width>(function, x);
     }
+    static CTORCH_INLINE Value tanh(Value x) {
+        Activation function;
+        function.kind = ActivationKind::tanh;
+        return activate<width>(function, x);
+    }
+};
+
+struct DoubleLane {
+    using Value = double;
+    static CTORCH_INLINE Value read(const double *from) { return *from; }
+    static CTORCH_INLINE void write(double *to, Value value) { *to = value; }
+    static CTORCH_INLINE Value sigmoid(Value x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }
+    static CTORCH_INLINE Value tanh(Value x) { return std::tanh(x); }
+};
+
+/// A row's units from `unit` on, as many as there are lanes.
+template <typename Lanes, typename T>
+CTORCH_INLINE void step_units(const T *gates, const T *cells, const T *peepholes, T *active, T *next, T *output, int64_t hidden, int64_t unit) {
+    auto gate = [&](int64_t index) CTORCH_LAMBDA { return Lanes::read(gates + index * hidden + unit); };
+    auto peephole = [&](int64_t index) CTORCH_LAMBDA { return Lanes::read(peepholes + index * hidden + unit); };
+    auto keep = [&](int64_t index, auto value) CTORCH_LAMBDA { Lanes::write(active + index * hidden + unit, value); };
+    auto i = gate(0), f = gate(1), g = gate(2), o = gate(3), cell = Lanes::read(cells + unit);
+    if (peepholes) {
+        i += peephole(0) * cell;
+        f += peephole(1) * cell;
+    }
+    i = Lanes::sigmoid(i);
+    f = Lanes::sigmoid(f);
+    g = Lanes::tanh(g);
+    auto following = f * cell + i * g;
+    if (peepholes) o += peephole(2) * following;
+    o = Lanes::sigmoid(o);
+    auto squashed = Lanes::tanh(following);
+    keep(0, i);
+    keep(1, f);
+    keep(2, g);
+    keep(3, o);
+    keep(4, squashed);
+    Lanes::write(next + unit, following);
+    Lanes::write(output + unit, o * squashed);
 }
 
 Cells forward_cpu(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
@@ -66,37 +110,25 @@ Cells forward_cpu(const at::Tensor &gates, const at::Tensor &cell, const Peephol
     auto peep = peepholes ? peepholes->contiguous() : at::Tensor();
     auto active = at::empty({batch, 5 * hidden}, gates.options()), next = at::empty({batch, hidden}, gates.options());
     auto output = at::empty({batch, hidden}, gates.options());
-    auto part = [&](int64_t first, int64_t count) { return active.narrow(1, first * hidden, count * hidden); };
+    // A unit's work is about that of sixty simple element-wise results.
+    auto grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 60 * hidden));
     with_floating(gates.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
         auto gp = data<T>(from), cp = data<T>(before), pp = peep.defined() ? data<T>(peep) : nullptr;
         auto ap = mutable_data<T>(active), np = mutable_data<T>(next), op = mutable_data<T>(output);
-        over_units(batch, hidden, [&](int64_t begin, int64_t end) {
-            for (int64_t row = 0; row < batch; row++) {
-                auto to = ap + row * 5 * hidden;
-                auto gate = gp + row * 4 * hidden, seen = cp + row * hidden;
-                if (pp)
-                    for (auto unit = begin; unit < end; unit++) {
-                        to[unit] = gate[unit] + pp[unit] * seen[unit];
-                        to[hidden + unit] = gate[hidden + unit] + pp[hidden + unit] * seen[unit];
-                    }
-                else
-                    for (int64_t part = 0; part < 2; part++) std::copy(gate + part * hidden + begin, gate + part * hidden + end, to + part * hidden + begin);
-                for (int64_t part = 2; part < 4; part++) std::copy(gate + part * hidden + begin, gate + part * hidden + end, to + part * hidden + begin);
-            }
-        });
-        // libtorch's own functions, which are vectorized for the present processor.
-        auto opened = part(0, 2), candidate = part(2, 1);
-        at::sigmoid_(opened);
-        at::tanh_(candidate);
-        over_units(batch, hidden, [&](int64_t begin, int64_t end) { next_cells(ap, cp, np, pp, batch, hidden, begin, end); });
-        auto gate = part(3, 1), squashed = part(4, 1);
-        at::sigmoid_(gate);
-        at::tanh_out(squashed, next);
-        over_units(batch, hidden, [&](int64_t begin, int64_t end) {
-            for (int64_t row = 0; row < batch; row++)
-                for (auto unit = begin; unit < end; unit++)
-                    op[row * hidden + unit] = ap[(row * 5 + 3) * hidden + unit] * ap[(row * 5 + 4) * hidden + unit];
+        parallel_for(0, batch, grain, [&](int64_t begin, int64_t end) {
+            with_vectors([&](auto width) CTORCH_LAMBDA {
+                for (auto row = begin; row < end; row++) {
+                    auto step = [&](auto lanes, int64_t unit) CTORCH_LAMBDA {
+                        step_units<decltype(lanes)>(
+                            gp + row * 4 * hidden, cp + row * hidden, pp, ap + row * 5 * hidden, np + row * hidden, op + row * hidden, hidden, unit);
+                    };
+                    if constexpr (std::is_same_v<T, float>)
+                        each_vector<width()>(0, hidden, [&](auto size, int64_t unit) CTORCH_LAMBDA { step(FloatLanes<size()>(), unit); });
+                    else
+                        for (int64_t unit = 0; unit < hidden; unit++) step(DoubleLane(), unit);
+                }
+            });
         });
     });
     return {output, next, active};
@@ -129,14 +161,16 @@ struct Backward {
     T *gates, *before, *sums;
     int64_t batch, hidden;
 
-    void operator()(int64_t begin, int64_t end) const {
+    CTORCH_INLINE void operator()(int64_t begin, int64_t end) const {
         if (sums)
             for (int64_t part = 0; part < 3; part++) std::fill(sums + part * hidden + begin, sums + part * hidden + end, T(0));
         for (int64_t row = 0; row < batch; row++) {
-            auto at = active + row * 5 * hidden;
-            auto to = gates + row * 4 * hidden;
-            auto dh = grad_output + row * hidden, dc = grad_next + row * hidden, c = cell + row * hidden, c_next = next + row * hidden;
-            auto from = before + row * hidden;
+            // Nothing that is written is read: the compiler could not know, and would not vectorize.
+            auto *__restrict at = active + row * 5 * hidden;
+            auto *__restrict to = gates + row * 4 * hidden;
+            auto *__restrict dh = grad_output + row * hidden, *__restrict dc = grad_next + row * hidden;
+            auto *__restrict c = cell + row * hidden, *__restrict c_next = next + row * hidden;
+            auto *__restrict from = before + row * hidden;
             for (auto unit = begin; unit < end; unit++) {
                 T i = at[unit], f = at[hidden + unit], g = at[2 * hidden + unit], o = at[3 * hidden + unit], t = at[4 * hidden + unit];
                 T d_o = dh[unit] * t * o * (1 - o);
@@ -174,7 +208,7 @@ Cells backward_cpu(
         Backward<T> body{
             data<T>(dh), data<T>(dc), data<T>(active), data<T>(before), data<T>(after), peepholes ? data<T>(peep) : nullptr,
             mutable_data<T>(gates), mutable_data<T>(back), peepholes ? mutable_data<T>(sums) : nullptr, batch, hidden};
-        over_units(batch, hidden, body);
+        over_units(batch, hidden, [&](int64_t begin, int64_t end) { with_vectors([&](auto) CTORCH_LAMBDA { body(begin, end); }); });
     });
     return {gates, back, sums};
 }

@@ -71,13 +71,8 @@ struct Linear : torch::autograd::Function<Linear> {
         Activation activation(context->saved_data["kind"].toInt(), context->saved_data["slope"].toDouble());
         auto gradient = activation_gradient(activation, grads[0], saved[2]);
         at::Tensor input, weight, bias;
-        // libtorch's products can be differentiated.
-        bool is_recorded = at::GradMode::is_enabled();
-        auto multiply = [&](const at::Tensor &left, const at::Tensor &right) {
-            return is_recorded ? at::mm(left, right.t()) : product(left, right);
-        };
-        if (context->needs_input_grad(0)) input = multiply(gradient, saved[1].t());
-        if (context->needs_input_grad(1)) weight = multiply(gradient.t(), saved[0].t());
+        if (context->needs_input_grad(0)) input = matrix_product(gradient, saved[1]);
+        if (context->needs_input_grad(1)) weight = matrix_product(gradient.t(), saved[0]);
         if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)) bias = gradient.sum(0);
         return {input, weight, bias, {}, {}};
     }
@@ -99,6 +94,18 @@ at::Tensor linear_operator(const at::Tensor &input, const at::Tensor &weight, co
 }
 
 }  // namespace
+
+at::Tensor matrix_product(const at::Tensor &left, const at::Tensor &right) {
+    // libtorch's product can be differentiated.
+    bool is_ours = !at::GradMode::is_enabled() && takes(left, right.t(), std::nullopt);
+    return is_ours ? product(left, right.t()) : at::mm(left, right);
+}
+
+at::Tensor add_matrix_product(at::Tensor &sum, const at::Tensor &left, const at::Tensor &right) {
+    if (!sum.defined()) return matrix_product(left, right);
+    if (takes(left, right.t(), std::nullopt)) return sum.add_(product(left, right.t()));
+    return sum.addmm_(left, right);
+}
 
 bool prefers_products() { return allowed() && pointwise(); }
 

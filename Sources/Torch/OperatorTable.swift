@@ -118,6 +118,8 @@ package struct OperatorTable: Sendable {
     let addMatrixProduct = Operator("addmm", "(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor")
     let linear = Operator(
         "linear", "(Tensor input, Tensor weight, Tensor? bias, int kind, float slope) -> Tensor", namespace: "weightnorm")
+    let share = Operator("share", "(Tensor(a) self) -> Tensor(a)", namespace: "weightnorm")
+    let sharedLinear = Operator("shared_linear", "(Tensor input, Tensor weight, Tensor? bias) -> Tensor", namespace: "weightnorm")
     let symmetricEigenvalues = Operator("linalg_eigvalsh", "(Tensor self, str UPLO=\"L\") -> Tensor")
     let symmetricEigen = Operator("linalg_eigh", "(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)")
 

@@ -42,6 +42,16 @@ extension Tensor {
         return (found[0], found[1])
     }
 
+    /// The same weight or bias, marked as one that many steps share: its gradients by ``sharedLinear(weight:bias:)`` are summed in one place.
+    ///
+    /// Take the gradient with respect to the tensor that it was made from, not to this one.
+    package func shared() -> Tensor { operators.share(.tensor(self)) }
+
+    /// x·wᵀ + b of matrices, with a weight and a bias that are ``shared()``.
+    package func sharedLinear(weight: Tensor, bias: Tensor?) -> Tensor {
+        operators.sharedLinear(.tensor(self), .tensor(weight), .optional(bias))
+    }
+
     /// self + left·right for matrices, in one operator; self may have a single row.
     package func adding(productOf left: Tensor, _ right: Tensor) -> Tensor {
         operators.addMatrixProduct(.tensor(self), .tensor(left), .tensor(right), .integer(1), .integer(1))

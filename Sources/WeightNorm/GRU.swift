@@ -93,6 +93,8 @@ public struct BoundGRU: Sendable {
     public let stateWeight: Tensor
     private let inputBias: Tensor
     private let stateBias: Tensor
+    /// W, U and their biases, as all steps share them.
+    private let shared: (inputWeight: Tensor, inputBias: Tensor, stateWeight: Tensor, stateBias: Tensor)
     private let initialState: Tensor
     private let inputs: Int
     private let hidden: Int
@@ -104,6 +106,7 @@ public struct BoundGRU: Sendable {
         stateWeight = layer.stateWeight.value(in: pass)
         inputBias = layer.inputBias.value
         stateBias = layer.stateBias.value
+        shared = (inputWeight.shared(), inputBias.shared(), stateWeight.shared(), stateBias.shared())
         initialState = layer.initialState?.value ?? .zeros([layer.hidden], type: inputBias.type, on: inputBias.device)
     }
 
@@ -123,7 +126,7 @@ public struct BoundGRU: Sendable {
         requireShape([batch, hidden], of: "state of a GRU", state)
         requireShape([batch, inputs], of: "input of a GRU's step", input)
         requireShape([batch, 3 * hidden], of: "preactivation of a GRU's step", preactivation)
-        let seen = input.map { $0.linear(weight: inputWeight, bias: inputBias) } ?? inputBias.expanded([batch, 3 * hidden])
+        let seen = input.map { $0.sharedLinear(weight: shared.inputWeight, bias: shared.inputBias) } ?? inputBias.expanded([batch, 3 * hidden])
         return next(preactivation.map { seen + $0 } ?? seen, state)
     }
 
@@ -149,7 +152,7 @@ public struct BoundGRU: Sendable {
     /// A step from W·x + b.
     private func next(_ seen: Tensor, _ state: Tensor) -> Tensor {
         let new = seen.split([2 * hidden, hidden], along: 1)
-        let old = state.linear(weight: stateWeight, bias: stateBias).split([2 * hidden, hidden], along: 1)
+        let old = state.sharedLinear(weight: shared.stateWeight, bias: shared.stateBias).split([2 * hidden, hidden], along: 1)
         let gates = (new[0] + old[0]).sigmoid().split([hidden, hidden], along: 1)
         let candidate = (new[1] + gates[0] * old[1]).tanh()
         return candidate + gates[1] * (state - candidate)

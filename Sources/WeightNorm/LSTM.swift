@@ -112,6 +112,8 @@ public struct BoundLSTM: Sendable {
     /// U, `[4·hidden, hidden]`, recorded for gradients.
     public let stateWeight: Tensor
     private let bias: Tensor
+    /// W and U side by side, and b, as all steps share them.
+    private let joint: (weight: Tensor, bias: Tensor)
     private let peepholes: Tensor?
     private let initial: (state: Tensor, cell: Tensor)
     private let inputs: Int
@@ -123,6 +125,7 @@ public struct BoundLSTM: Sendable {
         inputWeight = layer.inputWeight.value(in: pass)
         stateWeight = layer.stateWeight.value(in: pass)
         bias = layer.bias.value
+        joint = (.concatenated([inputWeight, stateWeight], along: 1).shared(), bias.shared())
         peepholes = layer.peepholes?.value
         let zeros = Tensor.zeros([layer.hidden], type: bias.type, on: bias.device)
         initial = (layer.initialState?.value ?? zeros, layer.initialCell?.value ?? zeros)
@@ -142,6 +145,7 @@ public struct BoundLSTM: Sendable {
         let columns = weight.split([inputs, hidden], along: 1)
         (inputWeight, stateWeight) = (columns[0], columns[1])
         self.bias = bias
+        joint = (weight.shared(), bias.shared())
         peepholes = nil
         let zeros = Tensor.zeros([hidden], type: bias.type, on: bias.device)
         initial = (zeros, zeros)
@@ -165,7 +169,9 @@ public struct BoundLSTM: Sendable {
         require(state, batch: batch)
         requireShape([batch, inputs], of: "input of an LSTM's step", input)
         requireShape([batch, 4 * hidden], of: "preactivation of an LSTM's step", preactivation)
-        return next(parts: input.map { [($0, inputWeight)] } ?? [], adding: preactivation, to: state)
+        guard let input else { return next(parts: [], adding: preactivation, to: state) }
+        let product = Tensor.concatenated([input, state.output], along: 1).sharedLinear(weight: joint.weight, bias: joint.bias)
+        return next(gates: preactivation.map { product + $0 } ?? product, to: state)
     }
 
     /// The columns of ``inputWeight`` that belong to parts of the input with the given numbers of features: what ``step(parts:preactivation:from:)`` takes.
@@ -224,6 +230,11 @@ public struct BoundLSTM: Sendable {
     private func next(parts: [(input: Tensor, columns: Tensor)], adding term: Tensor?, to state: LSTM.State) -> LSTM.State {
         var gates = term.map { $0 + bias } ?? bias
         for (input, columns) in parts + [(state.output, stateWeight)] { gates = gates.adding(productOf: input, columns.transposed()) }
+        return next(gates: gates, to: state)
+    }
+
+    private func next(gates: Tensor, to state: LSTM.State) -> LSTM.State {
+        var gates = gates
         // Under autocast the products have 16 bits; the cell keeps its own type.
         if gates.type != state.cell.type { gates = gates.converted(to: state.cell.type) }
         let found = gates.longShortTermMemoryCell(cell: state.cell, peepholes: peepholes)

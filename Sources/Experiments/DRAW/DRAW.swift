@@ -139,7 +139,7 @@ extension DRAW {
             (encoder, decoder) = (model.encoder.bound(), model.decoder.bound())
             (type, device) = (encoder.inputWeight.type, encoder.inputWeight.device)
             func stacked(_ layers: [Dense]) -> (weight: Tensor, bias: Tensor) {
-                (.concatenated(layers.map(\.weight.value)), .concatenated(layers.compactMap { $0.bias?.value }))
+                (.concatenated(layers.map(\.weight.value)).shared(), .concatenated(layers.compactMap { $0.bias?.value }).shared())
             }
             latentMap = stacked([model.mean, model.logDeviation])
             let outputs = [model.content, model.writing, model.reading].compactMap(\.self)
@@ -155,7 +155,7 @@ extension DRAW {
         }
 
         private func output(of state: LSTM.State) -> Output {
-            let parts = state.output.linear(weight: outputMap.weight, bias: outputMap.bias).split(outputWidths, along: 1)
+            let parts = state.output.sharedLinear(weight: outputMap.weight, bias: outputMap.bias).split(outputWidths, along: 1)
             return Output(content: parts[0], writing: parts.count > 1 ? parts[1] : nil, reading: parts.count > 2 ? parts[2] : nil)
         }
 
@@ -200,7 +200,7 @@ extension DRAW {
             for glimpse in 0..<model.glimpses {
                 let filters = filters(numbers, count: model.attention?.read ?? 0)
                 reader = imageReader.read(through: filters, canvas, decoder: writer, from: reader)
-                let posterior = reader.output.linear(weight: latentMap.weight, bias: latentMap.bias)
+                let posterior = reader.output.sharedLinear(weight: latentMap.weight, bias: latentMap.bias)
                 posteriors.append(posterior)
                 let parts = posterior.split([model.latents, model.latents], along: 1)
                 writer = decoder.step(parts[0] + parts[1].boundedExponential() * noise[glimpse], from: writer)
