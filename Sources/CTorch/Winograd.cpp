@@ -16,6 +16,7 @@
 #include "Parallel.hpp"
 #include "Activation.hpp"
 #include "Linear.hpp"
+#include "SmallProducts.hpp"
 
 using namespace ctorch;
 
@@ -342,7 +343,7 @@ constexpr int64_t gap = 16;
 
 /// One of 36 products: [rows, inner] times [inner, columns].
 void multiply(int64_t rows, int64_t columns, int64_t inner, int64_t step, const float *left, const float *right, float *to, bool adds) {
-    at::native::cpublas::brgemm(rows, columns, inner, step, columns, columns, adds, left, right, to, /*is_vnni=*/false);
+    small_product(rows, columns, inner, left, step, right, columns, to, columns, adds);
 }
 
 /// A pass over the columns of the filters' matrices; each thread gets whole vectors of them.
@@ -429,14 +430,6 @@ bool saves(int64_t batch, int64_t rows, int64_t columns) {
     return batch * tiles >= 32 && rows * columns >= 8 * tiles;
 }
 
-bool is_here() {
-#if defined(__x86_64__)
-    return vector_width() > 4;
-#else
-    return false;
-#endif
-}
-
 /// Whether this convolution goes this way; if anything is wrong with it, libtorch's says so.
 bool takes(
     const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef stride, at::IntArrayRef padding,
@@ -445,7 +438,7 @@ bool takes(
         return numbers.size() == 2 && std::all_of(numbers.begin(), numbers.end(), [&](int64_t number) { return number >= least && number <= most; });
     };
     auto is_float = [&](const at::Tensor &tensor) { return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided; };
-    if (!winograd_allowed || !is_here() || groups != 1 || !is(stride, 1, 1) || !is(dilation, 1, 1) || !is(padding, 0, 2)) return false;
+    if (!winograd_allowed || !has_small_products() || groups != 1 || !is(stride, 1, 1) || !is(dilation, 1, 1) || !is(padding, 0, 2)) return false;
     if (!is_float(input) || input.dim() != 4 || !input.is_contiguous(at::MemoryFormat::ChannelsLast)) return false;
     if (!is_float(filters) || filters.dim() != 4 || filters.size(2) != 3 || filters.size(3) != 3) return false;
     auto outputs = filters.size(0), inputs = filters.size(1);
