@@ -175,6 +175,16 @@ check "…trains on the others" grep -q '"count" : 150' rated/config.json
 check "the paper's preset, narrow and short" "$command" train classification --data good --preset paper --epochs 2 --width 0.05 --batch 50 --norm normal,fixed-gain --out paper
 check "…has the paper's rate" grep -q '"normal" : 0.0003' paper/config.json
 check "train without whitening" "$command" "${train[@]}" --no-whiten --out plain
+bfloat16_status=0
+"$command" "${train[@]}" --bfloat16 --out bfloat16 >check.log 2>&1 || bfloat16_status=$?
+check "train in bfloat16, or be told that this processor cannot (exit $bfloat16_status)" \
+    test "$bfloat16_status" = 0 -o -n "$(grep 'error: --bfloat16: expected --device cuda or a processor with instructions for bfloat16, found cpu with' check.log)"
+check "train with fewer multiplications" "$command" "${train[@]}" --winograd --out winograd
+check "…records it" grep -q '"winograd" : true' winograd/config.json
+check "…and without, by default" grep -q '"winograd" : false' plain/config.json
+check "…goes on with nothing but --resume" "$command" train classification --resume --out winograd
+check "…but not without" sh -c "! \"$command\" train classification --resume --no-winograd --out winograd 2>refused.log"
+check "…says what was expected" grep -q "error: --resume: expected the run's convolutions, --winograd, found --no-winograd" refused.log
 check "compare goes on too" "$command" "${small[@]}" --norm weight --seeds 3 --threads 1 --resume --out fifth
 
 check "train vae --help" "$command" train vae --help

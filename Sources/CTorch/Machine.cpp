@@ -1,5 +1,8 @@
 // Random generators, threads, and CUDA, which is loaded only on request: no CUDA symbol is linked.
 #include <dlfcn.h>
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 #include "Guard.hpp"
 #include "TensorHeaders.hpp"
@@ -26,6 +29,16 @@ CTorchMessage ctorch_generator_state(CTorchGenerator generator, CTorchTensor *re
 
 CTorchMessage ctorch_generator_set_state(CTorchGenerator generator, CTorchTensor state) {
     return guarded([&] { borrow(generator).set_state(borrow(state)); });
+}
+
+bool ctorch_cpu_has_bfloat16(void) {
+#if defined(__x86_64__)
+    return at::get_cpu_capability() == "AVX512" && __builtin_cpu_supports("avx512bf16");
+#elif defined(__aarch64__) && defined(__linux__)
+    return getauxval(AT_HWCAP2) & (1 << 14);  // HWCAP2_BF16
+#else
+    return false;
+#endif
 }
 
 int32_t ctorch_thread_count(void) { return at::get_num_threads(); }

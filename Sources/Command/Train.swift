@@ -47,7 +47,10 @@ struct TrainClassification: ParsableCommand {
     @Flag(help: "Let CUDA round the factors of products and convolutions to TF32: faster, but with only 10 bits of fraction.")
     var tf32 = false
 
-    @Flag(help: "Compute products and convolutions in bfloat16; parameters, sums and the loss stay in float32.")
+    @Flag(
+        help: """
+            Compute products and convolutions in bfloat16; parameters, sums and the loss stay in float32. On the CPU it takes a processor with instructions for it.
+            """)
     var bfloat16 = false
 
     @OptionGroup(title: "Run options") var options: RunOptions<TrainClassification>
@@ -67,6 +70,12 @@ struct TrainClassification: ParsableCommand {
         let device = try options.device(continuing: stored)
         guard !settings.usesTF32 || !device.isCPU else { throw ValidationError("--tf32: expected it with --device cuda, found cpu") }
         if settings.usesTF32 { Runtime.allowsTF32 = true }
+        // A run that another machine began may go on here, if slowly.
+        guard !settings.usesBfloat16 || stored != nil || !device.isCPU || Runtime.processorHasBFloat16 else {
+            throw ValidationError(
+                "--bfloat16: expected --device cuda or a processor with instructions for bfloat16, found cpu with \(Runtime.processorCapability) and none"
+            )
+        }
 
         // Check the data before making the folder: a mistake must not cost the results of an earlier run.
         let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)

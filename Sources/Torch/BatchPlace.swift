@@ -10,7 +10,9 @@ public struct BatchPlace: Hashable, Sendable {
 
     /// A part that begins with an example of the whole; traps unless there is such an example.
     public init(first: Int, of total: Int) {
-        trap(unless: total > 0 && (0...total).contains(first), "place in a minibatch: expected a first index from 0 to \(total), found \(first)")
+        trap(
+            unless: total > 0 && (0...total).contains(first),
+            "place in a minibatch: expected a first index from 0 to \(total), found \(first)")
         (self.first, self.total) = (first, total)
     }
 
@@ -19,7 +21,8 @@ public struct BatchPlace: Hashable, Sendable {
         guard let place else { return (.integer(0), .integer(0)) }
         trap(
             unless: shape.indices.contains(axis) && place.first + shape[axis] <= place.total,
-            "place in a minibatch: expected a part of \(place.total) examples from \(place.first) on along axis \(axis), found shape \(shape)")
+            "place in a minibatch: expected a part of \(place.total) examples from \(place.first) on along axis \(axis), found shape \(shape)"
+        )
         return (.integer(place.first), .integer(place.total))
     }
 }

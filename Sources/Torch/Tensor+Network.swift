@@ -51,7 +51,8 @@ extension Tensor {
         }
         guard stride.count == 2 else {
             return `operator`(
-                .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding), .integers(dilation), .integer(groups)
+                .tensor(self), .tensor(weight), .optional(bias), .integers(stride), .integers(padding), .integers(dilation),
+                .integer(groups)
             ).activatedInPlace(activation)
         }
         let (kind, slope) = ActivationFunction.arguments(activation)

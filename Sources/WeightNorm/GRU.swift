@@ -126,7 +126,8 @@ public struct BoundGRU: Sendable {
         requireShape([batch, hidden], of: "state of a GRU", state)
         requireShape([batch, inputs], of: "input of a GRU's step", input)
         requireShape([batch, 3 * hidden], of: "preactivation of a GRU's step", preactivation)
-        let seen = input.map { $0.sharedLinear(weight: shared.inputWeight, bias: shared.inputBias) } ?? inputBias.expanded([batch, 3 * hidden])
+        let seen =
+            input.map { $0.sharedLinear(weight: shared.inputWeight, bias: shared.inputBias) } ?? inputBias.expanded([batch, 3 * hidden])
         return next(preactivation.map { seen + $0 } ?? seen, state)
     }
 

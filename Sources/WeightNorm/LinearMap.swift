@@ -103,7 +103,9 @@ public struct ConvolutionMap: LinearMap, Sendable {
     public var featureAxis: Int { 1 }
 
     /// The cross-correlation.
-    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor { self(input, weight: weight, bias: bias, activation: nil) }
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor {
+        self(input, weight: weight, bias: bias, activation: nil)
+    }
     /// The cross-correlation and the activation of it, in one operator.
     public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
         input.convolved(
@@ -159,7 +161,9 @@ public struct TransposedConvolutionMap: LinearMap, Sendable {
     public var featureAxis: Int { 1 }
 
     /// The transposed cross-correlation.
-    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor { self(input, weight: weight, bias: bias, activation: nil) }
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor {
+        self(input, weight: weight, bias: bias, activation: nil)
+    }
     /// The transposed cross-correlation and the activation of it, written over it.
     public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
         input.convolved(

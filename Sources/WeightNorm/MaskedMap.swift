@@ -31,7 +31,9 @@ public struct MaskedMap<Base: LinearMap>: LinearMap {
     public func initialWeight(_ draws: Tensor) -> Tensor { draws * mask.converted(to: draws.type) }
 
     /// The map's result with the weight multiplied by the mask.
-    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor { self(input, weight: weight, bias: bias, activation: nil) }
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor {
+        self(input, weight: weight, bias: bias, activation: nil)
+    }
 
     /// The same and the activation of it.
     public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {

@@ -35,7 +35,9 @@ struct ActivationTests {
     private static let numbers: [Float] = {
         let random = Generator(seed: 1)
         let small = Tensor.normal([1003], from: random).elements(as: Float.self)
-        return small + small.map { $0 * 20 } + small.map { $0 * 1e-4 } + [0, -0.0, 1e-38, -1e-38, -.leastNonzeroMagnitude, -17, -79, -81, -88, -104, -1e30, 88, 1e30]
+        return small + small.map { $0 * 20 } + small.map { $0 * 1e-4 } + [
+            0, -0.0, 1e-38, -1e-38, -.leastNonzeroMagnitude, -17, -79, -81, -88, -104, -1e30, 88, 1e30,
+        ]
     }()
 
     @Test("agree with double precision, in float32 to four units in the last place", arguments: functions)
@@ -51,7 +53,9 @@ struct ActivationTests {
         let gradient = gradients(of: y.sum(), withRespectTo: [x])[0].elements(as: Float.self)
         // 1 − y² and y(1 − y) of a value near 1 have the rounding of that.
         let isSaturating = function == .tanh || function == .sigmoid
-        #expect(error(gradient, Self.numbers.map { slope(function, Double($0)) }, floor: isSaturating || function == .elu ? 0x1p-23 : 0x1p-126) <= 4)
+        #expect(
+            error(gradient, Self.numbers.map { slope(function, Double($0)) }, floor: isSaturating || function == .elu ? 0x1p-23 : 0x1p-126)
+                <= 4)
     }
 
     @Test("keep what is not a number, and the limits", arguments: functions)
@@ -71,7 +75,13 @@ struct ActivationTests {
             let y = x.activated(function)
             #expect(y.type == type && y.strides == x.strides)
             let exact = x.converted(to: .float64).elements(as: Double.self).map { value(function, $0) }
-            let rounding: Double = switch type { case .float64: 1e-12; case .float32: 1e-6; case .float16: 2e-3; default: 2e-2 }
+            let rounding: Double =
+                switch type {
+                case .float64: 1e-12;
+                case .float32: 1e-6;
+                case .float16: 2e-3;
+                default: 2e-2
+                }
             #expect(zip(y.converted(to: .float64).elements(as: Double.self), exact).allSatisfy { abs($0 - $1) <= rounding })
         }
         for shape in [[0], [0, 3], [], [1], [1, 1, 1, 1]] { #expect(Tensor.full(shape, 0.5).activated(function).shape == shape) }
@@ -106,13 +116,17 @@ private struct Fused: Sendable, CustomTestStringConvertible {
     }
 
     static func linear(_ name: String, _ input: [Int], outputs: Int) -> Fused {
-        Fused(testDescription: name, input: input, weight: [outputs, input.last ?? 0], outputs: outputs) { $0.linear(weight: $1, bias: $2, activation: $3) }
+        Fused(testDescription: name, input: input, weight: [outputs, input.last ?? 0], outputs: outputs) {
+            $0.linear(weight: $1, bias: $2, activation: $3)
+        }
     }
 
     static let all: [Fused] = [
-        linear("dense", [7, 5], outputs: 9), linear("dense of three dimensions", [3, 4, 5], outputs: 6), linear("dense of a vector", [5], outputs: 3),
+        linear("dense", [7, 5], outputs: 9), linear("dense of three dimensions", [3, 4, 5], outputs: 6),
+        linear("dense of a vector", [5], outputs: 3),
         linear("dense of nothing", [0, 5], outputs: 3), linear("dense, one by one", [1, 1], outputs: 1),
-        convolution("1-d", [2, 3, 9], [4, 3, 3]), convolution("2-d", [2, 3, 6, 7], [4, 3, 3, 3]), convolution("3-d", [2, 3, 4, 5, 3], [4, 3, 3, 3, 3]),
+        convolution("1-d", [2, 3, 9], [4, 3, 3]), convolution("2-d", [2, 3, 6, 7], [4, 3, 3, 3]),
+        convolution("3-d", [2, 3, 4, 5, 3], [4, 3, 3, 3, 3]),
         convolution("2-d, 1×1", [2, 3, 6, 7], [4, 3, 1, 1]), convolution("2-d, large", [8, 16, 16, 16], [16, 16, 3, 3]),
         convolution("transposed 1-d", [2, 3, 9], [3, 4, 3], transposed: true),
         convolution("transposed 2-d", [2, 3, 6, 7], [3, 4, 3, 3], transposed: true),
@@ -206,11 +220,14 @@ struct FusedActivationTests {
                             isFused
                             ? fused.call(x, weight.value, bias.value, .tanh) : fused.call(x, weight.value, bias.value, nil).activated(.tanh)
                         let first = gradients(of: result.squared().sum(), withRespectTo: [input.value, weight.value], createGraph: true)
-                        return gradients(of: first[0].squared().sum() + first[1].squared().sum(), withRespectTo: [input.value, weight.value])
+                        return gradients(
+                            of: first[0].squared().sum() + first[1].squared().sum(), withRespectTo: [input.value, weight.value])
                     }
                     for (one, two) in zip(second(.float32, isFused: true), second(.float64, isFused: false)) {
                         let distance = (one.converted(to: .float64) - two).magnitude().maximum().item()
-                        guard distance <= 1e-4 * max(1, two.magnitude().maximum().item()) else { fatalError("\(fused.testDescription): \(distance)") }
+                        guard distance <= 1e-4 * max(1, two.magnitude().maximum().item()) else {
+                            fatalError("\(fused.testDescription): \(distance)")
+                        }
                     }
                 }
             }

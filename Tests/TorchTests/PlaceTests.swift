@@ -55,7 +55,9 @@ struct PlaceTests {
                         let parts = zip(cuts, cuts.dropFirst()).map { draws(BatchPlace(first: $0, of: 10), rows: $1 - $0) }
                         for (kind, expected) in whole.enumerated() {
                             let joined = Tensor.concatenated(parts.map { $0[kind] }, along: axis)
-                            guard joined.elements(as: Float.self) == expected.elements(as: Float.self) else { fatalError("\(shape) \(cuts)") }
+                            guard joined.elements(as: Float.self) == expected.elements(as: Float.self) else {
+                                fatalError("\(shape) \(cuts)")
+                            }
                         }
                     }
                 }
@@ -67,6 +69,8 @@ struct PlaceTests {
     func outside() async {
         await #expect(processExitsWith: .failure) { _ = BatchPlace(first: 11, of: 10) }
         await #expect(processExitsWith: .failure) { _ = Tensor.normal([4, 2], from: Generator(seed: 1), at: BatchPlace(first: 7, of: 10)) }
-        await #expect(processExitsWith: .failure) { _ = Tensor.normal([4], from: Generator(seed: 1), at: BatchPlace(first: 0, of: 10), axis: 1) }
+        await #expect(processExitsWith: .failure) {
+            _ = Tensor.normal([4], from: Generator(seed: 1), at: BatchPlace(first: 0, of: 10), axis: 1)
+        }
     }
 }

@@ -4,7 +4,9 @@ import Torch
 @Suite("Products with a weight that many steps share")
 struct SharedLinearTests {
     /// h ← tanh(w·h + b) for some steps, and the gradients of Σ h² with respect to h₀, w and b.
-    private func run(_ type: ElementType, isShared: Bool, steps: Int = 5, alsoElsewhere: Bool = false, fixedWeight: Bool = false) -> [Tensor] {
+    private func run(_ type: ElementType, isShared: Bool, steps: Int = 5, alsoElsewhere: Bool = false, fixedWeight: Bool = false)
+        -> [Tensor]
+    {
         let random = Generator(seed: 1)
         func draw(_ shape: [Int]) -> Parameter { Parameter((Tensor.normal(shape, from: random) * 0.5).converted(to: type)) }
         let (start, weight, bias) = (draw([7, 6]), draw([6, 6]), draw([6]))
@@ -24,9 +26,16 @@ struct SharedLinearTests {
         zip(one, other).map { ($0.converted(to: .float64) - $1.converted(to: .float64)).magnitude().maximum().item() }.max() ?? .infinity
     }
 
-    @Test("has the gradients of separate products, for any number of steps and other uses of the weight", arguments: [ElementType.float64, .float32, .bfloat16])
+    @Test(
+        "has the gradients of separate products, for any number of steps and other uses of the weight",
+        arguments: [ElementType.float64, .float32, .bfloat16])
     func sums(type: ElementType) {
-        let tolerance = switch type { case .float64: 1e-12; case .float32: 1e-4; default: 0.5 }
+        let tolerance =
+            switch type {
+            case .float64: 1e-12;
+            case .float32: 1e-4;
+            default: 0.5
+            }
         for steps in [1, 2, 5] {
             for (alsoElsewhere, fixedWeight) in [(false, false), (true, false), (false, true)] {
                 let found = run(type, isShared: true, steps: steps, alsoElsewhere: alsoElsewhere, fixedWeight: fixedWeight)
@@ -43,7 +52,9 @@ struct SharedLinearTests {
     @Test("two gradients of one graph do not mix, and gradients can be differentiated")
     func repeated() {
         let random = Generator(seed: 2)
-        let (input, weight) = (Tensor.normal([4, 3], type: .float64, from: random), Parameter(Tensor.normal([2, 3], type: .float64, from: random)))
+        let (input, weight) = (
+            Tensor.normal([4, 3], type: .float64, from: random), Parameter(Tensor.normal([2, 3], type: .float64, from: random))
+        )
         func outputs(_ isShared: Bool) -> [Tensor] {
             let w = isShared ? weight.value.shared() : weight.value
             return (1...2).map { number in

@@ -18,8 +18,10 @@ struct ActivatedLayerTests {
         for activation in [Activation.relu, .leakyRelu(), .elu, .tanh, .sigmoid, .leakyRelu(slope: -0.5), Activation { $0.squared() }] {
             let random = Generator(seed: 4)
             let layers: [any Layer] = [
-                activation, Convolution(3, to: 8, kernel: 3, padding: 1, normalization: normalization, type: .float64, random: random), activation,
-                activation, MaxPooling(2), Flatten(), Dense(8 * 4, to: 5, normalization: normalization, type: .float64, random: random), activation,
+                activation, Convolution(3, to: 8, kernel: 3, padding: 1, normalization: normalization, type: .float64, random: random),
+                activation,
+                activation, MaxPooling(2), Flatten(), Dense(8 * 4, to: 5, normalization: normalization, type: .float64, random: random),
+                activation,
             ]
             let images = Tensor.normal([6, 3, 4, 4], type: .float64, from: random)
             for pass in [Pass.initializing(random), .training(random), .inference] {

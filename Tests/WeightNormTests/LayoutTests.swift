@@ -35,7 +35,9 @@ struct LayoutTests {
         #expect(maps.strides == maps.channelsLast().strides && maps.strides[1] == 1)
         let double = Convolution(1, to: 8, kernel: 3, normalization: .plain, type: .float64, random: random)
         let exact = Parameter(images.converted(to: .float64))
-        let (row, turned) = (double(exact.value.contiguous(), .inference), double(exact.value.permuted([0, 1, 3, 2]).permuted([0, 1, 3, 2]), .inference))
+        let (row, turned) = (
+            double(exact.value.contiguous(), .inference), double(exact.value.permuted([0, 1, 3, 2]).permuted([0, 1, 3, 2]), .inference)
+        )
         #expect(difference(row, turned) < 1e-12)
         let found = gradients(of: maps.sum(), withRespectTo: [input])[0]
         #expect(found.shape == images.shape)
@@ -65,7 +67,8 @@ struct LayoutTests {
                 for cuts in [[0, 2, 5], [0, 1, 2, 3, 4, 5]] {
                     let parts = zip(cuts, cuts.dropFirst()).map { first, last in
                         layer(
-                            images.sliced(first..<last, along: 0, step: 1), .training(Generator(seed: 4), at: BatchPlace(first: first, of: 5)))
+                            images.sliced(first..<last, along: 0, step: 1),
+                            .training(Generator(seed: 4), at: BatchPlace(first: first, of: 5)))
                     }
                     #expect(difference(Tensor.concatenated(parts), expected) == 0)
                 }

@@ -166,6 +166,8 @@ CTorchMessage ctorch_tf32_allow(bool value);
 const char *ctorch_version(void);
 /// The vector instructions that the CPU kernels use ("AVX2", "AVX512", "DEFAULT", …).
 const char *ctorch_cpu_capability(void);
+/// Whether the processor multiplies numbers of bfloat16 by instructions that libtorch uses.
+bool ctorch_cpu_has_bfloat16(void);
 
 #ifdef __cplusplus
 }
