@@ -73,7 +73,7 @@ struct TrainClassification: ParsableCommand {
         // A run that another machine began may go on here, if slowly.
         guard !settings.usesBfloat16 || stored != nil || !device.isCPU || Runtime.processorHasBFloat16 else {
             throw ValidationError(
-                "--bfloat16: expected --device cuda or a processor with instructions for bfloat16, found cpu with \(Runtime.processorCapability) and none"
+                "--bfloat16: expected --device cuda or a processor with instructions for bfloat16, found cpu with \(Runtime.processorCapability) alone"
             )
         }
 
