@@ -99,12 +99,12 @@ at::Tensor activation_gradient(Activation activation, const at::Tensor &gradient
     // libtorch's gradients can be differentiated.
     if (is_alike && !at::GradMode::is_enabled()) {
         auto result = at::empty_strided(value.sizes(), value.strides(), value.options());
-        auto from = data<float>(gradient), at = data<float>(value);
+        auto from = data<float>(gradient), values = data<float>(value);
         auto to = mutable_data<float>(result);
         over_elements(value.numel(), [&](int64_t begin, int64_t end) {
             with_vectors([&](auto width) CTORCH_LAMBDA {
                 each_vector<width()>(begin, end, [&](auto size, int64_t place) CTORCH_LAMBDA {
-                    store<size()>(to + place, ctorch::activation_gradient<size()>(activation, load<size()>(from + place), load<size()>(at + place)));
+                    store<size()>(to + place, ctorch::activation_gradient<size()>(activation, load<size()>(from + place), load<size()>(values + place)));
                 });
             });
         });

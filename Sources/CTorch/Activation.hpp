@@ -23,11 +23,12 @@ struct Activation {
     explicit operator bool() const { return kind != ActivationKind::none; }
 };
 
-/// exp x = 2ⁿ·(1 + rest) with |r| ≤ ½ log 2 in `rest` = exp r − 1, by Taylor's series; for −80 ≤ x ≤ 0, or as at −80 below that.
+/// exp x = 2ⁿ·(1 + rest) with |r| ≤ ½ log 2 in `rest` = exp r − 1, by Taylor's series; for −87 ≤ x ≤ 0, or as at −87 below that, where the result
+/// would not be a normal number.
 template <int width>
 CTORCH_INLINE void exponential_parts(Vector<width> x, Vector<width> &power, Vector<width> &rest) {
     constexpr float magic = 12582912;  // 1½·2²³: a number that is added to it is rounded to a whole one
-    x = x < -80 ? Vector<width>{} - 80 : x;
+    x = x < -87 ? Vector<width>{} - 87 : x;
     auto shifted = x * 1.44269504f + magic;
     auto whole = shifted - magic;
     auto r = (x - whole * 0.693359375f) - whole * -2.12194440e-4f;
@@ -47,12 +48,23 @@ CTORCH_INLINE Vector<width> exponential_minus_one(Vector<width> x) {
     return power * rest + (power - 1);
 }
 
-/// exp x for x ≤ 0, to a few units in the last place; 0 below −80, where it is less than 2e-35.
+/// exp x for x ≤ 0, to a few units in the last place; 0 below −87, where it is less than 2e-38.
 template <int width>
 CTORCH_INLINE Vector<width> exponential(Vector<width> x) {
     Vector<width> power, rest;
     exponential_parts<width>(x, power, rest);
-    return x < -80 ? Vector<width>{} : power * rest + power;
+    return x < -87 ? Vector<width>{} : power * rest + power;
+}
+
+/// The magnitude of a vector with the sign of another, whose zeros have one too.
+template <int width>
+CTORCH_INLINE Vector<width> with_sign(Vector<width> magnitude, Vector<width> sign) {
+    Integers<width> bits, other;
+    std::memcpy(&bits, &magnitude, sizeof bits);
+    std::memcpy(&other, &sign, sizeof other);
+    bits = (bits & 0x7FFFFFFF) | (other & INT32_MIN);
+    std::memcpy(&magnitude, &bits, sizeof magnitude);
+    return magnitude;
 }
 
 /// The activation of a vector.
@@ -63,11 +75,10 @@ CTORCH_INLINE Vector<width> activate(Activation activation, Vector<width> x) {
         case ActivationKind::none: return x;
         case ActivationKind::relu: return below ? Vector<width>{} : x;
         case ActivationKind::leaky_relu: return x > 0 ? x : x * static_cast<float>(activation.slope);
-        case ActivationKind::elu: return x > 0 ? x : exponential_minus_one<width>(x);
+        case ActivationKind::elu: return x >= 0 ? x : exponential_minus_one<width>(x);
         case ActivationKind::tanh: {  // with e = exp −2|x| − 1: |tanh x| = −e/(e + 2)
             auto e = exponential_minus_one<width>(below ? x + x : -(x + x));
-            auto magnitude = -e / (e + 2);
-            return below ? -magnitude : magnitude;
+            return with_sign<width>(e / (e + 2), x);
         }
         case ActivationKind::sigmoid: {  // with e = exp −|x|: 1/(1 + e), or e/(1 + e) below 0
             auto e = exponential<width>(below ? x : -x);

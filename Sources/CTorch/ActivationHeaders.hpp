@@ -1,4 +1,4 @@
-// What Activation.cpp and Linear.cpp need beyond Guard.hpp: slow to compile.
+// What Activation.cpp, Linear.cpp and SharedLinear.cpp need beyond Guard.hpp: slow to compile.
 #pragma once
 #pragma clang system_header
 #include <ATen/Parallel.h>

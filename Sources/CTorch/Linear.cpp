@@ -48,7 +48,9 @@ std::atomic<bool> &allowed() {
 /// left·rightᵀ + bias of matrices, of which either may be a transposed view.
 at::Tensor product(const at::Tensor &left, const at::Tensor &right, const std::optional<at::Tensor> &bias = std::nullopt) {
     static const auto op = pointwise()->typed<Pointwise>();
-    return op.call(left, right, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+    // Its bias is read as if it had no gaps.
+    auto added = bias ? std::optional(bias->contiguous()) : std::nullopt;
+    return op.call(left, right, added, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
 struct Linear : torch::autograd::Function<Linear> {
@@ -121,7 +123,9 @@ at::Tensor linear(const at::Tensor &input, const at::Tensor &weight, const std::
     // libtorch's result would be a view.
     auto shape = input.sizes().vec();
     if (input.dim() < 2 || weight.dim() != 2 || weight.size(1) != shape.back()) return activated(activation, at::linear(input, weight, bias));
-    auto rows = input.reshape({input.numel() == 0 ? 0 : -1, shape.back()});
+    int64_t count = 1;
+    for (auto length : input.sizes().slice(0, input.dim() - 1)) count *= length;
+    auto rows = input.reshape({count, shape.back()});
     shape.back() = weight.size(0);
     return activated(activation, at::linear(rows, weight, bias)).view(shape);
 }

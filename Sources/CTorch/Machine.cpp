@@ -2,6 +2,8 @@
 #include <dlfcn.h>
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #include "Guard.hpp"
@@ -36,6 +38,10 @@ bool ctorch_cpu_has_bfloat16(void) {
     return at::get_cpu_capability() == "AVX512" && __builtin_cpu_supports("avx512bf16");
 #elif defined(__aarch64__) && defined(__linux__)
     return getauxval(AT_HWCAP2) & (1 << 14);  // HWCAP2_BF16
+#elif defined(__aarch64__) && defined(__APPLE__)
+    int found = 0;
+    std::size_t size = sizeof found;
+    return sysctlbyname("hw.optional.arm.FEAT_BF16", &found, &size, nullptr, 0) == 0 && found;
 #else
     return false;
 #endif

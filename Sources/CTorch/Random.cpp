@@ -1,4 +1,4 @@
-// Draws on all cores, registered with the dispatcher as `weightnorm::bernoulli_` and `weightnorm::normal_`. libtorch draws one number after the other from its Mersenne Twister.
+// Draws on all cores, registered with the dispatcher as `weightnorm::bernoulli_`, `weightnorm::uniform_` and `weightnorm::normal_`. libtorch draws one number after the other from its Mersenne Twister.
 // Here the generator gives one key for the whole tensor, and each element's number depends only on the key and the element's place: Philox4x32-10 (Salmon et al., "Parallel random
 // numbers: as easy as 1, 2, 3", 2011). So the draws do not depend on the number of threads, and several processes that have a part of a minibatch each draw what one process with the
 // whole would: the part's first index and the whole's length along the axis of the batch say where its elements are. A length of 0 stands for a tensor that is the whole.
@@ -10,6 +10,7 @@
 #include "Vectors.hpp"
 
 #include <cmath>
+#include <limits>
 
 using namespace ctorch;
 
@@ -149,6 +150,31 @@ at::Tensor &bernoulli_composed(
     return self;
 }
 
+// MARK: - Uniform
+
+at::Tensor &uniform_cpu(at::Tensor &self, std::optional<at::Generator> generator, int64_t first, int64_t total, int64_t axis) {
+    TORCH_CHECK(
+        total == 0 ? self.is_non_overlapping_and_dense() : self.is_contiguous(), "expected elements without gaps, found strides ", self.strides());
+    auto found = places(self, first, total, axis);
+    auto key = draw_key(generator);
+    with_type(self.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        // As many bits as the type has digits: with more, it would be rounded up to 1.
+        constexpr int bits = std::min(32, std::numeric_limits<T>::digits);
+        draw(mutable_data<T>(self), found, key, [](const uint32_t *words, T *to) CTORCH_LAMBDA {
+            using Number = std::conditional_t<std::is_same_v<T, double>, double, float>;
+            constexpr auto unit = 1 / static_cast<Number>(uint64_t{1} << bits);
+            for (int64_t i = 0; i < block; i++) to[i] = static_cast<T>(static_cast<Number>(words[i] >> (32 - bits)) * unit);
+        });
+    });
+    return self;
+}
+
+at::Tensor &uniform_composed(at::Tensor &self, std::optional<at::Generator> generator, int64_t first, int64_t total, int64_t axis) {
+    draw_composed(self, first, total, axis, [&](at::Tensor &tensor) { tensor.uniform_(0, 1, generator); });
+    return self;
+}
+
 // MARK: - Normal
 
 /// log x of normal numbers, to a few units in the last place: Cephes' polynomial for the mantissa between √½ and √2.
@@ -232,15 +258,18 @@ at::Tensor &normal_composed(at::Tensor &self, std::optional<at::Generator> gener
 
 TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
     library.def("bernoulli_(Tensor(a!) self, float p, float value, Generator? generator, int first, int total, int axis) -> Tensor(a!)");
+    library.def("uniform_(Tensor(a!) self, Generator? generator, int first, int total, int axis) -> Tensor(a!)");
     library.def("normal_(Tensor(a!) self, Generator? generator, int first, int total, int axis) -> Tensor(a!)");
 }
 
 TORCH_LIBRARY_IMPL(weightnorm, CPU, library) {
     library.impl("bernoulli_", bernoulli_cpu);
+    library.impl("uniform_", uniform_cpu);
     library.impl("normal_", normal_cpu);
 }
 
 TORCH_LIBRARY_IMPL(weightnorm, CompositeExplicitAutograd, library) {
     library.impl("bernoulli_", bernoulli_composed);
+    library.impl("uniform_", uniform_composed);
     library.impl("normal_", normal_composed);
 }

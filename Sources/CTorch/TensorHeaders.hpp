@@ -1,7 +1,6 @@
 // What Tensor.cpp, Machine.cpp and others need beyond Guard.hpp.
 #pragma once
 #pragma clang system_header
-#include <ATen/Version.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>

@@ -504,13 +504,15 @@ struct Convolution : torch::autograd::Function<Convolution> {
     }
 };
 
-/// Whether this convolution is a product of matrices as they lie in memory.
+/// Whether this convolution is a product of matrices of float32 as they lie in memory.
 bool is_product(
     const at::Tensor &input, const at::Tensor &filters, const std::optional<at::Tensor> &bias, at::IntArrayRef stride, at::IntArrayRef padding,
     int64_t groups) {
     auto all = [](at::IntArrayRef numbers, int64_t value) {
         return numbers.size() == 2 && std::all_of(numbers.begin(), numbers.end(), [&](int64_t number) { return number == value; });
     };
+    auto is_float = [](const at::Tensor &tensor) { return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat; };
+    if (!is_float(input) || !is_float(filters) || (bias && !is_float(*bias)) || at::autocast::is_autocast_enabled(at::kCPU)) return false;
     return input.dim() == 4 && input.numel() > 0 && input.is_contiguous(at::MemoryFormat::ChannelsLast) && filters.dim() == 4 && filters.size(2) == 1
         && filters.size(3) == 1 && filters.size(1) == input.size(1) && groups == 1 && all(stride, 1) && all(padding, 0)
         && (!bias || (bias->dim() == 1 && bias->size(0) == filters.size(0)));

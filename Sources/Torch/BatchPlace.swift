@@ -1,14 +1,15 @@
 /// Where a part of a minibatch stands in the whole, which several processes may share.
 ///
 /// Draws for the part (``Tensor/normal(_:type:from:at:axis:)``, ``Tensor/bernoulli(_:probability:value:type:from:at:axis:)``) are those that the whole would
-/// get at its place from a generator in the same state, which every process then has.
+/// get at its place from a generator in the same state, which every process then has. So it is with ``Tensor/uniform(_:type:from:at:axis:)``; draws without a
+/// place, such as whole numbers, leave the generators of parts of different sizes in different states.
 public struct BatchPlace: Hashable, Sendable {
     /// The index in the whole of the part's first example.
     public let first: Int
     /// The number of examples in the whole.
     public let total: Int
 
-    /// A part that begins with an example of the whole; traps unless there is such an example.
+    /// A part that begins with an example of the whole, or an empty part at its end; traps for others.
     public init(first: Int, of total: Int) {
         trap(
             unless: total > 0 && (0...total).contains(first),

@@ -65,7 +65,7 @@ public enum Runtime {
     /// The vector instructions that libtorch's CPU kernels use here, such as `AVX2`.
     public static var processorCapability: String { String(cString: ctorch_cpu_capability()) }
 
-    /// Whether the processor has instructions for products of bfloat16 that libtorch uses (AVX-512 BF16, or Arm's): without them ``withAutocast(_:on:_:)`` is
+    /// Whether the processor has instructions for products of bfloat16 that libtorch uses (AVX-512 BF16, or Arm's BF16): without them ``withAutocast(_:on:_:)`` is
     /// right on the CPU, but slower than float32.
     public static var processorHasBFloat16: Bool { ctorch_cpu_has_bfloat16() }
 

@@ -15,7 +15,6 @@ package struct OperatorTable: Sendable {
     let eye = Operator("eye", "(SymInt n, *, \(placement)) -> Tensor")
 
     // Random numbers
-    let random = Operator("rand.generator", "(SymInt[] size, *, Generator? generator, \(placement)) -> Tensor")
     let randomIntegers = Operator(
         "randint.low_generator",
         "(SymInt low, SymInt high, SymInt[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, "
@@ -194,6 +193,8 @@ package struct OperatorTable: Sendable {
     let bernoulliInPlace = Operator(
         "bernoulli_", "(Tensor(a!) self, float p, float value, Generator? generator, int first, int total, int axis) -> Tensor(a!)",
         namespace: "weightnorm")
+    let uniformInPlace = Operator(
+        "uniform_", "(Tensor(a!) self, Generator? generator, int first, int total, int axis) -> Tensor(a!)", namespace: "weightnorm")
     let normalInPlace = Operator(
         "normal_", "(Tensor(a!) self, Generator? generator, int first, int total, int axis) -> Tensor(a!)", namespace: "weightnorm")
 

@@ -29,8 +29,8 @@ extension Tensor {
 
     /// Independent draws from N(0, 1), on the generator's device.
     ///
-    /// On the CPU they are multiples of √(2 log 2³³) ≈ 6.8 at most and do not depend on the number of threads; a number depends on the generator's state and
-    /// the element's index alone. Of a minibatch of which the tensor is only a part, along the given axis, it gets the whole's numbers at its place.
+    /// On the CPU their magnitude is at most √(2 log 2³³) ≈ 6.8, and they do not depend on the number of threads: a number depends on the generator's state and
+    /// the element's index alone, its last bit also on the processor. Of a minibatch of which the tensor is only a part, along the given axis, it gets the whole's numbers at its place.
     public static func normal(
         _ shape: [Int], type: ElementType = .float32, from random: Generator, at place: BatchPlace? = nil, axis: Int = 0
     ) -> Tensor {
@@ -41,8 +41,16 @@ extension Tensor {
     }
 
     /// Independent draws, uniform on [0, 1), on the generator's device.
-    public static func uniform(_ shape: [Int], type: ElementType = .float32, from random: Generator) -> Tensor {
-        operators.random(.integers(shape), .generator(random), .optional(type), .none, .device(random.device), .none)
+    ///
+    /// On the CPU they are multiples of 2⁻²⁴ in float32, of 2⁻³² in float64, and do not depend on the number of threads. Of a minibatch of which the tensor is only
+    /// a part, along the given axis, it gets the whole's numbers at its place.
+    public static func uniform(
+        _ shape: [Int], type: ElementType = .float32, from random: Generator, at place: BatchPlace? = nil, axis: Int = 0
+    ) -> Tensor {
+        let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
+        let (first, total) = BatchPlace.arguments(place, shape, axis: axis)
+        operators.uniformInPlace.perform(.tensor(draws), .generator(random), first, total, .integer(axis))
+        return draws
     }
 
     /// Independent draws of whole numbers of a range, on the generator's device.
@@ -85,17 +93,16 @@ extension Tensor {
             ? host : operators.convert(.tensor(host), .none, .none, .device(device), .none, .boolean(true), .none)
     }
 
-    /// A tensor of this one's shape and memory order, so that an operator traverses both alike; `make` gets the lengths from the outermost to the
-    /// innermost, which for a row-major tensor are the shape, and which of them is the first axis', the batch's.
-    package func laidOutAlike(_ make: (_ shape: [Int], _ batchAxis: Int) -> Tensor) -> Tensor {
-        var (shape, strides) = (shape, strides)
-        // A dimension of length 1 may have any stride: it may be sorted to another place, which does not change the order of the elements. A batch of one is
-        // outermost, as it is in the whole of which it may be a part.
-        if shape.first == 1 { strides[0] = .max }
-        let order = shape.indices.sorted { strides[$0] == strides[$1] ? $0 < $1 : strides[$0] > strides[$1] }
-        guard order != Array(shape.indices) else { return make(shape, 0) }
-        let batchAxis = order.firstIndex(of: 0) ?? 0
-        let made = make(order.map { shape[$0] }, batchAxis)
+    /// A tensor of this one's shape and, the first axis outermost, of its memory order, so that an operator traverses both alike; `make` gets the lengths from
+    /// the outermost to the innermost, which for a row-major tensor are the shape.
+    package func laidOutAlike(_ make: (_ shape: [Int]) -> Tensor) -> Tensor {
+        let (shape, strides) = (shape, strides)
+        // A dimension of length 1 may have any stride: it may be sorted to another place, which does not change the order of the elements. The first axis, an
+        // example's, stays first: what is made for a part of a minibatch is then a part of what is made for the whole.
+        let order =
+            shape.indices.prefix(1) + shape.indices.dropFirst().sorted { strides[$0] == strides[$1] ? $0 < $1 : strides[$0] > strides[$1] }
+        guard order != Array(shape.indices) else { return make(shape) }
+        let made = make(order.map { shape[$0] })
         var back = order
         for (place, dimension) in order.enumerated() { back[dimension] = place }
         return made.permuted(back)

@@ -86,14 +86,14 @@ public final class LSTM: Module {
     /// The layer with both weights derived, valid for all time steps until the parameters change.
     ///
     /// The pass matters only to a form that updates something in training (``WeightForm/value(in:)``).
-    public func bound(_ pass: Pass = .inference) -> BoundLSTM { BoundLSTM(self, pass) }
+    public func bound(_ pass: Pass = .inference) -> BoundLSTM { BoundLSTM(self, pass, takesSteps: true) }
 
     /// The outputs of all time steps, `[time, batch, hidden]`, and the state after the last.
     ///
     /// The sequence is `[time, batch, inputs]`. Without a state to continue from, it starts at ``initialState`` and ``initialCell``.
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: State? = nil) -> (outputs: Tensor, last: State) {
         refuseInitialization(pass)
-        return bound(pass)(sequence, from: state)
+        return BoundLSTM(self, pass, takesSteps: false)(sequence, from: state)
     }
 }
 
@@ -112,20 +112,20 @@ public struct BoundLSTM: Sendable {
     /// U, `[4·hidden, hidden]`, recorded for gradients.
     public let stateWeight: Tensor
     private let bias: Tensor
-    /// W and U side by side, and b, as all steps share them.
-    private let joint: (weight: Tensor, bias: Tensor)
+    /// W and U side by side, and b, as all steps share them; nil if no steps will be taken.
+    private let joint: (weight: Tensor, bias: Tensor)?
     private let peepholes: Tensor?
     private let initial: (state: Tensor, cell: Tensor)
     private let inputs: Int
     private let hidden: Int
     private let hasSecondDerivatives: Bool
 
-    fileprivate init(_ layer: LSTM, _ pass: Pass) {
+    fileprivate init(_ layer: LSTM, _ pass: Pass, takesSteps: Bool) {
         (inputs, hidden, hasSecondDerivatives) = (layer.inputs, layer.hidden, layer.hasSecondDerivatives)
         inputWeight = layer.inputWeight.value(in: pass)
         stateWeight = layer.stateWeight.value(in: pass)
         bias = layer.bias.value
-        joint = (.concatenated([inputWeight, stateWeight], along: 1).shared(), bias.shared())
+        joint = takesSteps ? (.concatenated([inputWeight, stateWeight], along: 1).shared(), bias.shared()) : nil
         peepholes = layer.peepholes?.value
         let zeros = Tensor.zeros([layer.hidden], type: bias.type, on: bias.device)
         initial = (layer.initialState?.value ?? zeros, layer.initialCell?.value ?? zeros)
@@ -169,7 +169,7 @@ public struct BoundLSTM: Sendable {
         require(state, batch: batch)
         requireShape([batch, inputs], of: "input of an LSTM's step", input)
         requireShape([batch, 4 * hidden], of: "preactivation of an LSTM's step", preactivation)
-        guard let input else { return next(parts: [], adding: preactivation, to: state) }
+        guard let input, let joint else { return next(parts: input.map { [($0, inputWeight)] } ?? [], adding: preactivation, to: state) }
         let product = Tensor.concatenated([input, state.output], along: 1).sharedLinear(weight: joint.weight, bias: joint.bias)
         return next(gates: preactivation.map { product + $0 } ?? product, to: state)
     }

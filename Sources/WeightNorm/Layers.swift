@@ -76,6 +76,8 @@ public struct Activation: Layer, Sendable {
 }
 
 /// Adds draws from N(0, deviation²), except in inference.
+///
+/// In a part of a minibatch (``Pass/place``) the examples must be along the first axis.
 public struct GaussianNoise: Layer {
     /// σ, in the input's units.
     public let deviation: Double
@@ -86,11 +88,13 @@ public struct GaussianNoise: Layer {
     /// x + ε.
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         guard let random = pass.random, deviation > 0 else { return input }
-        return input.adding(input.laidOutAlike { .normal($0, type: input.type, from: random, at: pass.place, axis: $1) }, times: deviation)
+        return input.adding(input.laidOutAlike { .normal($0, type: input.type, from: random, at: pass.place) }, times: deviation)
     }
 }
 
 /// Sets each element to zero with the given probability and divides the others by the probability of being kept, except in inference.
+///
+/// In a part of a minibatch (``Pass/place``) the examples must be along the first axis.
 public struct Dropout: Layer {
     /// The probability of zero.
     public let probability: Double
@@ -107,7 +111,7 @@ public struct Dropout: Layer {
         let kept = 1 - probability
         return input
             * input.laidOutAlike {
-                .bernoulli($0, probability: kept, value: 1 / kept, type: input.type, from: random, at: pass.place, axis: $1)
+                .bernoulli($0, probability: kept, value: 1 / kept, type: input.type, from: random, at: pass.place)
             }
     }
 }

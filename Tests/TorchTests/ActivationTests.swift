@@ -47,7 +47,7 @@ struct ActivationTests {
         // Also for views, which may not be dense.
         let strided = Tensor(Self.numbers.flatMap { [$0, 7] }, shape: [Self.numbers.count, 2]).selected(0, along: 1)
         let exact = Self.numbers.map { value(function, Double($0)) }
-        let smallest = function == .sigmoid ? 0x1p-115 : 0x1p-126  // e⁻⁸⁰ counts as 0
+        let smallest = 0x1p-126
         #expect(error(y.elements(as: Float.self), exact, floor: smallest) <= 4)
         #expect(error(strided.activated(function).elements(as: Float.self), exact, floor: smallest) <= 4)
         let gradient = gradients(of: y.sum(), withRespectTo: [x])[0].elements(as: Float.self)
@@ -63,6 +63,10 @@ struct ActivationTests {
         let y = Tensor([Float.nan, -.infinity, .infinity, -.nan, .nan, .infinity, -.infinity, 1, .nan], shape: [9]).activated(function)
         let found = y.elements(as: Float.self)
         #expect([0, 3, 4, 8].allSatisfy { found[$0].isNaN })
+        if function != .sigmoid {
+            let zeros = Tensor([0, -0.0] as [Float], shape: [2]).activated(function).elements(as: Float.self)
+            #expect(zeros == [0, 0] && zeros[0].sign == .plus && (function == .relu || zeros[1].sign == .minus))
+        }
         if function != .leakyRelu(slope: 0) { #expect(found[1] == Float(value(function, -.infinity))) }
         #expect(found[2] == Float(value(function, .infinity)))
     }
@@ -124,7 +128,8 @@ private struct Fused: Sendable, CustomTestStringConvertible {
     static let all: [Fused] = [
         linear("dense", [7, 5], outputs: 9), linear("dense of three dimensions", [3, 4, 5], outputs: 6),
         linear("dense of a vector", [5], outputs: 3),
-        linear("dense of nothing", [0, 5], outputs: 3), linear("dense, one by one", [1, 1], outputs: 1),
+        linear("dense of nothing", [0, 5], outputs: 3), linear("dense without inputs", [2, 3, 0], outputs: 4),
+        linear("dense, one by one", [1, 1], outputs: 1),
         convolution("1-d", [2, 3, 9], [4, 3, 3]), convolution("2-d", [2, 3, 6, 7], [4, 3, 3, 3]),
         convolution("3-d", [2, 3, 4, 5, 3], [4, 3, 3, 3, 3]),
         convolution("2-d, 1×1", [2, 3, 6, 7], [4, 3, 1, 1]), convolution("2-d, large", [8, 16, 16, 16], [16, 16, 3, 3]),
@@ -189,6 +194,14 @@ struct FusedActivationTests {
         await #expect(processExitsWith: .success) {
             Runtime.prefersOneDNNProducts = true
             Runtime.allowsWinograd = true
+            // A bias with gaps, and one number for all.
+            let (x, weight) = (Tensor.normal([4, 5], from: Generator(seed: 1)), Tensor.normal([30, 5], from: Generator(seed: 2)))
+            for bias in [
+                Tensor.normal([60], from: Generator(seed: 3)).sliced(0..<60, along: 0, step: 2), Tensor.full([1], 3).expanded([30]),
+            ] {
+                let found = x.linear(weight: weight, bias: bias) - bias
+                guard (found - x.linear(weight: weight)).magnitude().maximum().item() < 1e-5 else { fatalError("a bias with gaps") }
+            }
             guard Runtime.prefersOneDNNProducts else { exit(0) }
             var all = Fused.all
             for (rows, inputs, outputs) in [(100, 512, 1024), (64, 3136, 512), (33, 17, 1), (1, 100, 7)] {

@@ -27,6 +27,29 @@ struct PlaceTests {
         #expect(x.isFinite().allTrue() && x.magnitude().maximum().item() < 6.8)
     }
 
+    @Test(
+        "uniform draws are from 0 to below 1 in every type, and uniform", arguments: [ElementType.float64, .float32, .float16, .bfloat16])
+    func uniform(type: ElementType) {
+        let count = 1 << 18
+        let x = Tensor.uniform([count], type: type, from: Generator(seed: 9)).converted(to: .float64)
+        #expect(x.minimum().item() >= 0 && x.maximum().item() < 1)
+        // Numbers of 16 bits are rounded down: by half a unit of 2⁻¹¹ or 2⁻⁸ on average.
+        let shift =
+            switch type {
+            case .float16: 0x1p-12;
+            case .bfloat16: 0x1p-9;
+            default: 0.0
+            }
+        let error = 5 / (12 * Double(count)).squareRoot()
+        #expect(abs(x.mean().item() + shift - 0.5) < error)
+        #expect(abs((x + shift).squared().mean().item() - 1.0 / 3) < 2 * error)
+        for distance in [1, 16, 64] {
+            let product =
+                (x.sliced(0..<(count - distance), along: 0, step: 1) - 0.5) * (x.sliced(distance..<count, along: 0, step: 1) - 0.5)
+            #expect(abs(product.mean().item() - shift * shift) < error)
+        }
+    }
+
     @Test("float32 and the 16-bit types have the numbers of float64, rounded")
     func types() {
         func draw(_ type: ElementType) -> Tensor { Tensor.normal([5000], type: type, from: Generator(seed: 7)).converted(to: .float64) }
@@ -47,6 +70,7 @@ struct PlaceTests {
                         part[axis] = rows
                         return [
                             .normal(part, from: Generator(seed: 2), at: place, axis: axis),
+                            .uniform(part, from: Generator(seed: 2), at: place, axis: axis),
                             .bernoulli(part, probability: 0.3, value: 2, from: Generator(seed: 2), at: place, axis: axis),
                         ]
                     }

@@ -74,6 +74,15 @@ struct LayoutTests {
                 }
             }
         }
+        // The examples innermost in memory.
+        let turned = Tensor.normal([6, 5], from: Generator(seed: 5)).transposed()
+        let expected = Dropout(probability: 0.4)(turned, .training(Generator(seed: 4)))
+        for example in 0..<5 {
+            let part = Dropout(probability: 0.4)(
+                turned.sliced(example..<(example + 1), along: 0, step: 1),
+                .training(Generator(seed: 4), at: BatchPlace(first: example, of: 5)))
+            #expect(difference(part, expected.sliced(example..<(example + 1), along: 0, step: 1)) == 0)
+        }
     }
 
     @Test("dropout's gradient is its mask, scaled")
