@@ -490,7 +490,7 @@ LC_ALL=C sed -i 's/learningRate/learningRatf/' stopped/checkpoint.safetensors
 unresumed "a damaged checkpoint" "stopped/checkpoint.safetensors: expected a header with its checksum, found it damaged"
 cp plain.safetensors stopped/checkpoint.safetensors
 unresumed "a checkpoint of something else" "expected a checkpoint of swift-weightnorm, found another safetensors file"
-refuses "a loss that is not finite" "seed 0: the loss is (nan|inf) at step [0-9]+; mean ‖w‖ of a unit by layer: features.1.weight [0-9].*; the last good checkpoint is from step [0-9]+: diverging/checkpoint.safetensors" - "${train[@]}" --learning-rate 1000 --epochs 50 --norm normal --checkpoint-every 0 --out diverging
+refuses "a loss that is not finite" "seed 0: the loss is (nan|inf) at step [0-9]+; mean ‖w‖ of a unit by layer: features.1.weight [0-9].*; the last good checkpoint is from step [0-9]+: diverging/checkpoint.safetensors" - "${train[@]}" --learning-rate 1000 --width 0.3 --epochs 50 --norm normal --checkpoint-every 0 --out diverging
 # A disk that is full when a checkpoint is to be written: a file may grow to what the other files need, not to a checkpoint's size.
 cp -r signalled filling
 rm -f filling/layers.jsonl.old

@@ -3,7 +3,7 @@ internal import CTorch
 /// Runs the closure in mixed precision: on this thread, matrix products and convolutions of float32 tensors on devices of this kind run in a 16-bit
 /// type.
 ///
-/// Parameters stay float32, and so do their gradients. Products, ``Tensor/linear(weight:bias:)``, convolutions and recurrent cells convert their
+/// Parameters stay float32, and so do their gradients. Products, ``Tensor/linear(weight:bias:activation:)``, convolutions and recurrent cells convert their
 /// arguments and give results of the 16-bit type, which the operators between them keep; losses are computed in float32, and so are the weights
 /// g·v/‖v‖, before they are converted. Wrap the forward pass and the loss in it; gradients are better taken outside. A cast is made at every use and
 /// never cached: nothing can go stale when an optimizer steps inside.

@@ -21,7 +21,7 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
     public var device: String
     /// The threads on the CPU.
     public var threads: Int?
-    /// Whether ``Runtime/allowsWinograd`` was set; nil for a former version, which could not.
+    /// Whether `Runtime.allowsWinograd` was set; nil for a former version, which could not.
     public var winograd: Bool?
     /// The name of the preset that the settings are based on.
     public var preset: String?
@@ -30,7 +30,7 @@ public struct RunConfiguration<Settings: Codable & Equatable & Sendable, Details
     /// What only this kind of run has.
     public var details: Details
 
-    /// The configuration of a run that starts now, with the present number of threads and ``Runtime/allowsWinograd``.
+    /// The configuration of a run that starts now, with the present number of threads and `Runtime.allowsWinograd`.
     public init(
         command: String, norms: [String], seeds: [UInt64], device: Device, preset: String? = nil, settings: Settings, details: Details
     ) {
