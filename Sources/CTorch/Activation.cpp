@@ -1,5 +1,5 @@
-// Activations as `weightnorm::activation`, with their gradients from the value alone, so that the pre-activation need not be kept. float32 on the CPU has kernels of its own: libtorch's
-// exponential takes several times as long, most where its result underflows. Other types and devices have libtorch's.
+// Activations as `weightnorm::activation`, with their gradients from the value alone, so that the pre-activation need not be kept. float32 on the CPU has kernels of its own, whose
+// exponential is not slow where its result underflows. Other types and devices have libtorch's.
 #include "Guard.hpp"
 #include "ActivationHeaders.hpp"
 #include "ElementTypes.hpp"

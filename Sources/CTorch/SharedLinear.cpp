@@ -1,7 +1,7 @@
 // Dense products with a weight that many steps share, as in a recurrent layer: `weightnorm::share` marks the weight and the bias once a sequence, `weightnorm::shared_linear` is x·wᵀ + b.
 //
 // Its gradient ∇w = Σ ∇yᵀ x over the steps is summed by the products themselves, into one matrix. Otherwise each step makes a matrix of its own, which a pass over three of them adds to
-// the others; for a batch of 100 that takes a third as long as the product.
+// the others.
 //
 // In float32 on x86-64 x·wᵀ and ∇y·w go to kernels for small matrices: the weight is laid out for them at its second use that is recorded, in panels of 32
 // columns, and each thread takes some of the rows. So the first use, and unrecorded ones, may differ from the others in rounding.
