@@ -4,7 +4,8 @@ set -euo pipefail
 
 usage() {
     cat <<'EOF'
-Usage: Scripts/race.sh [--work WORK] [--rounds N] [--steps N] [--norm NORM] [--batch N] [--full]
+Usage: Scripts/race.sh [--work WORK] [--rounds N] [--steps N] [--norm NORM] [--batch N] [--width N] [--side N]
+                       [--glimpses N] [--bfloat16] [--json FILE] [--full]
 
 Builds the program in Benchmarks, sets up PyTorch and JAX in virtual environments in the cache folder (the first time), and has all programs
 take turns at the training steps of a workload. Prints a Markdown table; ratios are relative to this library's time.
@@ -18,16 +19,21 @@ take turns at the training steps of a workload. Prints a Markdown table; ratios 
   --steps N    steps per turn, of which the median counts (default: 1)
   --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch (default: weight); the last three for cnn only, and without JAX
   --batch N    images or transitions in a minibatch (default: 50 for cnn, 100 for vae and draw, 64 for dqn)
+  --width N    maps of the first layers, or units of draw's LSTMs (default: 96 for cnn, 16 for vae, 256 for draw; always 32 for dqn)
+  --side N     rows and columns of an image (default: 32 for cnn, 28 for vae and draw, 84 for dqn)
+  --glimpses N of draw (default: 64)
+  --bfloat16   products and convolutions in bfloat16; without JAX
+  --json FILE  append a line of JSON for each program, with all its times
   --full       also race this library without kept memory, PyTorch with it, and, except for draw, PyTorch with torch.compile (needs a C++ compiler)
 EOF
 }
 
-work=cnn rounds=7 steps=1 norm=weight batch= full=
+work=cnn rounds=7 steps=1 norm=weight batch= width= side= glimpses= json= bfloat16= full=
 while (($#)); do
     case "$1" in
     -h | --help) usage; exit 0 ;;
-    --full) full=yes; shift; continue ;;
-    --work | --rounds | --steps | --norm | --batch)
+    --full | --bfloat16) declare "${1#--}=yes"; shift; continue ;;
+    --work | --rounds | --steps | --norm | --batch | --width | --side | --glimpses | --json)
         if (($# < 2)); then
             echo "race.sh: error: expected a value after $1" >&2
             exit 2
@@ -47,7 +53,7 @@ dqn) : "${batch:=64}" ;;
     echo "race.sh: error: expected cnn, vae, draw or dqn after --work, found '$work'" >&2
     exit 2 ;;
 esac
-for number in "$rounds" "$steps" "$batch"; do
+for number in "$rounds" "$steps" "$batch" ${width:+"$width"} ${side:+"$side"} ${glimpses:+"$glimpses"}; do
     if ! [[ $number =~ ^[1-9][0-9]*$ ]]; then
         echo "race.sh: error: expected a whole number above 0, found '$number'" >&2
         exit 2
@@ -84,7 +90,9 @@ peer() { # peer NAME PACKAGE…: the Python of a virtual environment with the pa
 torch=$(peer "torch-$torch_version" "torch==$torch_version")
 jax=$(peer "jax-$jax_version" "jax==$jax_version" "jaxlib==$jax_version" optax==0.2.8)
 
-entrant="$scratch/release/entrant $work --norm $norm --batch $batch"
+sizes="$work --norm $norm --batch $batch${width:+ --width $width}${side:+ --side $side}${glimpses:+ --glimpses $glimpses}"
+ours=$sizes${bfloat16:+ --bfloat16}
+entrant="$scratch/release/entrant $ours"
 # The first is what the others are compared with.
 commands=("$entrant")
 if [[ $work == draw ]]; then # no convolutions, so no layouts of images
@@ -101,8 +109,8 @@ if [[ -n $full ]]; then
     # Of draw, torch.compile would unroll all glimpses, which takes it minutes.
     [[ $work == draw ]] || modes+=(compile)
 fi
-for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py $work --norm $norm --batch $batch --mode $mode"); done
-case "$norm" in
-normal | weight) commands+=("$jax Benchmarks/peers/jax_peer.py $work --norm $norm --batch $batch") ;;
+for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py $ours --mode $mode"); done
+case "$norm$bfloat16" in
+normal | weight) commands+=("$jax Benchmarks/peers/jax_peer.py $sizes") ;;
 esac
-exec python3 Benchmarks/peers/race.py --rounds "$rounds" --steps "$steps" "${commands[@]}"
+exec python3 Benchmarks/peers/race.py --rounds "$rounds" --steps "$steps" ${json:+--json "$json"} "${commands[@]}"

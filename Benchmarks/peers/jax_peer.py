@@ -1,6 +1,6 @@
 """The race workloads in JAX: the whole step is one compiled function, whose state is donated to the next.
 
-    python jax_peer.py cnn|vae|draw|dqn [--norm weight|normal] [--batch N]
+    python jax_peer.py cnn|vae|draw|dqn [--norm weight|normal] [--batch N] [--width N] [--side N] [--glimpses N]
 """
 import argparse
 import os
@@ -10,21 +10,18 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from protocol import serve
-
-# Of each workload the images, or transitions, in a minibatch.
-BATCHES = {"cnn": 50, "vae": 100, "draw": 100, "dqn": 64}
+from protocol import add_sizes, parse, resident_megabytes, serve
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("work", choices=list(BATCHES))
+add_sizes(parser)
 parser.add_argument("--norm", choices=["normal", "weight"], default="weight")
-parser.add_argument("--batch", type=int)
-arguments = parser.parse_args()
-arguments.batch = arguments.batch or BATCHES[arguments.work]
+arguments = parse(parser)
+WIDTH, SIZE = arguments.width, arguments.side
+before = resident_megabytes()
 
 # Height, width, inputs, outputs: the layout that XLA's convolutions take on the CPU, with the units last.
-KERNELS = [(3, 3, 3, 96), (3, 3, 96, 96), (3, 3, 96, 96), (3, 3, 96, 192), (3, 3, 192, 192), (3, 3, 192, 192),
-           (3, 3, 192, 192), (1, 1, 192, 192), (1, 1, 192, 192)]
+KERNELS = [(3, 3, 3, WIDTH), (3, 3, WIDTH, WIDTH), (3, 3, WIDTH, WIDTH), (3, 3, WIDTH, 2 * WIDTH)] + [(3, 3, 2 * WIDTH, 2 * WIDTH)] * 3 \
+    + [(1, 1, 2 * WIDTH, 2 * WIDTH)] * 2
 
 
 def layer(key, shape):
@@ -63,15 +60,17 @@ def cnn_loss(layers, key, images, labels):
 
 def cnn():
     keys = jax.random.split(jax.random.key(0), len(KERNELS) + 4)
-    layers = [layer(key, shape) for key, shape in zip(keys, KERNELS)] + [layer(keys[-1], (192, 10))]
-    images = jax.random.normal(keys[-2], (arguments.batch, 32, 32, 3))
+    layers = [layer(key, shape) for key, shape in zip(keys, KERNELS)] + [layer(keys[-1], (2 * WIDTH, 10))]
+    images = jax.random.normal(keys[-2], (arguments.batch, SIZE, SIZE, 3))
     labels = jax.random.randint(keys[-3], (arguments.batch,), 0, 10)
     return layers, (images, labels), keys[-4], optax.adam(1e-3), cnn_loss
 
 
 # Of the encoder and the decoder: the shape of each weight with its stride, "block" for a residual block.
-ENCODER = [(3, 3, 1, 16)] + ["block16"] * 2 + [(3, 3, 16, 32)] + ["block32"] * 2 + [(3, 3, 32, 32)] + ["block32"] * 2
-DECODER = ["block32"] * 2 + [(3, 3, 32, 32)] + ["block32"] * 2 + [(3, 3, 32, 16)] + ["block16"] * 2 + [(3, 3, 16, 1)]
+FIRST, SECOND = f"block{WIDTH}", f"block{2 * WIDTH}"
+ENCODER = [(3, 3, 1, WIDTH)] + [FIRST] * 2 + [(3, 3, WIDTH, 2 * WIDTH)] + [SECOND] * 2 + [(3, 3, 2 * WIDTH, 2 * WIDTH)] + [SECOND] * 2
+DECODER = [SECOND] * 2 + [(3, 3, 2 * WIDTH, 2 * WIDTH)] + [SECOND] * 2 + [(3, 3, 2 * WIDTH, WIDTH)] + [FIRST] * 2 + [(3, 3, WIDTH, 1)]
+INNER = SIZE // 4
 
 
 def vae_layers(key):
@@ -86,8 +85,8 @@ def vae_layers(key):
         return made
 
     keys = jax.random.split(key, 6)
-    return {"up": make(ENCODER, keys[0]), "down": make(DECODER, keys[1]), "hidden": layer(keys[2], (7 * 7 * 32, 450)),
-            "posterior": layer(keys[3], (450, 64)), "first": layer(keys[4], (32, 450)), "second": layer(keys[5], (450, 7 * 7 * 32))}
+    return {"up": make(ENCODER, keys[0]), "down": make(DECODER, keys[1]), "hidden": layer(keys[2], (INNER * INNER * 2 * WIDTH, 450)),
+            "posterior": layer(keys[3], (450, 64)), "first": layer(keys[4], (32, 450)), "second": layer(keys[5], (450, INNER * INNER * 2 * WIDTH))}
 
 
 def dense(x, parameters):
@@ -112,7 +111,7 @@ def vae_loss(layers, key, images):
     deviation = jnp.exp(log_deviation)
     divergence = 0.5 * (mean**2 + deviation**2 - 2 * log_deviation - 1).sum(1).mean()
     latent = mean + deviation * jax.random.normal(key, mean.shape)
-    maps = dense(jax.nn.elu(dense(latent, layers["first"])), layers["second"]).reshape(-1, 32, 7, 7).transpose(0, 2, 3, 1)
+    maps = dense(jax.nn.elu(dense(latent, layers["first"])), layers["second"]).reshape(-1, 2 * WIDTH, INNER, INNER).transpose(0, 2, 3, 1)
     for index, part in enumerate(layers["down"]):
         if isinstance(part, list):
             maps = residual(maps, part)
@@ -125,12 +124,12 @@ def vae_loss(layers, key, images):
 
 def vae():
     keys = jax.random.split(jax.random.key(0), 3)
-    images = jax.random.bernoulli(keys[0], 0.2, (arguments.batch, 28, 28, 1)).astype(jnp.float32)
+    images = jax.random.bernoulli(keys[0], 0.2, (arguments.batch, SIZE, SIZE, 1)).astype(jnp.float32)
     # optax's adamax is that of the paper of Adam, as PyTorch's is.
     return vae_layers(keys[1]), (images,), keys[2], optax.adamax(2e-3), vae_loss
 
 
-GLIMPSES, SIZE, HIDDEN, LATENTS, READ, WRITE = 64, 28, 256, 100, 2, 5
+GLIMPSES, HIDDEN, LATENTS, READ, WRITE = arguments.glimpses, WIDTH, 100, 2, 5
 
 
 def draw_filters(parameters, count):
@@ -209,9 +208,10 @@ def dqn_loss(layers, key, target, frames, next_frames, actions, rewards):
 
 def dqn():
     keys = jax.random.split(jax.random.key(0), 7)
-    shapes = [(8, 8, 4, 32), (4, 4, 32, 64), (3, 3, 64, 64), (64 * 7 * 7, 512), (512, 6)]
+    inner = ((SIZE // 4 - 1) // 2 - 1) - 2
+    shapes = [(8, 8, 4, 32), (4, 4, 32, 64), (3, 3, 64, 64), (64 * inner * inner, 512), (512, 6)]
     online, target = ([layer(each, shape) for each, shape in zip(jax.random.split(key, 5), shapes)] for key in keys[:2])
-    frames, next_frames = (jax.random.randint(key, (arguments.batch, 84, 84, 4), 0, 256).astype(jnp.uint8) for key in keys[2:4])
+    frames, next_frames = (jax.random.randint(key, (arguments.batch, SIZE, SIZE, 4), 0, 256).astype(jnp.uint8) for key in keys[2:4])
     actions = jax.random.randint(keys[4], (arguments.batch,), 0, 6)
     rewards = jax.random.normal(keys[5], (arguments.batch,))
     return online, (target, frames, next_frames, actions, rewards), keys[6], optax.adamax(3e-4, b1=0.5), dqn_loss
@@ -239,4 +239,4 @@ def step():
     return float(loss)
 
 
-serve(f"jax-{jax.__version__}", arguments, len(os.sched_getaffinity(0)), step)
+serve(f"jax-{jax.__version__}", arguments, len(os.sched_getaffinity(0)), before, step)

@@ -6,8 +6,17 @@ import sys
 import time
 
 
-def serve(name, arguments, threads, step):
-    """`step` makes one step and returns its loss, for which it has waited until the step is done."""
+def resident_megabytes():
+    """The memory that the process has now; elsewhere than on Linux its peak so far."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+    except FileNotFoundError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def serve(name, arguments, threads, before, step):
+    """`before` is the memory before the network was made, in megabytes. `step` makes one step and returns its loss, for which it has waited until the step is done."""
 
     def checked_step():
         loss = step()
@@ -19,7 +28,8 @@ def serve(name, arguments, threads, step):
 
     for _ in range(2):
         checked_step()
-    say(ready=name, work=arguments.work, norm=arguments.norm, batch=arguments.batch, threads=threads)
+    say(ready=name, work=arguments.work, norm=arguments.norm, batch=arguments.batch, width=arguments.width, side=arguments.side,
+        threads=threads, **({"glimpses": arguments.glimpses} if arguments.work == "draw" else {}))
     for line in sys.stdin:
         times = []
         for _ in range(int(line.removeprefix("run "))):
@@ -27,4 +37,26 @@ def serve(name, arguments, threads, step):
             checked_step()
             times.append((time.perf_counter() - start) * 1000)
         say(ms=times)
-    say(peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    say(before_mb=before, peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+# The published sizes: images or transitions in a minibatch; maps of the first layers, or units of DRAW's LSTMs; rows and columns of an image.
+BATCHES = {"cnn": 50, "vae": 100, "draw": 100, "dqn": 64}
+WIDTHS = {"cnn": 96, "vae": 16, "draw": 256, "dqn": 32}
+SIDES = {"cnn": 32, "vae": 28, "draw": 28, "dqn": 84}
+
+
+def add_sizes(parser):
+    parser.add_argument("work", choices=list(BATCHES))
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--side", type=int)
+    parser.add_argument("--glimpses", type=int, default=64, help="of draw")
+
+
+def parse(parser):
+    arguments = parser.parse_args()
+    arguments.batch = arguments.batch or BATCHES[arguments.work]
+    arguments.width = arguments.width or WIDTHS[arguments.work]
+    arguments.side = arguments.side or SIDES[arguments.work]
+    return arguments

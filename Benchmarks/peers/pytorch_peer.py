@@ -1,6 +1,6 @@
 """The race workloads in PyTorch, as its documentation would have them written.
 
-    python pytorch_peer.py cnn|vae|draw|dqn [--norm weight] [--mode eager|channels_last|compile] [--batch N] [--device cpu] [--keep-memory]
+    python pytorch_peer.py cnn|vae|draw|dqn [--norm weight] [--mode eager|channels_last|compile] [--batch N] [--width N] [--side N] [--glimpses N] [--device cpu] [--keep-memory]
 """
 import argparse
 import ctypes
@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
-# Of each workload the images, or transitions, in a minibatch.
-BATCHES = {"cnn": 50, "vae": 100, "draw": 100, "dqn": 64}
+from protocol import add_sizes, parse, resident_megabytes, serve
+
 NORMS = ["normal", "weight", "batch", "mean-only-batch", "weight+mean-only-batch"]
 
 
@@ -34,12 +34,12 @@ class MeanOnlyBatchNorm(nn.Module):
 class CNN(nn.Module):
     """The paper's CIFAR-10 network; the random numbers of a step come in from outside."""
 
-    # inputs, outputs, kernel, padding
-    LAYERS = [(3, 96, 3, 1), (96, 96, 3, 1), (96, 96, 3, 1), (96, 192, 3, 1), (192, 192, 3, 1), (192, 192, 3, 1),
-              (192, 192, 3, 0), (192, 192, 1, 0), (192, 192, 1, 0)]
-
-    def __init__(self, norm):
+    def __init__(self, norm, width=96):
         super().__init__()
+        first, second = width, 2 * width
+        # inputs, outputs, kernel, padding
+        layers = [(3, first, 3, 1), (first, first, 3, 1), (first, first, 3, 1), (first, second, 3, 1), (second, second, 3, 1),
+                  (second, second, 3, 1), (second, second, 3, 0), (second, second, 1, 0), (second, second, 1, 0)]
         normalize = weight_norm if norm.startswith("weight") else (lambda layer: layer)
 
         def convolution(inputs, outputs, kernel, padding):
@@ -50,8 +50,8 @@ class CNN(nn.Module):
                 return nn.Sequential(layer, MeanOnlyBatchNorm(outputs))
             return layer
 
-        self.convolutions = nn.ModuleList([convolution(*sizes) for sizes in self.LAYERS])
-        self.output = normalize(nn.Linear(192, 10))
+        self.convolutions = nn.ModuleList([convolution(*sizes) for sizes in layers])
+        self.output = normalize(nn.Linear(second, 10))
 
     def forward(self, images, noise, kept):
         maps = images + 0.15 * noise
@@ -67,8 +67,8 @@ class CNN(nn.Module):
 def cnn(arguments):
     device = torch.device(arguments.device)
     torch.manual_seed(0)
-    network = CNN(arguments.norm).to(device)
-    images = torch.randn(arguments.batch, 3, 32, 32, device=device)
+    network = CNN(arguments.norm, arguments.width).to(device)
+    images = torch.randn(arguments.batch, 3, arguments.side, arguments.side, device=device)
     labels = torch.randint(0, 10, (arguments.batch,), device=device)
     if arguments.mode == "channels_last":
         network = network.to(memory_format=torch.channels_last)
@@ -97,7 +97,7 @@ class VAE(nn.Module):
 
     LATENTS = 32
 
-    def __init__(self, norm):
+    def __init__(self, norm, width=16, side=28):
         super().__init__()
         normalize = weight_norm if norm == "weight" else (lambda layer: layer)
 
@@ -110,13 +110,14 @@ class VAE(nn.Module):
         def blocks(maps):
             return [Block(convolution, maps) for _ in range(2)]
 
+        first, second, inner = width, 2 * width, side // 4
         self.encoder = nn.Sequential(
-            convolution(1, 16), *blocks(16), convolution(16, 32, 2), *blocks(32), convolution(32, 32, 2), *blocks(32),
-            nn.Flatten(), dense(7 * 7 * 32, 450), nn.ELU(), dense(450, 2 * self.LATENTS))
+            convolution(1, first), *blocks(first), convolution(first, second, 2), *blocks(second), convolution(second, second, 2),
+            *blocks(second), nn.Flatten(), dense(inner * inner * second, 450), nn.ELU(), dense(450, 2 * self.LATENTS))
         self.decoder = nn.Sequential(
-            dense(self.LATENTS, 450), nn.ELU(), dense(450, 7 * 7 * 32), nn.Unflatten(1, (32, 7, 7)), *blocks(32),
-            nn.Upsample(scale_factor=2), convolution(32, 32), *blocks(32),
-            nn.Upsample(scale_factor=2), convolution(32, 16), *blocks(16), convolution(16, 1))
+            dense(self.LATENTS, 450), nn.ELU(), dense(450, inner * inner * second), nn.Unflatten(1, (second, inner, inner)),
+            *blocks(second), nn.Upsample(scale_factor=2), convolution(second, second), *blocks(second),
+            nn.Upsample(scale_factor=2), convolution(second, first), *blocks(first), convolution(first, 1))
 
     def forward(self, images, noise):
         """The loss in nats an image."""
@@ -131,8 +132,8 @@ class VAE(nn.Module):
 def vae(arguments):
     device = torch.device(arguments.device)
     torch.manual_seed(0)
-    network = VAE(arguments.norm).to(device)
-    images = (torch.rand(arguments.batch, 1, 28, 28, device=device) > 0.8).float()
+    network = VAE(arguments.norm, arguments.width, arguments.side).to(device)
+    images = (torch.rand(arguments.batch, 1, arguments.side, arguments.side, device=device) > 0.8).float()
     if arguments.mode == "channels_last":
         network = network.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
@@ -147,10 +148,11 @@ def vae(arguments):
 class DRAW(nn.Module):
     """DRAW (Gregor et al., 2015) of binary images with attention; the draws of a step come in from outside."""
 
-    SIZE, HIDDEN, LATENTS, READ, WRITE = 28, 256, 100, 2, 5
+    LATENTS, READ, WRITE = 100, 2, 5
 
-    def __init__(self, norm):
+    def __init__(self, norm, width=256, side=28):
         super().__init__()
+        self.width, self.side = width, side
 
         def dense(inputs, outputs, bias=True):
             layer = nn.Linear(inputs, outputs, bias)
@@ -158,24 +160,24 @@ class DRAW(nn.Module):
 
         def gates(inputs):
             """The weights of input and state, normalized apart, of the gates i, f, g, o."""
-            return nn.ModuleDict({"input": dense(inputs, 4 * self.HIDDEN), "state": dense(self.HIDDEN, 4 * self.HIDDEN, bias=False)})
+            return nn.ModuleDict({"input": dense(inputs, 4 * self.width), "state": dense(self.width, 4 * self.width, bias=False)})
 
-        self.encoder = gates(2 * self.READ**2 + self.HIDDEN)
+        self.encoder = gates(2 * self.READ**2 + self.width)
         self.decoder = gates(self.LATENTS)
-        self.latent = dense(self.HIDDEN, 2 * self.LATENTS)
-        self.read = dense(self.HIDDEN, 5)
-        self.write = dense(self.HIDDEN, 5)
-        self.patch = dense(self.HIDDEN, self.WRITE**2)
-        self.register_buffer("pixels", torch.arange(self.SIZE, dtype=torch.float32), persistent=False)
+        self.latent = dense(self.width, 2 * self.LATENTS)
+        self.read = dense(self.width, 5)
+        self.write = dense(self.width, 5)
+        self.patch = dense(self.width, self.WRITE**2)
+        self.register_buffer("pixels", torch.arange(self.side, dtype=torch.float32), persistent=False)
         for name, count in ("read_places", self.READ), ("write_places", self.WRITE):
             self.register_buffer(name, torch.arange(count) - count / 2 + 0.5, persistent=False)
 
     def attend(self, parameters, places):
         """The filters of rows and of columns, [batch, places, pixels] each, and the intensity, [batch, 1, 1]."""
         centres, log_stride, log_variance, log_intensity = parameters.split([2, 1, 1, 1], 1)
-        stride = (self.SIZE - 1) / (len(places) - 1) * log_stride.exp()
+        stride = (self.side - 1) / (len(places) - 1) * log_stride.exp()
         # Both axes at once: [batch, 2, places, 1].
-        means = (self.SIZE / 2 * (centres + 1)).unsqueeze(2) + (stride * places).unsqueeze(1)
+        means = (self.side / 2 * (centres + 1)).unsqueeze(2) + (stride * places).unsqueeze(1)
         filters = torch.exp(-((self.pixels - means.unsqueeze(3)) ** 2) / (2 * log_variance.exp()[:, :, None, None]))
         filters = filters / (filters.sum(3, keepdim=True) + 1e-4)
         return filters[:, 0], filters[:, 1], log_intensity.exp().unsqueeze(2)
@@ -192,14 +194,14 @@ class DRAW(nn.Module):
         return o.sigmoid() * cell.tanh(), cell
 
     def forward(self, images, noise):
-        """The loss in nats an image, for images of [batch, 28, 28] and draws of [glimpses, batch, 100]."""
+        """The loss in nats an image, for images of [batch, side, side] and draws of [glimpses, batch, 100]."""
         # A weight is normalized once a step, not once a glimpse.
         with parametrize.cached():
             return self.loss(images, noise)
 
     def loss(self, images, noise):
         encoder, decoder = self.joined(self.encoder), self.joined(self.decoder)
-        zeros = images.new_zeros(len(images), self.HIDDEN)
+        zeros = images.new_zeros(len(images), self.width)
         encoded, encoder_cell, decoded, decoder_cell = zeros, zeros, zeros, zeros
         canvas = torch.zeros_like(images)
         posteriors = []
@@ -219,32 +221,30 @@ class DRAW(nn.Module):
         return (F.binary_cross_entropy_with_logits(canvas, images, reduction="sum") + divergence) / len(images)
 
 
-GLIMPSES = 64
-
-
 def draw(arguments):
     device = torch.device(arguments.device)
     torch.manual_seed(0)
-    network = DRAW(arguments.norm).to(device)
-    images = (torch.rand(arguments.batch, 28, 28, device=device) > 0.8).float()
+    network = DRAW(arguments.norm, arguments.width, arguments.side).to(device)
+    images = (torch.rand(arguments.batch, arguments.side, arguments.side, device=device) > 0.8).float()
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, betas=(0.5, 0.999), fused=True)
 
     def loss():
-        return network(images, torch.randn(GLIMPSES, len(images), DRAW.LATENTS, device=device))
+        return network(images, torch.randn(arguments.glimpses, len(images), DRAW.LATENTS, device=device))
 
     return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
 
 
 class DQN(nn.Sequential):
-    """The action values of frames, [batch, 4, 84, 84] of whole numbers from 0 to 255."""
+    """The action values of frames, [batch, 4, side, side] of whole numbers from 0 to 255."""
 
     ACTIONS = 6
 
-    def __init__(self, norm):
+    def __init__(self, norm, side=84):
+        inner = ((side // 4 - 1) // 2 - 1) - 2
         normalize = weight_norm if norm == "weight" else (lambda layer: layer)
         super().__init__(
             normalize(nn.Conv2d(4, 32, 8, stride=4)), nn.ReLU(), normalize(nn.Conv2d(32, 64, 4, stride=2)), nn.ReLU(),
-            normalize(nn.Conv2d(64, 64, 3)), nn.ReLU(), nn.Flatten(), normalize(nn.Linear(64 * 7 * 7, 512)), nn.ReLU(),
+            normalize(nn.Conv2d(64, 64, 3)), nn.ReLU(), nn.Flatten(), normalize(nn.Linear(64 * inner * inner, 512)), nn.ReLU(),
             normalize(nn.Linear(512, self.ACTIONS)))
 
     def forward(self, frames):
@@ -261,8 +261,8 @@ def dqn_loss(online, target, frames, next_frames, actions, rewards):
 def dqn(arguments):
     device = torch.device(arguments.device)
     torch.manual_seed(0)
-    online, target = DQN(arguments.norm).to(device), DQN(arguments.norm).to(device)
-    frames, next_frames = (torch.randint(0, 256, (arguments.batch, 4, 84, 84), dtype=torch.uint8, device=device) for _ in range(2))
+    online, target = DQN(arguments.norm, arguments.side).to(device), DQN(arguments.norm, arguments.side).to(device)
+    frames, next_frames = (torch.randint(0, 256, (arguments.batch, 4, arguments.side, arguments.side), dtype=torch.uint8, device=device) for _ in range(2))
     actions = torch.randint(0, DQN.ACTIONS, (arguments.batch,), device=device)
     rewards = torch.randn(arguments.batch, device=device)
     if arguments.mode == "channels_last":
@@ -284,34 +284,34 @@ def keep_freed_memory():
 
 
 def main():
-    from protocol import serve
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=list(BATCHES))
+    add_sizes(parser)
     parser.add_argument("--norm", choices=NORMS, default="weight")
     parser.add_argument("--mode", choices=["eager", "channels_last", "compile"], default="eager")
-    parser.add_argument("--batch", type=int)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--keep-memory", action="store_true", help="let glibc keep what is freed")
-    arguments = parser.parse_args()
-    arguments.batch = arguments.batch or BATCHES[arguments.work]
+    parser.add_argument("--bfloat16", action="store_true", help="autocast to bfloat16")
+    arguments = parse(parser)
     if arguments.work != "cnn" and arguments.norm not in ("normal", "weight"):
         parser.error(f"--norm: expected normal or weight for {arguments.work}, found {arguments.norm}")
     if arguments.work == "draw" and arguments.mode == "channels_last":
         parser.error("--mode: expected eager or compile for draw, which has no convolutions, found channels_last")
     if arguments.keep_memory:
         keep_freed_memory()
+    before = resident_megabytes()
     optimizer, loss_function = {"cnn": cnn, "vae": vae, "draw": draw, "dqn": dqn}[arguments.work](arguments)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_function()
+        with torch.autocast(torch.device(arguments.device).type, torch.bfloat16, enabled=arguments.bfloat16):
+            loss = loss_function()
         loss.backward()
         optimizer.step()
         return loss.item()
 
     kept = "-keep-memory" if arguments.keep_memory else ""
-    serve(f"pytorch-{torch.__version__}-{arguments.mode}{kept}", arguments, torch.get_num_threads(), step)
+    kept += "-bfloat16" if arguments.bfloat16 else ""
+    serve(f"pytorch-{torch.__version__}-{arguments.mode}{kept}", arguments, torch.get_num_threads(), before, step)
 
 
 if __name__ == "__main__":

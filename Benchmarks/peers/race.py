@@ -1,10 +1,10 @@
 """Races programs of one workload: they take turns, round by round, so that a slow spell of the machine falls on all of them.
 
-    python race.py [--rounds 7] [--steps 1] 'COMMAND' 'COMMAND' ...
+    python race.py [--rounds 7] [--steps 1] [--json FILE] 'COMMAND' 'COMMAND' ...
 
 A command that waits is stopped, so that its threads do not spin beside the running one. The times are medians over the rounds; the ratio is a command's
-time divided by the first command's in the same round (above 1: the first is faster), with the median and the range over the rounds. Prints a table in
-Markdown.
+time divided by the first command's in the same round (above 1: the first is faster), with the median and the range over the rounds. The growth is the peak of a
+process's memory less what it had before the network was made. Prints a table in Markdown; with --json, appends a line for each command to a file, with all its times.
 """
 import argparse
 import json
@@ -44,7 +44,8 @@ class Entrant:
     def finish(self):
         self.process.send_signal(signal.SIGCONT)
         self.process.stdin.close()
-        self.peak = self.answer("peak_rss_mb")["peak_rss_mb"]
+        memory = self.answer("peak_rss_mb")
+        self.peak, self.growth = memory["peak_rss_mb"], memory["peak_rss_mb"] - memory["before_mb"]
         self.process.wait()
 
 
@@ -52,6 +53,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=1, help="steps of each command in a round, of which the median counts")
+    parser.add_argument("--json", metavar="FILE", help="append a line of JSON for each command")
     parser.add_argument("commands", nargs="+")
     arguments = parser.parse_args()
     entrants = [Entrant(command) for command in arguments.commands]
@@ -60,14 +62,24 @@ def main():
             entrant.run(arguments.steps)
     for entrant in entrants:
         entrant.finish()
-    print("| program | workload | norm | batch | ms a step | fastest | peak MB | ratio | range of the ratio |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| program | workload | norm | size | ms a step | fastest | peak MB | growth MB | ratio | range of the ratio |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     first = entrants[0].times
     for entrant in entrants:
         ratios = [own / base for own, base in zip(entrant.times, first)]
         ready = entrant.ready
-        print(f"| {ready['ready']} | {ready['work']} | {ready['norm']} | {ready['batch']} | {statistics.median(entrant.times):.0f} "
-              f"| {min(entrant.times):.0f} | {entrant.peak:.0f} | {statistics.median(ratios):.2f} | {min(ratios):.2f}–{max(ratios):.2f} |")
+        print(f"| {ready['ready']} | {ready['work']} | {ready['norm']} | {size(ready)} | {statistics.median(entrant.times):.0f} | {min(entrant.times):.0f} "
+              f"| {entrant.peak:.0f} | {entrant.growth:.0f} | {statistics.median(ratios):.2f} | {min(ratios):.2f}–{max(ratios):.2f} |")
+        if arguments.json:
+            with open(arguments.json, "a") as file:
+                record = {**ready, "command": entrant.command, "ms": entrant.times, "ratios": ratios, "peak_mb": entrant.peak, "growth_mb": entrant.growth}
+                file.write(json.dumps(record) + "\n")
+
+
+def size(ready):
+    width = "units" if ready["work"] == "draw" else "maps"
+    glimpses = f", {ready['glimpses']} glimpses" if "glimpses" in ready else ""
+    return f"{ready['batch']} × {ready['side']}×{ready['side']}, {ready['width']} {width}{glimpses}"
 
 
 if __name__ == "__main__":

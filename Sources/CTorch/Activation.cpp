@@ -51,8 +51,7 @@ struct Activate : torch::autograd::Function<Activate> {
     static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &input, int64_t kind, double slope, bool is_fresh) {
         at::AutoDispatchBelowADInplaceOrView below;
         Activation activation(kind, slope);
-        context->saved_data["kind"] = kind;
-        context->saved_data["slope"] = slope;
+        save_activation(*context, activation);
         auto result = input;
         if (is_fresh) {
             context->mark_dirty({input});
@@ -64,9 +63,8 @@ struct Activate : torch::autograd::Function<Activate> {
         return result;
     }
 
-    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list grads) {
-        Activation activation(context->saved_data["kind"].toInt(), context->saved_data["slope"].toDouble());
-        return {activation_gradient(activation, grads[0], context->get_saved_variables()[0]), {}, {}, {}};
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list &grads) {
+        return {activation_gradient(saved_activation(*context), std::move(grads[0]), context->get_saved_variables()[0]), {}, {}, {}};
     }
 };
 
@@ -93,12 +91,13 @@ void activate_in_place(Activation activation, const at::Tensor &tensor) {
     }
 }
 
-at::Tensor activation_gradient(Activation activation, const at::Tensor &gradient, const at::Tensor &value) {
+at::Tensor activation_gradient(Activation activation, at::Tensor gradient, const at::Tensor &value) {
     if (!activation) return gradient;
     bool is_alike = has_kernel(value) && has_kernel(gradient) && gradient.strides() == value.strides() && gradient.sizes() == value.sizes();
     // libtorch's gradients can be differentiated.
     if (is_alike && !at::GradMode::is_enabled()) {
-        auto result = at::empty_strided(value.sizes(), value.strides(), value.options());
+        bool is_ours = gradient.use_count() == 1 && gradient.storage().use_count() == 1;
+        auto result = is_ours ? gradient : at::empty_strided(value.sizes(), value.strides(), value.options());
         auto from = data<float>(gradient), values = data<float>(value);
         auto to = mutable_data<float>(result);
         over_elements(value.numel(), [&](int64_t begin, int64_t end) {
@@ -119,6 +118,15 @@ at::Tensor activation_gradient(Activation activation, const at::Tensor &gradient
         case ActivationKind::sigmoid: return at::sigmoid_backward(gradient, value);
     }
     return gradient;
+}
+
+void save_activation(torch::autograd::AutogradContext &context, Activation activation) {
+    context.saved_data["kind"] = static_cast<int64_t>(activation.kind);
+    context.saved_data["slope"] = activation.slope;
+}
+
+Activation saved_activation(torch::autograd::AutogradContext &context) {
+    return Activation(context.saved_data["kind"].toInt(), context.saved_data["slope"].toDouble());
 }
 
 at::Tensor activated(Activation activation, const at::Tensor &fresh) {

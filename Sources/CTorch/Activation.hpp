@@ -3,6 +3,10 @@
 #pragma once
 #include "Vectors.hpp"
 
+namespace torch::autograd {
+struct AutogradContext;
+}
+
 namespace ctorch {
 
 /// The numbers are those of Swift's `ActivationFunction`.
@@ -105,8 +109,12 @@ CTORCH_INLINE Vector<width> activation_gradient(Activation activation, Vector<wi
 /// Writes the activation over a tensor of any type on any device, without recording it.
 void activate_in_place(Activation activation, const at::Tensor &tensor);
 
-/// The gradient with respect to the pre-activation, from that of the value; recorded where gradients are.
-at::Tensor activation_gradient(Activation activation, const at::Tensor &gradient, const at::Tensor &value);
+/// The gradient with respect to the pre-activation, from that of the value; recorded where gradients are. It is written over the latter where nobody else has that.
+at::Tensor activation_gradient(Activation activation, at::Tensor gradient, const at::Tensor &value);
+
+/// Keeps an activation for the backward pass, or gives back the one kept.
+void save_activation(torch::autograd::AutogradContext &context, Activation activation);
+Activation saved_activation(torch::autograd::AutogradContext &context);
 
 /// The activation of a result that nobody else has yet, written over it and recorded.
 at::Tensor activated(Activation activation, const at::Tensor &fresh);

@@ -62,16 +62,15 @@ struct Linear : torch::autograd::Function<Linear> {
         auto result = product(input, weight, bias);
         activate_in_place(activation, result);
         context->save_for_backward({input, weight, activation ? result : at::Tensor()});
-        context->saved_data["kind"] = kind;
-        context->saved_data["slope"] = slope;
+        save_activation(*context, activation);
         context->saved_data["has_bias"] = bias.has_value();
         return result;
     }
 
-    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list grads) {
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list &grads) {
         auto saved = context->get_saved_variables();
-        Activation activation(context->saved_data["kind"].toInt(), context->saved_data["slope"].toDouble());
-        auto gradient = activation_gradient(activation, grads[0], saved[2]);
+        auto activation = saved_activation(*context);
+        auto gradient = activation_gradient(activation, std::move(grads[0]), saved[2]);
         at::Tensor input, weight, bias;
         if (context->needs_input_grad(0)) input = matrix_product(gradient, saved[1]);
         if (context->needs_input_grad(1)) weight = matrix_product(gradient.t(), saved[0]);

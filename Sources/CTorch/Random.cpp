@@ -74,9 +74,24 @@ uint64_t draw_key(const std::optional<at::Generator> &generator) {
     return source->random64();
 }
 
+/// Where a tensor's numbers come from.
+struct Source {
+    Places places;
+    uint64_t key;
+
+    Source(const at::Tensor &self, const std::optional<at::Generator> &generator, int64_t first, int64_t total, int64_t axis)
+        : places(::places(self, first, total, axis)) {
+        TORCH_CHECK(
+            total == 0 ? self.is_non_overlapping_and_dense() : self.is_contiguous(), "expected elements without gaps, found strides ", self.strides());
+        // Last, so that a draw that fails leaves the generator as it was.
+        key = draw_key(generator);
+    }
+};
+
 /// Writes the numbers that `make` gives for a block's words over a tensor's elements; `make` writes a whole block.
 template <typename T, typename Make>
-void draw(T *elements, const Places &places, uint64_t key, const Make &make) {
+void draw(T *elements, const Source &source, const Make &make) {
+    auto &[places, key] = source;
     for (int64_t run = 0; run < places.runs; run++) {
         auto start = places.first + run * places.stride, end = start + places.length;
         auto to = elements + run * places.length;
@@ -106,15 +121,12 @@ void draw(T *elements, const Places &places, uint64_t key, const Make &make) {
 at::Tensor &bernoulli_cpu(
     at::Tensor &self, double probability, double value, std::optional<at::Generator> generator, int64_t first, int64_t total, int64_t axis) {
     TORCH_CHECK(probability >= 0 && probability <= 1, "expected a probability from 0 to 1, found ", probability);
-    TORCH_CHECK(
-        total == 0 ? self.is_non_overlapping_and_dense() : self.is_contiguous(), "expected elements without gaps, found strides ", self.strides());
-    auto found = places(self, first, total, axis);
-    auto key = draw_key(generator);
+    Source source(self, generator, first, total, axis);
     auto threshold = static_cast<uint64_t>(std::llround(std::ldexp(probability, 32)));
     auto body = [&](auto zero) {
         using T = decltype(zero);
         auto success = static_cast<T>(value);
-        draw(mutable_data<T>(self), found, key, [=](const uint32_t *words, T *to) CTORCH_LAMBDA {
+        draw(mutable_data<T>(self), source, [=](const uint32_t *words, T *to) CTORCH_LAMBDA {
             for (int64_t i = 0; i < block; i++) to[i] = words[i] < threshold ? success : T(0);
         });
     };
@@ -153,15 +165,12 @@ at::Tensor &bernoulli_composed(
 // MARK: - Uniform
 
 at::Tensor &uniform_cpu(at::Tensor &self, std::optional<at::Generator> generator, int64_t first, int64_t total, int64_t axis) {
-    TORCH_CHECK(
-        total == 0 ? self.is_non_overlapping_and_dense() : self.is_contiguous(), "expected elements without gaps, found strides ", self.strides());
-    auto found = places(self, first, total, axis);
-    auto key = draw_key(generator);
+    Source source(self, generator, first, total, axis);
     with_type(self.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
         // As many bits as the type has digits: with more, it would be rounded up to 1.
         constexpr int bits = std::min(32, std::numeric_limits<T>::digits);
-        draw(mutable_data<T>(self), found, key, [](const uint32_t *words, T *to) CTORCH_LAMBDA {
+        draw(mutable_data<T>(self), source, [](const uint32_t *words, T *to) CTORCH_LAMBDA {
             using Number = std::conditional_t<std::is_same_v<T, double>, double, float>;
             constexpr auto unit = 1 / static_cast<Number>(uint64_t{1} << bits);
             for (int64_t i = 0; i < block; i++) to[i] = static_cast<T>(static_cast<Number>(words[i] >> (32 - bits)) * unit);
@@ -230,16 +239,13 @@ CTORCH_INLINE void make_normal(const uint32_t *words, T *to) {
 }
 
 at::Tensor &normal_cpu(at::Tensor &self, std::optional<at::Generator> generator, int64_t first, int64_t total, int64_t axis) {
-    TORCH_CHECK(
-        total == 0 ? self.is_non_overlapping_and_dense() : self.is_contiguous(), "expected elements without gaps, found strides ", self.strides());
-    auto found = places(self, first, total, axis);
-    auto key = draw_key(generator);
+    Source source(self, generator, first, total, axis);
     with_type(self.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
         if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-            draw(mutable_data<T>(self), found, key, [](const uint32_t *words, T *to) CTORCH_LAMBDA { make_normal(words, to); });
+            draw(mutable_data<T>(self), source, [](const uint32_t *words, T *to) CTORCH_LAMBDA { make_normal(words, to); });
         } else {
-            draw(mutable_data<T>(self), found, key, [](const uint32_t *words, T *to) CTORCH_LAMBDA {
+            draw(mutable_data<T>(self), source, [](const uint32_t *words, T *to) CTORCH_LAMBDA {
                 float made[block];
                 make_normal(words, made);
                 for (int64_t i = 0; i < block; i++) to[i] = static_cast<T>(made[i]);

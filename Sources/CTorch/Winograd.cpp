@@ -458,40 +458,39 @@ struct Convolution : torch::autograd::Function<Convolution> {
         auto result = convolve(input, filters, added, padding, /*is_turned=*/false, activation);
         context->save_for_backward({input, filters, activation ? result : at::Tensor()});
         context->saved_data["padding"] = padding.vec();
-        context->saved_data["kind"] = kind;
-        context->saved_data["slope"] = slope;
+        save_activation(*context, activation);
         context->saved_data["has_bias"] = bias.has_value();
         return result;
     }
 
-    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list grads) {
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list &grads) {
         auto saved = context->get_saved_variables();
         auto &input = saved[0], &filters = saved[1];
         auto padding = context->saved_data["padding"].toIntVector();
-        Activation activation(context->saved_data["kind"].toInt(), context->saved_data["slope"].toDouble());
+        auto activation = saved_activation(*context);
         std::array<bool, 3> needs{
             context->needs_input_grad(0), context->needs_input_grad(1), context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)};
         std::array<at::Tensor, 3> found;
         auto rest = needs;
-        auto gradient = grads[0];
         // libtorch's gradients can be differentiated.
-        if (!at::GradMode::is_enabled() && gradient.scalar_type() == at::kFloat) {
-            auto from = activation_gradient(activation, gradient.contiguous(at::MemoryFormat::ChannelsLast), saved[2]);
-            if (needs[0] && saves(input.size(0), input.size(2), input.size(3))) {
-                found[0] = convolve(from, filters, std::nullopt, {2 - padding[0], 2 - padding[1]}, /*is_turned=*/true);
-                rest[0] = false;
-            }
+        bool is_ours = !at::GradMode::is_enabled() && grads[0].scalar_type() == at::kFloat;
+        // Without another reference, the gradient may be overwritten.
+        if (is_ours) grads[0] = grads[0].contiguous(at::MemoryFormat::ChannelsLast);
+        auto gradient = activation_gradient(activation, std::move(grads[0]), saved[2]);
+        if (is_ours) {
+            // First, so that its matrices and the input's gradient are not in memory at once.
             if (needs[1]) {
-                found[1] = filter_gradient(input, from, padding);
+                found[1] = filter_gradient(input, gradient, padding);
                 rest[1] = false;
             }
+            if (needs[0] && saves(input.size(0), input.size(2), input.size(3))) {
+                found[0] = convolve(gradient, filters, std::nullopt, {2 - padding[0], 2 - padding[1]}, /*is_turned=*/true);
+                rest[0] = false;
+            }
             if (needs[2]) {
-                found[2] = at::sum(from, at::IntArrayRef{0, 2, 3});
+                found[2] = at::sum(gradient, at::IntArrayRef{0, 2, 3});
                 rest[2] = false;
             }
-            gradient = from;
-        } else {
-            gradient = activation_gradient(activation, gradient, saved[2]);
         }
         if (rest[0] || rest[1] || rest[2]) {
             auto others = at::convolution_backward(

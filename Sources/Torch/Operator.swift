@@ -114,7 +114,10 @@ public struct Operator: @unchecked Sendable {
     }
 
     /// Calls an operator for its effect on its first argument.
-    func perform(_ arguments: Value...) {
+    func perform(_ arguments: Value...) { perform(arguments) }
+
+    /// Calls an operator for its effect on its first argument.
+    func perform(_ arguments: [Value]) {
         call(arguments, capacity: 1, isInPlace: true) { _ in }
     }
 

@@ -34,10 +34,7 @@ extension Tensor {
     public static func normal(
         _ shape: [Int], type: ElementType = .float32, from random: Generator, at place: BatchPlace? = nil, axis: Int = 0
     ) -> Tensor {
-        let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
-        let (first, total) = BatchPlace.arguments(place, shape, axis: axis)
-        operators.normalInPlace.perform(.tensor(draws), .generator(random), first, total, .integer(axis))
-        return draws
+        drawn(shape, type, random, place, axis, by: operators.normalInPlace)
     }
 
     /// Independent draws, uniform on [0, 1), on the generator's device.
@@ -47,10 +44,7 @@ extension Tensor {
     public static func uniform(
         _ shape: [Int], type: ElementType = .float32, from random: Generator, at place: BatchPlace? = nil, axis: Int = 0
     ) -> Tensor {
-        let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
-        let (first, total) = BatchPlace.arguments(place, shape, axis: axis)
-        operators.uniformInPlace.perform(.tensor(draws), .generator(random), first, total, .integer(axis))
-        return draws
+        drawn(shape, type, random, place, axis, by: operators.uniformInPlace)
     }
 
     /// Independent draws of whole numbers of a range, on the generator's device.
@@ -68,10 +62,16 @@ extension Tensor {
         _ shape: [Int], probability: Double, value: Double = 1, type: ElementType = .float32, from random: Generator,
         at place: BatchPlace? = nil, axis: Int = 0
     ) -> Tensor {
+        drawn(shape, type, random, place, axis, by: operators.bernoulliInPlace, .real(probability), .real(value))
+    }
+
+    /// A tensor over which an operator has written its draws.
+    private static func drawn(
+        _ shape: [Int], _ type: ElementType, _ random: Generator, _ place: BatchPlace?, _ axis: Int, by draw: Operator, _ parameters: Operator.Value...
+    ) -> Tensor {
         let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
         let (first, total) = BatchPlace.arguments(place, shape, axis: axis)
-        operators.bernoulliInPlace.perform(
-            .tensor(draws), .real(probability), .real(value), .generator(random), first, total, .integer(axis))
+        draw.perform([.tensor(draws)] + parameters + [.generator(random), first, total, .integer(axis)])
         return draws
     }
 

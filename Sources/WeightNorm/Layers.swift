@@ -42,21 +42,23 @@ extension Sequential: PartsOfModule {
 
 /// A function applied element by element.
 public struct Activation: Layer, Sendable {
-    private let function: @Sendable (Tensor) -> Tensor
-    /// The function, if the operators know it.
-    let known: ActivationFunction?
+    private enum Function: Sendable {
+        case known(ActivationFunction)
+        case other(@Sendable (Tensor) -> Tensor)
+    }
+
+    private let function: Function
+
+    /// The function, if operators can apply it to their result at once.
+    var known: ActivationFunction? {
+        if case .known(let function) = function { function } else { nil }
+    }
 
     /// Any function that keeps the shape.
-    public init(_ function: @escaping @Sendable (Tensor) -> Tensor) {
-        self.function = function
-        known = nil
-    }
+    public init(_ function: @escaping @Sendable (Tensor) -> Tensor) { self.function = .other(function) }
 
     /// One that operators can apply to their result at once.
-    public init(_ function: ActivationFunction) {
-        self.function = { $0.activated(function) }
-        known = function
-    }
+    public init(_ function: ActivationFunction) { self.function = .known(function) }
 
     /// max(x, 0).
     public static let relu = Activation(.relu)
@@ -72,7 +74,12 @@ public struct Activation: Layer, Sendable {
     public static let sigmoid = Activation(.sigmoid)
 
     /// The function's value.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { function(input) }
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+        switch function {
+        case .known(let function): input.activated(function)
+        case .other(let function): function(input)
+        }
+    }
 }
 
 /// Adds draws from N(0, deviation²), except in inference.

@@ -103,12 +103,14 @@ struct WorkloadTests {
     func learning() {
         let steps = [
             Race.cnn(.weight, batch: 8).step, Race.vae(.weight, batch: 8).step, Race.draw(.weight, batch: 8).step,
-            Race.dqn(.weight, batch: 8).step,
+            Race.dqn(.weight, batch: 8).step, Race.cnn(.weight, batch: 8, width: 8, side: 17).step,
+            Race.vae(.weight, batch: 8, width: 8, side: 12).step, Race.draw(.weight, batch: 8, width: 16, side: 9, glimpses: 5).step,
+            Race.dqn(.weight, batch: 8, side: 50).step,
         ]
         for step in steps {
-            let first = step()
+            let first = step(false)
             var last = first
-            for _ in 0..<5 { last = step() }
+            for _ in 0..<5 { last = step(false) }
             #expect(last < first)
         }
     }
