@@ -18,6 +18,7 @@
 #include "AttentionHeaders.hpp"
 #include "ElementTypes.hpp"
 #include "Parallel.hpp"
+#include "Vectors.hpp"
 
 using namespace ctorch;
 
@@ -42,7 +43,7 @@ double unit_stride(int64_t count, int64_t rows, int64_t columns) {
     return static_cast<double>(std::max(rows, columns) - 1) / static_cast<double>(std::max<int64_t>(1, count - 1));
 }
 
-double place(int64_t filter, int64_t count) { return static_cast<double>(filter) - static_cast<double>(count) / 2 + 0.5; }
+CTORCH_INLINE double place(int64_t filter, int64_t count) { return static_cast<double>(filter) - static_cast<double>(count) / 2 + 0.5; }
 
 bool is_fused(const at::Tensor &tensor) {
     return tensor.device().is_cpu() && (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble);
@@ -119,11 +120,11 @@ struct Grid {
     /// 1, or 0 where a bound keeps a number from changing anything.
     T stride_moves, sharpness_moves, intensity_moves;
 
-    static T clamped(T value, T low, T high) { return value < low ? low : value > high ? high : value; }
+    CTORCH_INLINE static T clamped(T value, T low, T high) { return value < low ? low : value > high ? high : value; }
 
-    Grid(const T *numbers, const int64_t *sizes, T unit, T bound, T far) {
-        auto within = [&](T logarithm) { return logarithm >= -bound && logarithm <= bound ? T(1) : T(0); };
-        auto exponential = [&](T logarithm) { return std::exp(clamped(logarithm, -bound, bound)); };
+    CTORCH_INLINE Grid(const T *numbers, const int64_t *sizes, T unit, T bound, T far) {
+        auto within = [&](T logarithm) CTORCH_LAMBDA { return logarithm >= -bound && logarithm <= bound ? T(1) : T(0); };
+        auto exponential = [&](T logarithm) CTORCH_LAMBDA { return std::exp(clamped(logarithm, -bound, bound)); };
         for (int axis = 0; axis < 2; axis++) centre[axis] = (numbers[axis] + 1) * (static_cast<T>(sizes[axis]) / 2);
         stride = exponential(numbers[2]) * unit;
         stride_moves = stride <= far ? within(numbers[2]) : T(0);
@@ -139,10 +140,12 @@ struct Grid {
 /// Elements below which a second thread costs more than it saves, as libtorch has it.
 constexpr int64_t least_work = 32768;
 
-/// Calls the body with ranges of images, of which each has about so many elements to work on.
+/// Calls the body, marked CTORCH_LAMBDA, with ranges of images, of which each has about so many elements to work on.
 template <typename Body>
 void over_images(int64_t batch, int64_t elements, Body &&body) {
-    parallel_for(0, batch, std::max<int64_t>(1, least_work / std::max<int64_t>(1, elements)), body);
+    parallel_for(0, batch, std::max<int64_t>(1, least_work / std::max<int64_t>(1, elements)), [&](int64_t begin, int64_t end) {
+        with_vectors([&](auto) CTORCH_LAMBDA { body(begin, end); });
+    });
 }
 
 Filters filters_cpu(const at::Tensor &numbers, int64_t count, int64_t rows, int64_t columns) {
@@ -160,7 +163,7 @@ Filters filters_cpu(const at::Tensor &numbers, int64_t count, int64_t rows, int6
         auto np = data<T>(from);
         auto ip = mutable_data<T>(intensity), fp = mutable_data<T>(faintness);
         T *to[2] = {mutable_data<T>(filters[0]), mutable_data<T>(filters[1])};
-        over_images(batch, count * (rows + columns), [&](int64_t begin, int64_t end) {
+        over_images(batch, count * (rows + columns), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
             for (auto image = begin; image < end; image++) {
                 Grid<T> grid(np + 5 * image, sizes, unit, bound, far);
                 ip[image] = grid.intensity;
@@ -180,7 +183,7 @@ Filters filters_cpu(const at::Tensor &numbers, int64_t count, int64_t rows, int6
         // libtorch's own: it is vectorized for the processor at hand.
         for (auto &filter : filters) at::exp_(filter);
         for (int axis = 0; axis < 2; axis++)
-            over_images(batch, count * sizes[axis], [&](int64_t begin, int64_t end) {
+            over_images(batch, count * sizes[axis], [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
                 for (auto filter = begin * count; filter < end * count; filter++) {
                     auto row = to[axis] + filter * sizes[axis];
                     T sum = 0;
@@ -206,7 +209,7 @@ at::Tensor filters_backward(const torch::autograd::variable_list &grads, const a
         const T *np = data<T>(from), *ip = data<T>(brightness), *dp = data<T>(darkness);
         const T *filters[2] = {data<T>(vertical), data<T>(horizontal)}, *given[2] = {data<T>(slopes[0]), data<T>(slopes[1])};
         auto rp = mutable_data<T>(result);
-        over_images(batch, 4 * count * (sizes[0] + sizes[1]), [&](int64_t begin, int64_t end) {
+        over_images(batch, 4 * count * (sizes[0] + sizes[1]), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
             for (auto image = begin; image < end; image++) {
                 Grid<T> grid(np + 5 * image, sizes, unit, bound, far);
                 T centres[2] = {0, 0}, stride = 0, sharpness = 0;
@@ -246,7 +249,7 @@ at::Tensor filters_backward(const torch::autograd::variable_list &grads, const a
 ///
 /// left·right, of [n, k], whose elements are so far apart along its rows and columns, and [k, m].
 template <typename T>
-void add_strided_product(T *to, const T *left, int64_t row_stride, int64_t column_stride, const T *right, int64_t n, int64_t k, int64_t m) {
+CTORCH_INLINE void add_strided_product(T *to, const T *left, int64_t row_stride, int64_t column_stride, const T *right, int64_t n, int64_t k, int64_t m) {
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < k; j++) {
             auto factor = left[i * row_stride + j * column_stride];
@@ -258,19 +261,19 @@ void add_strided_product(T *to, const T *left, int64_t row_stride, int64_t colum
 
 /// left·right, of [n, k] and [k, m].
 template <typename T>
-void add_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
+CTORCH_INLINE void add_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
     add_strided_product(to, left, k, 1, right, n, k, m);
 }
 
 /// leftᵀ·right, of [k, n] and [k, m].
 template <typename T>
-void add_transposed_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
+CTORCH_INLINE void add_transposed_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
     add_strided_product(to, left, 1, n, right, n, k, m);
 }
 
 /// left·rightᵀ, of [n, k] and [m, k].
 template <typename T>
-void add_product_of_transposed(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
+CTORCH_INLINE void add_product_of_transposed(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
     for (int64_t i = 0; i < n; i++)
         for (int64_t l = 0; l < m; l++) {
             // Several sums, so that they can be added side by side.
@@ -309,7 +312,7 @@ std::tuple<at::Tensor, at::Tensor> read_cpu(
         using T = decltype(zero);
         const T *xp = data<T>(x), *vp = data<T>(v), *hp = data<T>(h), *gp = data<T>(g), *sp = canvas ? data<T>(seen) : nullptr;
         auto rp = mutable_data<T>(result);
-        over_images(sizes.batch, sizes.work(), [&](int64_t begin, int64_t end) {
+        over_images(sizes.batch, sizes.work(), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
             std::vector<T> error(canvas ? sizes.pixels() : 0), half(sizes.count * sizes.columns);
             for (auto image = begin; image < end; image++)
                 for (int part = 0; part < parts; part++) {
@@ -347,7 +350,7 @@ torch::autograd::variable_list read_backward(
         auto sp = seen.defined() ? data<T>(seen) : nullptr;
         T *dvp = mutable_data<T>(d_v), *dhp = mutable_data<T>(d_h), *dgp = mutable_data<T>(d_g);
         T *dxp = to_images ? mutable_data<T>(d_x) : nullptr, *dcp = sp ? mutable_data<T>(d_c) : nullptr;
-        over_images(sizes.batch, 4 * sizes.work(), [&](int64_t begin, int64_t end) {
+        over_images(sizes.batch, 4 * sizes.work(), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
             auto half = sizes.count * sizes.columns;
             std::vector<T> error(sp ? sizes.pixels() : 0), slope(sizes.pixels()), seen_half(half), product(sizes.patch()), scaled(sizes.patch()), back(half);
             for (auto image = begin; image < end; image++) {
@@ -399,7 +402,7 @@ at::Tensor write_cpu(
         using T = decltype(zero);
         const T *wp = data<T>(w), *vp = data<T>(v), *hp = data<T>(h), *fp = data<T>(f), *bp = canvas ? data<T>(before) : nullptr;
         auto rp = mutable_data<T>(result);
-        over_images(sizes.batch, sizes.work(), [&](int64_t begin, int64_t end) {
+        over_images(sizes.batch, sizes.work(), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
             std::vector<T> scaled(sizes.patch()), half(sizes.count * sizes.columns);
             for (auto image = begin; image < end; image++) {
                 for (int64_t element = 0; element < sizes.patch(); element++) scaled[element] = wp[image * sizes.patch() + element] * fp[image];
@@ -427,7 +430,7 @@ torch::autograd::variable_list write_backward(
         using T = decltype(zero);
         const T *dp = data<T>(given), *wp = data<T>(w), *vp = data<T>(v), *hp = data<T>(h), *fp = data<T>(f);
         T *dwp = mutable_data<T>(d_w), *dvp = mutable_data<T>(d_v), *dhp = mutable_data<T>(d_h), *dfp = mutable_data<T>(d_f);
-        over_images(sizes.batch, 3 * sizes.work(), [&](int64_t begin, int64_t end) {
+        over_images(sizes.batch, 3 * sizes.work(), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
             auto half = sizes.count * sizes.columns;
             std::vector<T> scaled(sizes.patch()), seen(half), product(sizes.patch()), drawn(half);
             for (auto image = begin; image < end; image++) {
