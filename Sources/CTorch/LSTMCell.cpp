@@ -6,6 +6,8 @@
 #include "ElementTypes.hpp"
 #include "Parallel.hpp"
 #include "Activation.hpp"
+#include "LSTMCell.hpp"
+#include "Lanes.hpp"
 
 #include <cmath>
 
@@ -50,32 +52,6 @@ Cells forward_composed(const at::Tensor &gates, const at::Tensor &cell, const Pe
     return {output * squashed, next, at::cat(std::vector<at::Tensor>{input, forget, candidate, output, squashed}, 1)};
 }
 
-/// Vectors of floats, with this library's functions.
-template <int width>
-struct FloatLanes {
-    using Value = Vector<width>;
-    static CTORCH_INLINE Value read(const float *from) { return load<width>(from); }
-    static CTORCH_INLINE void write(float *to, Value value) { store<width>(to, value); }
-    static CTORCH_INLINE Value sigmoid(Value x) {
-        Activation function;
-        function.kind = ActivationKind::sigmoid;
-        return activate<width>(function, x);
-    }
-    static CTORCH_INLINE Value tanh(Value x) {
-        Activation function;
-        function.kind = ActivationKind::tanh;
-        return activate<width>(function, x);
-    }
-};
-
-struct DoubleLane {
-    using Value = double;
-    static CTORCH_INLINE Value read(const double *from) { return *from; }
-    static CTORCH_INLINE void write(double *to, Value value) { *to = value; }
-    static CTORCH_INLINE Value sigmoid(Value x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }
-    static CTORCH_INLINE Value tanh(Value x) { return std::tanh(x); }
-};
-
 /// A row's units from `unit` on, as many as there are lanes.
 template <typename Lanes, typename T>
 CTORCH_INLINE void step_units(const T *gates, const T *cells, const T *peepholes, T *active, T *next, T *output, int64_t hidden, int64_t unit) {
@@ -106,31 +82,9 @@ CTORCH_INLINE void step_units(const T *gates, const T *cells, const T *peepholes
 Cells forward_cpu(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
     if (gates.scalar_type() != at::kFloat && gates.scalar_type() != at::kDouble) return forward_composed(gates, cell, peepholes);
     auto hidden = hidden_units(gates, cell, peepholes), batch = gates.size(0);
-    auto from = gates.contiguous(), before = cell.contiguous();
-    auto peep = peepholes ? peepholes->contiguous() : at::Tensor();
     auto active = at::empty({batch, 5 * hidden}, gates.options()), next = at::empty({batch, hidden}, gates.options());
     auto output = at::empty({batch, hidden}, gates.options());
-    // A unit's work is about that of sixty simple element-wise results.
-    auto grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 60 * hidden));
-    with_floating(gates.scalar_type(), [&](auto zero) {
-        using T = decltype(zero);
-        auto gp = data<T>(from), cp = data<T>(before), pp = peep.defined() ? data<T>(peep) : nullptr;
-        auto ap = mutable_data<T>(active), np = mutable_data<T>(next), op = mutable_data<T>(output);
-        parallel_for(0, batch, grain, [&](int64_t begin, int64_t end) {
-            with_vectors([&](auto width) CTORCH_LAMBDA {
-                for (auto row = begin; row < end; row++) {
-                    auto step = [&](auto lanes, int64_t unit) CTORCH_LAMBDA {
-                        step_units<decltype(lanes)>(
-                            gp + row * 4 * hidden, cp + row * hidden, pp, ap + row * 5 * hidden, np + row * hidden, op + row * hidden, hidden, unit);
-                    };
-                    if constexpr (std::is_same_v<T, float>)
-                        each_vector<width()>(0, hidden, [&](auto size, int64_t unit) CTORCH_LAMBDA { step(FloatLanes<size()>(), unit); });
-                    else
-                        for (int64_t unit = 0; unit < hidden; unit++) step(DoubleLane(), unit);
-                }
-            });
-        });
-    });
+    lstm_step(gates.contiguous(), cell.contiguous(), peepholes ? peepholes->contiguous() : at::Tensor(), output, next, active);
     return {output, next, active};
 }
 
@@ -199,17 +153,11 @@ Cells backward_cpu(
     if (active.scalar_type() != at::kFloat && active.scalar_type() != at::kDouble)
         return backward_composed(grad_output, grad_next, active, cell, next, peepholes);
     auto batch = cell.size(0), hidden = cell.size(1);
-    auto dh = grad_output.contiguous(), dc = grad_next.contiguous(), before = cell.contiguous(), after = next.contiguous();
-    auto peep = peepholes ? peepholes->contiguous() : at::Tensor();
     auto gates = at::empty({batch, 4 * hidden}, active.options()), back = at::empty({batch, hidden}, active.options());
     auto sums = peepholes ? at::empty({3, hidden}, active.options()) : at::Tensor();
-    with_floating(active.scalar_type(), [&](auto zero) {
-        using T = decltype(zero);
-        Backward<T> body{
-            data<T>(dh), data<T>(dc), data<T>(active), data<T>(before), data<T>(after), peepholes ? data<T>(peep) : nullptr,
-            mutable_data<T>(gates), mutable_data<T>(back), peepholes ? mutable_data<T>(sums) : nullptr, batch, hidden};
-        over_units(batch, hidden, [&](int64_t begin, int64_t end) { with_vectors([&](auto) CTORCH_LAMBDA { body(begin, end); }); });
-    });
+    lstm_step_backward(
+        grad_output.contiguous(), grad_next.contiguous(), active, cell.contiguous(), next.contiguous(), peepholes ? peepholes->contiguous() : at::Tensor(), gates,
+        back, sums);
     return {gates, back, sums};
 }
 
@@ -252,6 +200,45 @@ std::tuple<at::Tensor, at::Tensor> cell_plain(const at::Tensor &gates, const at:
 }
 
 }  // namespace
+
+namespace ctorch {
+
+void lstm_step(
+    const at::Tensor &gates, const at::Tensor &cell, const at::Tensor &peepholes, at::Tensor &output, at::Tensor &next, at::Tensor &active) {
+    auto batch = cell.size(0), hidden = cell.size(1);
+    // A unit's work is about that of sixty simple element-wise results.
+    auto grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 60 * hidden));
+    with_floating(gates.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        auto gp = data<T>(gates), cp = data<T>(cell), pp = peepholes.defined() ? data<T>(peepholes) : nullptr;
+        auto ap = mutable_data<T>(active), np = mutable_data<T>(next), op = mutable_data<T>(output);
+        parallel_for(0, batch, grain, [&](int64_t begin, int64_t end) {
+            with_vectors([&](auto width) CTORCH_LAMBDA {
+                for (auto row = begin; row < end; row++) {
+                    each_lanes<T>(width, hidden, [&](auto lanes, int64_t unit) CTORCH_LAMBDA {
+                        step_units<decltype(lanes)>(
+                            gp + row * 4 * hidden, cp + row * hidden, pp, ap + row * 5 * hidden, np + row * hidden, op + row * hidden, hidden, unit);
+                    });
+                }
+            });
+        });
+    });
+}
+
+void lstm_step_backward(
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &active, const at::Tensor &cell, const at::Tensor &next,
+    const at::Tensor &peepholes, at::Tensor &gates, at::Tensor &before, at::Tensor &sums) {
+    auto batch = cell.size(0), hidden = cell.size(1);
+    with_floating(active.scalar_type(), [&](auto zero) {
+        using T = decltype(zero);
+        Backward<T> body{
+            data<T>(grad_output), data<T>(grad_next), data<T>(active), data<T>(cell), data<T>(next), peepholes.defined() ? data<T>(peepholes) : nullptr,
+            mutable_data<T>(gates), mutable_data<T>(before), sums.defined() ? mutable_data<T>(sums) : nullptr, batch, hidden};
+        over_units(batch, hidden, [&](int64_t begin, int64_t end) { with_vectors([&](auto) CTORCH_LAMBDA { body(begin, end); }); });
+    });
+}
+
+}  // namespace ctorch
 
 TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
     library.def("lstm_cell(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor)");

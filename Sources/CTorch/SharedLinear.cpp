@@ -14,8 +14,7 @@
 #include "ElementTypes.hpp"
 #include "Activation.hpp"
 #include "Linear.hpp"
-#include "Parallel.hpp"
-#include "SmallProducts.hpp"
+#include "Panels.hpp"
 
 #include <map>
 #include <mutex>
@@ -23,48 +22,6 @@
 using namespace ctorch;
 
 namespace {
-
-// MARK: - Products with panels
-
-constexpr int64_t panel = 32;
-/// The rows that a thread gets at least.
-constexpr int64_t rows_at_once = 4;
-
-/// A matrix of [inner, columns], given by its steps, as [panels, inner, 32]; the last panel may have columns that are never read.
-at::Tensor lay_out(const float *from, int64_t inner, int64_t columns, int64_t inner_step, int64_t column_step, const at::TensorOptions &options) {
-    auto count = (columns + panel - 1) / panel;
-    auto result = at::empty({count, inner, panel}, options);
-    auto to = mutable_data<float>(result);
-    parallel_for(0, count, std::max<int64_t>(1, at::internal::GRAIN_SIZE / (panel * std::max<int64_t>(1, inner))), [&](int64_t begin, int64_t end) {
-        for (auto index = begin; index < end; index++) {
-            auto width = std::min(panel, columns - index * panel);
-            auto source = from + index * panel * column_step;
-            auto target = to + index * inner * panel;
-            for (int64_t row = 0; row < inner; row++)
-                for (int64_t column = 0; column < width; column++) target[row * panel + column] = source[row * inner_step + column * column_step];
-        }
-    });
-    return result;
-}
-
-/// left·right + bias, for right as panels.
-at::Tensor panel_product(const at::Tensor &left, const at::Tensor &right, int64_t columns, const std::optional<at::Tensor> &bias) {
-    auto rows = left.size(0), inner = left.size(1);
-    auto result = at::empty({rows, columns}, left.options());
-    auto from = data<float>(left), laid_out = data<float>(right), added = bias ? data<float>(*bias) : nullptr;
-    auto to = mutable_data<float>(result);
-    auto grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, rows_at_once * inner * columns / 16));
-    parallel_for(0, (rows + rows_at_once - 1) / rows_at_once, grain, [&](int64_t begin, int64_t end) {
-        auto first = begin * rows_at_once, count = std::min(rows, end * rows_at_once) - first;
-        if (added)
-            for (int64_t row = 0; row < count; row++) std::copy(added, added + columns, to + (first + row) * columns);
-        for (int64_t column = 0; column < columns; column += panel)
-            small_product(
-                count, std::min(panel, columns - column), inner, from + first * inner, inner, laid_out + column * inner, panel, to + first * columns + column, columns,
-                /*adds=*/added != nullptr);
-    });
-    return result;
-}
 
 // MARK: - The operators
 
@@ -79,18 +36,15 @@ struct Shared : torch::CustomClassHolder {
     int64_t version = -1;
 
     /// The panels, from the second use on; undefined before that, and where there are no such products.
-    at::Tensor panels(const at::Tensor &weight, bool is_transposed) {
-        if (!has_small_products() || weight.scalar_type() != at::kFloat || !weight.is_contiguous() || weight.numel() == 0) return {};
+    at::Tensor laid_out(const at::Tensor &weight, bool is_transposed) {
+        if (!takes_panels(weight)) return {};
         std::scoped_lock lock(mutex);
         if (is_transposed) uses += 1;
         if (uses < 2) return {};
         if (version != weight._version()) panels_of_transpose = panels_of_weight = at::Tensor();
         version = weight._version();
         auto &kept = is_transposed ? panels_of_transpose : panels_of_weight;
-        auto outputs = weight.size(0), inputs = weight.size(1);
-        auto from = data<float>(weight);
-        if (!kept.defined())
-            kept = is_transposed ? lay_out(from, inputs, outputs, 1, inputs, weight.options()) : lay_out(from, outputs, inputs, inputs, 1, weight.options());
+        if (!kept.defined()) kept = panels(is_transposed ? weight.t() : weight);
         return kept;
     }
 
@@ -147,9 +101,11 @@ struct SharedLinear : torch::autograd::Function<SharedLinear> {
         if (shared) context->saved_data["weight"] = c10::IValue::make_capsule(shared);
         if (shared_bias) context->saved_data["bias"] = c10::IValue::make_capsule(shared_bias);
         context->saved_data["has_bias"] = bias.has_value();
-        auto laid_out = shared && input.numel() > 0 ? shared->panels(weight, /*is_transposed=*/true) : at::Tensor();
+        auto laid_out = shared && input.numel() > 0 ? shared->laid_out(weight, /*is_transposed=*/true) : at::Tensor();
         if (!laid_out.defined()) return linear(input, weight, bias, Activation());
-        return panel_product(input.contiguous(), laid_out, weight.size(0), bias ? std::optional(bias->contiguous()) : std::nullopt);
+        auto result = at::empty({input.size(0), weight.size(0)}, input.options());
+        panel_product(result, bias ? bias->contiguous() : at::Tensor(), input.contiguous(), laid_out);
+        return result;
     }
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list grads) {
@@ -164,8 +120,13 @@ struct SharedLinear : torch::autograd::Function<SharedLinear> {
         auto of_weight = shared("weight"), of_bias = shared("bias");
         at::Tensor to_input, to_weight, to_bias;
         if (context->needs_input_grad(0)) {
-            auto laid_out = of_weight && gradient.numel() > 0 ? of_weight->panels(weight, /*is_transposed=*/false) : at::Tensor();
-            to_input = laid_out.defined() ? panel_product(gradient.contiguous(), laid_out, weight.size(1), std::nullopt) : matrix_product(gradient, weight);
+            auto laid_out = of_weight && gradient.numel() > 0 ? of_weight->laid_out(weight, /*is_transposed=*/false) : at::Tensor();
+            if (laid_out.defined()) {
+                to_input = at::empty({gradient.size(0), weight.size(1)}, gradient.options());
+                panel_product(to_input, at::Tensor(), gradient.contiguous(), laid_out);
+            } else {
+                to_input = matrix_product(gradient, weight);
+            }
         }
         if (context->needs_input_grad(1)) {
             auto left = gradient.t();

@@ -179,6 +179,11 @@ package struct OperatorTable: Sendable {
     // Our own, registered by CTorch
     let longShortTermMemoryCell = Operator(
         "lstm_cell", "(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor)", namespace: "weightnorm")
+    let longShortTermMemorySequence = Operator(
+        "lstm_sequence", "(Tensor products, Tensor output, Tensor cell, Tensor weight, Tensor? peepholes) -> (Tensor, Tensor, Tensor)",
+        namespace: "weightnorm")
+    let gatedRecurrentUnitSequence = Operator(
+        "gru_sequence", "(Tensor products, Tensor state, Tensor weight, Tensor bias) -> (Tensor, Tensor)", namespace: "weightnorm")
     let attentionFilters = Operator(
         "attention_filters", "(Tensor numbers, int count, int rows, int columns) -> (Tensor, Tensor, Tensor, Tensor)",
         namespace: "weightnorm")

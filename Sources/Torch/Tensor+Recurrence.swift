@@ -1,6 +1,30 @@
-// libtorch's own loops over a sequence of `[time, batch, inputs]`, which its CPU and GPU libraries run much faster than our own loop over the steps.
+// Loops over a sequence of `[time, batch, inputs]`, which are much faster than a loop over the steps: this library's own on the CPU, libtorch's elsewhere and for 16 bits.
 
 extension Tensor {
+    /// Whether this library's own loops take a sequence like this in the present setting: on the CPU, in float32 or float64, without autocast.
+    package var hasOwnRecurrence: Bool { device.isCPU && [.float32, .float64].contains(type) && autocastType(on: device) == nil }
+
+    /// An LSTM's outputs, `[time, batch, hidden]`, and its last output and cell, `[batch, hidden]`, from W·x + b of all steps, `[time, batch, 4·hidden]`.
+    ///
+    /// The weight is the state's, `[4·hidden, hidden]`, in the gates' order i, f, g, o; peepholes are `[3, hidden]`. There are first derivatives alone. Only where
+    /// ``hasOwnRecurrence`` is true.
+    package func longShortTermMemorySequence(
+        output: Tensor, cell: Tensor, stateWeight: Tensor, peepholes: Tensor?
+    ) -> (outputs: Tensor, output: Tensor, cell: Tensor) {
+        let found = operators.longShortTermMemorySequence.results(
+            capacity: 3, .tensor(self), .tensor(output), .tensor(cell), .tensor(stateWeight), .optional(peepholes))
+        return (found[0], found[1], found[2])
+    }
+
+    /// A GRU's outputs, `[time, batch, hidden]`, and the last of them, `[batch, hidden]`, from W·x + b of all steps, `[time, batch, 3·hidden]`, and U and its bias, in the gates' order r, z, n.
+    ///
+    /// There are first derivatives alone. Only where ``hasOwnRecurrence`` is true.
+    package func gatedRecurrentUnitSequence(state: Tensor, stateWeight: Tensor, stateBias: Tensor) -> (outputs: Tensor, last: Tensor) {
+        let found = operators.gatedRecurrentUnitSequence.results(
+            capacity: 2, .tensor(self), .tensor(state), .tensor(stateWeight), .tensor(stateBias))
+        return (found[0], found[1])
+    }
+
     /// Whether ``longShortTermMemory(output:cell:inputWeight:stateWeight:inputBias:stateBias:)`` can be called in the present setting: under autocast
     /// libtorch passes the CPU's loop to oneDNN, which supports 16 bits only with AVX-512 and otherwise fails.
     package var hasFusedLongShortTermMemory: Bool {

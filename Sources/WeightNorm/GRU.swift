@@ -27,7 +27,7 @@ public final class GRU: Module {
     public let inputs: Int
     /// Features of the output.
     public let hidden: Int
-    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: libtorch's fast loops over a sequence
+    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: the fast loops over a sequence
     /// have only first derivatives. Single steps always have both.
     public var hasSecondDerivatives = false
 
@@ -138,6 +138,10 @@ public struct BoundGRU: Sendable {
         var state = first ?? start(batch: batch)
         requireShape([batch, hidden], of: "state of a GRU", state)  // a state of one example would be broadcast over the batch
         guard hasSecondDerivatives else {
+            if sequence.hasOwnRecurrence {
+                return sequence.linear(weight: inputWeight, bias: inputBias).gatedRecurrentUnitSequence(
+                    state: state, stateWeight: stateWeight, stateBias: stateBias)
+            }
             return sequence.gatedRecurrentUnit(
                 state: state, inputWeight: inputWeight, stateWeight: stateWeight, inputBias: inputBias, stateBias: stateBias)
         }

@@ -29,7 +29,7 @@ public final class LSTM: Module {
     public let inputs: Int
     /// Features of the output.
     public let hidden: Int
-    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: libtorch's fast loops over a sequence
+    /// Whether gradients of gradients can be taken through a whole sequence, which is then slower: the fast loops over a sequence
     /// have only first derivatives. Single steps always have both.
     public var hasSecondDerivatives = false
 
@@ -204,6 +204,11 @@ public struct BoundLSTM: Sendable {
         let batch = sequence.shape[1]
         var state = first ?? start(batch: batch)
         require(state, batch: batch)
+        if !hasSecondDerivatives && sequence.hasOwnRecurrence {
+            let found = sequence.linear(weight: inputWeight, bias: bias).longShortTermMemorySequence(
+                output: state.output, cell: state.cell, stateWeight: stateWeight, peepholes: peepholes)
+            return (found.outputs, LSTM.State(output: found.output, cell: found.cell))
+        }
         // PyTorch's LSTM has no peepholes.
         if peepholes == nil && !hasSecondDerivatives && sequence.hasFusedLongShortTermMemory {
             let found = sequence.longShortTermMemory(
