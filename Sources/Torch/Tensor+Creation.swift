@@ -67,7 +67,8 @@ extension Tensor {
 
     /// A tensor over which an operator has written its draws.
     private static func drawn(
-        _ shape: [Int], _ type: ElementType, _ random: Generator, _ place: BatchPlace?, _ axis: Int, by draw: Operator, _ parameters: Operator.Value...
+        _ shape: [Int], _ type: ElementType, _ random: Generator, _ place: BatchPlace?, _ axis: Int, by draw: Operator,
+        _ parameters: Operator.Value...
     ) -> Tensor {
         let draws = operators.empty(.integers(shape), .optional(type), .none, .device(random.device), .none, .none)
         let (first, total) = BatchPlace.arguments(place, shape, axis: axis)

@@ -14,7 +14,8 @@ package struct Workload<Model> {
     private let learningRate: Double
     private let device: Device
 
-    fileprivate init(_ model: Model, _ optimizer: any Optimizer, learningRate: Double, on device: Device, loss: @escaping (Model) -> Tensor) {
+    fileprivate init(_ model: Model, _ optimizer: any Optimizer, learningRate: Double, on device: Device, loss: @escaping (Model) -> Tensor)
+    {
         (self.model, self.optimizer, self.learningRate, self.device, self.loss) = (model, optimizer, learningRate, device, loss)
     }
 
@@ -64,7 +65,8 @@ package enum Race {
 
     /// DRAW with attention, of binary images of `[batch, 1, side, side]`, without peepholes, with `width` units in each LSTM: Adam.
     package static func draw(
-        _ normalization: Normalization, batch: Int, width: Int = 256, side: Int = 28, glimpses: Int = 64, type: ElementType = .float32, device: Device = .cpu
+        _ normalization: Normalization, batch: Int, width: Int = 256, side: Int = 28, glimpses: Int = 64, type: ElementType = .float32,
+        device: Device = .cpu
     ) -> Workload<DRAW> {
         let random = Generator(seed: 0, device: device)
         var settings = DRAWSettings()

@@ -68,7 +68,8 @@ struct Entrant: ParsableCommand {
     @Option(help: "Images or transitions in the minibatch; without it 50 for cnn, 100 for vae and draw, 64 for dqn.")
     var batch: Int?
 
-    @Option(help: "Maps of the first layers, or units of draw's LSTMs; without it 96 for cnn, 16 for vae and 256 for draw. Always 32 for dqn.")
+    @Option(
+        help: "Maps of the first layers, or units of draw's LSTMs; without it 96 for cnn, 16 for vae and 256 for draw. Always 32 for dqn.")
     var width: Int?
 
     @Option(help: "Rows and columns of an image; without it 32 for cnn, 28 for vae and draw, 84 for dqn.")
@@ -110,7 +111,9 @@ struct Entrant: ParsableCommand {
         guard (1...1000).contains(side), work.takes(side: side) else {
             throw ValidationError("--side: expected a number up to 1000 that the network of \(work.rawValue) can take, found \(side)")
         }
-        guard (1...10_000).contains(glimpses) else { throw ValidationError("--glimpses: expected a number from 1 to 10000, found \(glimpses)") }
+        guard (1...10_000).contains(glimpses) else {
+            throw ValidationError("--glimpses: expected a number from 1 to 10000, found \(glimpses)")
+        }
         if let threads { try Runtime.setThreadCount(threads) }
         let device = try Device(named: device)
         let before = try residentMegabytes()
@@ -118,14 +121,16 @@ struct Entrant: ParsableCommand {
             switch work {
             case .cnn: Race.cnn(normalization, batch: batch, width: width, side: side, device: device).step(usesBfloat16:)
             case .vae: Race.vae(normalization, batch: batch, width: width, side: side, device: device).step(usesBfloat16:)
-            case .draw: Race.draw(normalization, batch: batch, width: width, side: side, glimpses: glimpses, device: device).step(usesBfloat16:)
+            case .draw:
+                Race.draw(normalization, batch: batch, width: width, side: side, glimpses: glimpses, device: device).step(usesBfloat16:)
             case .dqn: Race.dqn(normalization, batch: batch, side: side, device: device).step(usesBfloat16:)
             }
         for _ in 0..<2 { _ = try finite(step(bfloat16)) }
         let name = "swift-weightnorm\(keepMemory ? "" : "-no-keep-memory")\(winograd ? "-winograd" : "")\(bfloat16 ? "-bfloat16" : "")"
         try print(
             Ready(
-                ready: name, work: work.rawValue, norm: norm, batch: batch, width: width, side: side, glimpses: work == .draw ? glimpses : nil,
+                ready: name, work: work.rawValue, norm: norm, batch: batch, width: width, side: side,
+                glimpses: work == .draw ? glimpses : nil,
                 threads: Runtime.threadCount))
         while let line = readLine() {
             let words = line.split(separator: " ")
