@@ -217,6 +217,32 @@ struct FusedActivationTests {
         }
     }
 
+    @Test("write their gradient over no tensor that anyone else has")
+    func gradientsOfOthers() {
+        let random = Generator(seed: 6)
+        let (input, weight) = (Parameter(Tensor.normal([32, 24], from: random)), Parameter(Tensor.normal([24, 24], from: random)))
+        let given = Tensor.normal([32, 24], from: random)
+        let before = given.elements(as: Float.self)
+        for function in functions {
+            // The one who asks keeps the gradient that is given, also where a view of it is.
+            let y = input.value.linear(weight: weight.value, activation: function)
+            _ = gradients(of: y, cotangent: given, withRespectTo: [input.value])
+            _ = gradients(
+                of: input.value.activated(function).transposed(), cotangent: given.transposed(), withRespectTo: [input.value])
+            #expect(given.elements(as: Float.self) == before)
+            // A sum gives both of its terms the same gradient; and one term's is asked for too.
+            func slopes(_ type: ElementType) -> [Tensor] {
+                let x = Parameter(input.value.detached().converted(to: type))
+                let (one, other) = (x.value.activated(function), (x.value * 2).activated(function))
+                let sum = one + other
+                return gradients(of: sum.squared().sum(), withRespectTo: [x.value, one, other, sum])
+            }
+            for (found, expected) in zip(slopes(.float32), slopes(.float64)) {
+                #expect((found.converted(to: .float64) - expected).magnitude().maximum().item() < 1e-5)
+            }
+        }
+    }
+
     @Test("have second derivatives, and leave what others hold as it is")
     func safety() async {
         await #expect(processExitsWith: .success) {
