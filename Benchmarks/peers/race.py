@@ -72,7 +72,7 @@ def main():
               f"| {entrant.peak:.0f} | {entrant.growth:.0f} | {statistics.median(ratios):.2f} | {min(ratios):.2f}–{max(ratios):.2f} |")
         if arguments.json:
             with open(arguments.json, "a") as file:
-                record = {**ready, "command": entrant.command, "ms": entrant.times, "ratios": ratios, "peak_mb": entrant.peak, "growth_mb": entrant.growth}
+                record = {**ready, "ms": entrant.times, "ratios": ratios, "peak_mb": entrant.peak, "growth_mb": entrant.growth}
                 file.write(json.dumps(record) + "\n")
 
 

@@ -53,26 +53,32 @@ struct SequenceTests {
         }
     }
 
-    @Test("unrecorded sequences have the same values, bit for bit, and one thread the same bits as two")
+    @Test("unrecorded sequences have the same values, bit for bit, and with this library's products one thread has the same bits as two")
     func bits() async {
         await #expect(processExitsWith: .success) {
             let random = Generator(seed: 4)
             let (lstm, gru) = (LSTM(40, hidden: 70, random: random), GRU(40, hidden: 70, random: random))
             let input = Tensor.normal([7, 33, 40], from: random)
+            let (ofLSTM, ofGRU) = (Tensor.normal([7, 33, 280], from: random), Tensor.normal([7, 33, 210], from: random))
+            let start = Tensor.normal([33, 70], from: random)
             func values() -> [Float] {
                 let (found, units) = (lstm(input, .inference), gru(input, .inference))
                 return [found.outputs, found.last.cell, units.outputs].flatMap { $0.elements(as: Float.self) }
             }
-            func slopes() -> [Float] {
-                let loss = lstm(input, .inference).outputs.squared().sum() + gru(input, .inference).outputs.squared().sum()
-                return gradients(of: loss, withRespectTo: lstm.parameters + gru.parameters)
-                    .flatMap { $0.elements(as: Float.self) }
+            // From the inputs' products on: those are libtorch's.
+            func recurrence() -> [Float] {
+                let found = ofLSTM.longShortTermMemorySequence(
+                    output: start, cell: start, stateWeight: lstm.stateWeight.value, peepholes: nil)
+                let units = ofGRU.gatedRecurrentUnitSequence(
+                    state: start, stateWeight: gru.stateWeight.value, stateBias: gru.stateBias.value)
+                return [found.outputs, found.cell, units.outputs].flatMap { $0.elements(as: Float.self) }
             }
             try? Runtime.setThreadCount(1)
-            let (one, unrecorded, slopesOfOne) = (values(), withoutGradients { values() }, slopes())
-            guard one == unrecorded else { exit(2) }
+            guard values() == withoutGradients(values) else { exit(2) }
+            guard ["AVX2", "AVX512"].contains(Runtime.processorCapability) else { return }
+            let one = recurrence()
             try? Runtime.setThreadCount(2)
-            guard values() == one, slopes() == slopesOfOne else { exit(3) }
+            guard recurrence() == one else { exit(3) }
         }
     }
 
