@@ -44,7 +44,7 @@ void check(const at::Tensor &products, const at::Tensor &state, const at::Tensor
 }
 
 void refuse_second_derivatives() {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "a whole sequence has first derivatives alone: for second ones take its steps");
+    TORCH_CHECK(!at::GradMode::is_enabled(), "a whole sequence has first derivatives alone: for second ones set the layer's hasSecondDerivatives, or take its steps one by one");
 }
 
 /// The state's weight in products with every step's state, or gradient.
