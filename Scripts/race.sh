@@ -59,6 +59,15 @@ for number in "$rounds" "$steps" "$batch" ${width:+"$width"} ${side:+"$side"} ${
         exit 2
     fi
 done
+[[ -z $json || $json == /* ]] || json=$PWD/$json
+if [[ $work != draw && -n $glimpses ]]; then
+    echo "race.sh: error: --glimpses: expected it with --work draw alone, found $work" >&2
+    exit 2
+fi
+if [[ $work == dqn && -n $width && $width != 32 ]]; then
+    echo "race.sh: error: --width: expected 32 for dqn, found $width" >&2
+    exit 2
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 eval "$(Scripts/libtorch.sh --print env)"
@@ -99,7 +108,8 @@ if [[ $work == draw ]]; then # no convolutions, so no layouts of images
     best=eager
     modes=(eager)
 else
-    commands+=("$entrant --winograd")
+    # Under autocast there is nothing for it to do.
+    [[ -n $bfloat16 ]] || commands+=("$entrant --winograd")
     best=channels_last
     modes=(eager channels_last)
 fi

@@ -14,7 +14,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot as plt
 
 SIZES = {"batch": "minibatch", "width": "maps or units", "side": "rows and columns", "glimpses": "glimpses"}
-# Of each program the start of its name, its label and its line.
+# Of each program what program() calls it, its label and its line.
 PROGRAMS = [("swift-weightnorm", "swift-weightnorm", "C0o-"), ("swift-weightnorm-winograd", "swift-weightnorm, --winograd", "C2o-"),
             ("pytorch eager", "PyTorch, eager", "C1s--"), ("pytorch channels_last", "PyTorch, channels last", "C3s--"), ("jax", "JAX", "C4^:")]
 
@@ -41,6 +41,8 @@ def main():
             among = [record for record in own if all(record[other] == usual[other] for other in keys if other != key)]
             if len({record[key] for record in among}) > 2:
                 panels.append((work, key, among))
+    if not panels:
+        sys.exit("plot.py: error: expected races with weight norm of at least three values of some size, found none")
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3.2 * rows), squeeze=False, layout="constrained")

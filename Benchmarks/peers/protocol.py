@@ -12,7 +12,12 @@ def resident_megabytes():
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize() / 2**20
     except FileNotFoundError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return peak_megabytes()
+
+
+def peak_megabytes():
+    # In bytes on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
 def serve(name, arguments, threads, before, step):
@@ -37,7 +42,7 @@ def serve(name, arguments, threads, before, step):
             checked_step()
             times.append((time.perf_counter() - start) * 1000)
         say(ms=times)
-    say(before_mb=before, peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    say(before_mb=before, peak_rss_mb=peak_megabytes())
 
 
 # The published sizes: images or transitions in a minibatch; maps of the first layers, or units of DRAW's LSTMs; rows and columns of an image.
@@ -51,12 +56,23 @@ def add_sizes(parser):
     parser.add_argument("--batch", type=int)
     parser.add_argument("--width", type=int)
     parser.add_argument("--side", type=int)
-    parser.add_argument("--glimpses", type=int, default=64, help="of draw")
+    parser.add_argument("--glimpses", type=int, help="of draw, 64 if not told")
 
 
 def parse(parser):
     arguments = parser.parse_args()
-    arguments.batch = arguments.batch or BATCHES[arguments.work]
-    arguments.width = arguments.width or WIDTHS[arguments.work]
-    arguments.side = arguments.side or SIDES[arguments.work]
+    work = arguments.work
+    if work != "draw" and arguments.glimpses is not None:
+        parser.error(f"--glimpses: expected it for draw alone, found {work}")
+    for name, published in ("batch", BATCHES), ("width", WIDTHS), ("side", SIDES), ("glimpses", {"draw": 64}):
+        value = getattr(arguments, name)
+        if value is None:
+            setattr(arguments, name, published.get(work))
+        elif value < 1:
+            parser.error(f"--{name}: expected a number above 0, found {value}")
+    if work == "dqn" and arguments.width != WIDTHS[work]:
+        parser.error(f"--width: expected {WIDTHS[work]} for dqn, found {arguments.width}")
+    takes = {"cnn": arguments.side >= 12, "vae": arguments.side % 4 == 0, "draw": arguments.side > 1, "dqn": arguments.side >= 36}
+    if not takes[work]:
+        parser.error(f"--side: expected a number that the network of {work} can take, found {arguments.side}")
     return arguments

@@ -56,6 +56,11 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="append a line of JSON for each command")
     parser.add_argument("commands", nargs="+")
     arguments = parser.parse_args()
+    if arguments.json:
+        try:
+            open(arguments.json, "a").close()
+        except OSError as error:
+            sys.exit(f"race.py: error: --json: cannot write '{arguments.json}': {error.strerror}")
     entrants = [Entrant(command) for command in arguments.commands]
     for _ in range(arguments.rounds):
         for entrant in entrants:

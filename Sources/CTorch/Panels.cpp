@@ -41,7 +41,7 @@ void panel_product(at::Tensor &result, const at::Tensor &start, const at::Tensor
     auto rows = left.size(0), inner = left.size(1), columns = result.size(1);
     auto from = data<float>(left), laid_out = data<float>(right), added = start.defined() ? data<float>(start) : nullptr;
     auto to = mutable_data<float>(result);
-    auto step = start.defined() && start.dim() == 2 ? columns : 0;
+    auto step = start.defined() && start.dim() == 2 && start.size(0) > 1 ? columns : 0;
     auto grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, rows_at_once * inner * columns / 16));
     parallel_for(0, (rows + rows_at_once - 1) / rows_at_once, grain, [&](int64_t begin, int64_t end) {
         auto first = begin * rows_at_once, count = std::min(rows, end * rows_at_once) - first;

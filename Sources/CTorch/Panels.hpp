@@ -9,7 +9,7 @@ bool takes_panels(const at::Tensor &matrix);
 /// A matrix of [inner, columns], or a transposed view of one, as [panels, inner, 32]; the last panel may have columns that are never read.
 at::Tensor panels(const at::Tensor &matrix);
 
-/// Writes start + left·right for right as panels. The start is a matrix, a single row for all rows, or undefined for 0.
+/// Writes start + left·right for right as panels. The start is a matrix, a single row for all rows, or undefined for 0. All are without gaps.
 void panel_product(at::Tensor &to, const at::Tensor &start, const at::Tensor &left, const at::Tensor &right);
 
 }  // namespace ctorch

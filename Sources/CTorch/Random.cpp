@@ -83,7 +83,7 @@ struct Source {
         : places(::places(self, first, total, axis)) {
         TORCH_CHECK(
             total == 0 ? self.is_non_overlapping_and_dense() : self.is_contiguous(), "expected elements without gaps, found strides ", self.strides());
-        // Last, so that a draw that fails leaves the generator as it was.
+        // Last, so that a wrong part or layout leaves the generator as it was.
         key = draw_key(generator);
     }
 };

@@ -4,7 +4,7 @@
 //     GRU     a = U h + b    r, z = σ(p_r + a_r), σ(p_z + a_z)    n = tanh(p_n + r⊙a_n)    h′ = n + z⊙(h − n)
 //
 // with the inputs' products p of all steps made beforehand, U laid out once for the kernels of small matrices, and ∇U = Σ ∇aᵀ h over steps and examples as one product at the end. libtorch's loops
-// are some ten operators a step, and their products are MKL's.
+// are some ten operators a step for a GRU and in float64, and their products are MKL's or, for an LSTM in float32, those of oneDNN's own loop.
 #include "Guard.hpp"
 #include "SequenceHeaders.hpp"
 #include "ElementTypes.hpp"
@@ -24,9 +24,9 @@ using torch::autograd::variable_list;
 
 // MARK: - What both have in common
 
-void check(const at::Tensor &tensor, at::IntArrayRef shape, at::ScalarType type) {
+void check(const char *name, const at::Tensor &tensor, at::IntArrayRef shape, at::ScalarType type) {
     TORCH_CHECK(
-        tensor.sizes() == shape && tensor.scalar_type() == type && tensor.device().is_cpu(), "expected ", shape, " of ", type, " on the CPU, found ",
+        tensor.sizes() == shape && tensor.scalar_type() == type && tensor.device().is_cpu(), name, ": expected ", shape, " of ", type, " on the CPU, found ",
         tensor.sizes(), " of ", tensor.scalar_type(), " on ", tensor.device());
 }
 
@@ -38,9 +38,9 @@ void check(const at::Tensor &products, const at::Tensor &state, const at::Tensor
         products.dim() == 3 && products.size(0) > 0 && products.size(2) % gates == 0, "expected [time, batch, ", gates,
         "·hidden] of at least one step, found ", products.sizes());
     auto batch = products.size(1), hidden = products.size(2) / gates;
-    check(products, products.sizes(), type);
-    check(state, {batch, hidden}, type);
-    check(weight, {gates * hidden, hidden}, type);
+    check("the inputs' products", products, products.sizes(), type);
+    check("the first output", state, {batch, hidden}, type);
+    check("the state's weight", weight, {gates * hidden, hidden}, type);
 }
 
 void refuse_second_derivatives() {
@@ -103,6 +103,8 @@ struct LSTMSequence : torch::autograd::Function<LSTMSequence> {
 
     static variable_list backward(AutogradContext *context, variable_list &grads) {
         refuse_second_derivatives();
+        // As the forward pass was, whatever the setting now.
+        c10::impl::ExcludeDispatchKeyGuard without_autocast(c10::DispatchKey::AutocastCPU);
         auto saved = context->get_saved_variables();
         auto first_h = saved[0].contiguous(), first_c = saved[1].contiguous();
         auto &weight = saved[2], &peep = saved[3], &outputs = saved[4], &cells = saved[5], &active = saved[6];
@@ -132,8 +134,8 @@ struct LSTMSequence : torch::autograd::Function<LSTMSequence> {
 std::tuple<at::Tensor, at::Tensor, at::Tensor> lstm_sequence(
     const at::Tensor &products, const at::Tensor &output, const at::Tensor &cell, const at::Tensor &weight, const std::optional<at::Tensor> &peepholes) {
     check(products, output, weight, 4);
-    check(cell, output.sizes(), output.scalar_type());
-    if (peepholes) check(*peepholes, {3, output.size(1)}, output.scalar_type());
+    check("the first cell", cell, output.sizes(), output.scalar_type());
+    if (peepholes) check("the peepholes", *peepholes, {3, output.size(1)}, output.scalar_type());
     auto is_kept = is_recorded({products, output, cell, weight, peepholes.value_or(at::Tensor())});
     auto found = LSTMSequence::apply(products, output, cell, weight, peepholes, is_kept);
     return {found[0], found[1], found[2]};
@@ -221,6 +223,8 @@ struct GRUSequence : torch::autograd::Function<GRUSequence> {
 
     static variable_list backward(AutogradContext *context, variable_list &grads) {
         refuse_second_derivatives();
+        // As the forward pass was, whatever the setting now.
+        c10::impl::ExcludeDispatchKeyGuard without_autocast(c10::DispatchKey::AutocastCPU);
         auto saved = context->get_saved_variables();
         auto first = saved[0].contiguous();
         auto &weight = saved[1], &outputs = saved[2], &kept = saved[3];
@@ -251,7 +255,7 @@ struct GRUSequence : torch::autograd::Function<GRUSequence> {
 
 std::tuple<at::Tensor, at::Tensor> gru_sequence(const at::Tensor &products, const at::Tensor &state, const at::Tensor &weight, const at::Tensor &bias) {
     check(products, state, weight, 3);
-    check(bias, {weight.size(0)}, weight.scalar_type());
+    check("the state's bias", bias, {weight.size(0)}, weight.scalar_type());
     auto found = GRUSequence::apply(products, state, weight, bias, is_recorded({products, state, weight, bias}));
     return {found[0], found[1]};
 }

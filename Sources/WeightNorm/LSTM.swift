@@ -134,14 +134,14 @@ public struct BoundLSTM: Sendable {
     /// A layer of one weight over the input and the state joined, `[4·hidden, inputs + hidden]`, and a bias, `[4·hidden]`; it starts at zero.
     ///
     /// A normalized weight, such as a ``Dense`` layer's, then has one norm per row over W and U, where an ``LSTM`` has two. Traps unless
-    /// the shapes fit. A whole sequence has only first derivatives; single steps have second derivatives too.
-    public init(joint weight: Tensor, bias: Tensor) {
+    /// the shapes fit. A whole sequence has only first derivatives unless second ones are asked for; single steps have both.
+    public init(joint weight: Tensor, bias: Tensor, hasSecondDerivatives: Bool = false) {
         let shape = weight.shape
         trap(
             unless: shape.count == 2 && shape[0] > 0 && shape[0].isMultiple(of: 4) && shape[1] > shape[0] / 4,
             "weight of an LSTM over input and state: expected shape [4·hidden, inputs + hidden], found \(shape)")
         requireShape([shape[0]], of: "bias of an LSTM", bias)
-        (inputs, hidden, hasSecondDerivatives) = (shape[1] - shape[0] / 4, shape[0] / 4, false)
+        (inputs, hidden, self.hasSecondDerivatives) = (shape[1] - shape[0] / 4, shape[0] / 4, hasSecondDerivatives)
         let columns = weight.split([inputs, hidden], along: 1)
         (inputWeight, stateWeight) = (columns[0], columns[1])
         self.bias = bias

@@ -82,16 +82,39 @@ struct SequenceTests {
         }
     }
 
+    @Test("gradients are the same when they are taken within autocast")
+    func autocast() {
+        let random = Generator(seed: 5)
+        let (lstm, gru) = (LSTM(5, hidden: 6, random: random), GRU(5, hidden: 6, random: random))
+        let input = Tensor.normal([4, 3, 5], from: random)
+        func slopes(_ take: (Tensor, [Parameter]) -> [Tensor]) -> [Float] {
+            let loss = lstm(input, .inference).outputs.squared().sum() + gru(input, .inference).outputs.squared().sum()
+            // What the sequence's operator gives: the inputs' product is libtorch's.
+            let named = (lstm.namedParameters + gru.namedParameters).filter { $0.path.hasPrefix("stateWeight") }
+            return take(loss, named.map(\.value)).flatMap {
+                #expect($0.type == .float32)
+                return $0.elements(as: Float.self)
+            }
+        }
+        let plain = slopes { gradients(of: $0, withRespectTo: $1) }
+        let within = slopes { loss, parameters in
+            withAutocast(.bfloat16, on: .cpu) { gradients(of: loss, withRespectTo: parameters) }
+        }
+        #expect(plain == within)
+    }
+
     @Test("gradients of gradients through a whole sequence trap with what to do")
     func secondDerivatives() async {
         await #expect(processExitsWith: .failure) {
             let input = Parameter(Tensor.normal([2, 1, 3], from: Generator(seed: 0)))
             let outputs = LSTM(3, hidden: 2, random: Generator(seed: 0))(input.value, .inference).outputs
+            _ = gradients(of: outputs.sum(), withRespectTo: [input])
             _ = gradients(of: outputs.sum(), withRespectTo: [input], createGraph: true)
         }
         await #expect(processExitsWith: .failure) {
             let input = Parameter(Tensor.normal([2, 1, 3], from: Generator(seed: 0)))
             let outputs = GRU(3, hidden: 2, random: Generator(seed: 0))(input.value, .inference).outputs
+            _ = gradients(of: outputs.sum(), withRespectTo: [input])
             _ = gradients(of: outputs.sum(), withRespectTo: [input], createGraph: true)
         }
     }

@@ -75,8 +75,8 @@ struct Entrant: ParsableCommand {
     @Option(help: "Rows and columns of an image; without it 32 for cnn, 28 for vae and draw, 84 for dqn.")
     var side: Int?
 
-    @Option(help: "Glimpses of draw.")
-    var glimpses = 64
+    @Option(help: "Glimpses of draw; without it 64.")
+    var glimpses: Int?
 
     @Option(help: "cpu, cuda or cuda:INDEX.")
     var device = "cpu"
@@ -111,6 +111,10 @@ struct Entrant: ParsableCommand {
         guard (1...1000).contains(side), work.takes(side: side) else {
             throw ValidationError("--side: expected a number up to 1000 that the network of \(work.rawValue) can take, found \(side)")
         }
+        guard work == .draw || glimpses == nil else {
+            throw ValidationError("--glimpses: expected it for draw alone, found \(work.rawValue)")
+        }
+        let glimpses = glimpses ?? 64
         guard (1...10_000).contains(glimpses) else {
             throw ValidationError("--glimpses: expected a number from 1 to 10000, found \(glimpses)")
         }
