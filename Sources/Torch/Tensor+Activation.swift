@@ -45,7 +45,7 @@ extension Tensor {
     }
 
     /// The same, written over this tensor's elements: for a result that nobody else has.
-    func activatedInPlace(_ function: ActivationFunction?) -> Tensor {
+    package func activatedInPlace(_ function: ActivationFunction?) -> Tensor {
         guard let function else { return self }
         let (kind, slope) = ActivationFunction.arguments(function)
         return operators.activationInPlace(.tensor(self), kind, slope)

@@ -47,16 +47,21 @@ public final class Affine<Map: LinearMap>: Layer {
 
     /// The activation of the layer's result: to rounding what the two give one after the other, but in one operator where there is one for both.
     public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
-        guard let function = activation.known else { return activation(self(input, pass), pass) }
-        return preactivation(of: input, pass, then: function)
+        preactivation(of: input, pass, then: activation)
     }
 
-    private func preactivation(of input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
+    private func preactivation(of input: Tensor, _ pass: Pass, then activation: Activation?) -> Tensor {
         if pass.phase == .initializing { initialize(from: input, pass) }
         let weight = weight.value(in: pass)
-        guard let normalizer else { return map(input, weight: weight, bias: bias?.value, activation: function) }
-        let normalized = normalizer(map(input, weight: weight, bias: nil), pass)
-        return function.map(normalized.activated) ?? normalized
+        guard let normalizer else {
+            let known = activation?.known
+            let result = map(input, weight: weight, bias: bias?.value, activation: known)
+            return known == nil ? activation?(result, pass) ?? result : result
+        }
+        let product = map(input, weight: weight, bias: nil)
+        if let activation, let normalizer = normalizer as? any ActivatedLayer { return normalizer(product, pass, activation: activation) }
+        let normalized = normalizer(product, pass)
+        return activation?(normalized, pass) ?? normalized
     }
 }
 

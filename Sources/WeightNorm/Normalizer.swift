@@ -44,7 +44,9 @@ public final class MeanOnlyBatchNorm: Normalizer {
     }
 
     /// t̃ for t with the features on the axis.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { normalized(input, pass, then: nil) }
+
+    private func normalized(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
         let feature = axis < 0 ? input.rank + axis : axis
         let shape = (0..<input.rank).map { $0 == feature ? -1 : 1 }
         let mean: Tensor
@@ -52,12 +54,24 @@ public final class MeanOnlyBatchNorm: Normalizer {
             mean = runningMean.value
         } else if let statistics = statisticsInParts(of: input, feature, pass) {
             mean = statistics.mean
+        } else if let found = input.subtractingMean(adding: bias.value, axis: feature, activation: function) {
+            if pass.phase == .training { runningMean.average(found.mean) }
+            return found.result
         } else {
             mean = input.accumulatedMean(over: (0..<input.rank).filter { $0 != feature })
             if pass.phase == .training { runningMean.average(mean) }
         }
         // b − μ first: one pass over the large tensor. In the input's type, which differs from the bias's in mixed precision.
-        return input + (bias.value - mean).converted(to: input.type).reshaped(shape)
+        let result = input + (bias.value - mean).converted(to: input.type).reshaped(shape)
+        return function.map(result.activated) ?? result
+    }
+}
+
+extension MeanOnlyBatchNorm: ActivatedLayer {
+    /// The activation of t̃.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
+        guard let function = activation.known else { return activation(self(input, pass), pass) }
+        return normalized(input, pass, then: function)
     }
 }
 
@@ -98,33 +112,37 @@ public final class BatchNorm: Normalizer {
     }
 
     /// The normalized tensor, for features on the axis.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { normalized(input, pass, then: nil) }
+
+    private func normalized(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
         let feature = axis < 0 ? input.rank + axis : axis
-        guard feature != 1 else { return normalized(input, pass) }
+        guard feature != 1 else { return normalizedAlongOne(input, pass, then: function) }
         // The operator requires the features on axis 1.
         trap(
             unless:
                 feature == input.rank - 1, "batch norm: expected the features on axis 1 or the last, found \(feature) of \(input.rank)")
         let shape = input.shape
-        return normalized(input.reshaped([-1, shape[feature]]), pass).reshaped(shape)
+        return normalizedAlongOne(input.reshaped([-1, shape[feature]]), pass, then: function).reshaped(shape)
     }
 
-    private func normalized(_ input: Tensor, _ pass: Pass) -> Tensor {
+    private func normalizedAlongOne(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
+        func activated(_ result: Tensor) -> Tensor { function.map(result.activated) ?? result }
         if pass.phase == .inference || input.count == 0 {
-            return normalized(input, mean: runningMean.value, variance: runningVariance.value)
+            return activated(normalized(input, mean: runningMean.value, variance: runningVariance.value))
         }
         if let statistics = statisticsInParts(of: input, 1, pass) {
             let type = input.type.accumulator
-            return normalized(
-                input, mean: statistics.mean.converted(to: type), variance: statistics.deviation.squared().converted(to: type))
+            return activated(
+                normalized(input, mean: statistics.mean.converted(to: type), variance: statistics.deviation.squared().converted(to: type)))
         }
         let (output, mean, inverseDeviation) = input.batchNormalized(scale: gain.value, shift: bias.value, epsilon: epsilon)
-        guard isOrdinary(inverseDeviation) else { return normalizedInFloat64(input, pass) }
+        guard isOrdinary(inverseDeviation) else { return activated(normalizedInFloat64(input, pass)) }
         if pass.phase == .training {
             runningMean.average(mean)
             withoutGradients { runningVariance.average(inverseDeviation.power(-2) - epsilon) }
         }
-        return output
+        // Nobody else has the output, and the operator's gradient needs its input alone.
+        return output.activatedInPlace(function)
     }
 
     /// With given statistics, in the accumulator type: the operator requires one type for all arguments.
@@ -166,6 +184,14 @@ public final class BatchNorm: Normalizer {
         // For a constant feature so large that ε vanishes beside it, this is what 0 is divided by.
         let divisor = (variance + (scale * root).squared()).clamped(from: ElementType.float64.leastNormalMagnitude).squareRoot()
         return (centred / divisor * spread(gain.value) + spread(bias.value)).converted(to: input.type)
+    }
+}
+
+extension BatchNorm: ActivatedLayer {
+    /// The activation of the normalized tensor.
+    public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
+        guard let function = activation.known else { return activation(self(input, pass), pass) }
+        return normalized(input, pass, then: function)
     }
 }
 

@@ -1,0 +1,204 @@
+// Mean-only batch normalization with its bias and the activation after it, as `weightnorm::mean_subtraction`: for rows t of features, as a convolution's maps lie in channels last,
+//
+//     μ = mean over the rows of t        y = f(t − μ + b)        ∇t = d − mean over the rows of d, ∇b = Σ d, with d = f′·∇y
+//
+// in two passes forward and two backward, and with f′ from y, so that y alone is kept. μ is for the running average: no gradient goes through it. float32 on the CPU.
+//
+// Sums are those of blocks of so many rows, in float32, added up in double: the same for any number of threads.
+#include "Guard.hpp"
+#include "MeanSubtractionHeaders.hpp"
+#include "ElementTypes.hpp"
+#include "Parallel.hpp"
+#include "Activation.hpp"
+
+using namespace ctorch;
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr int64_t rows_of_block = 128;
+
+/// A tensor's elements as rows of features.
+struct Rows {
+    int64_t count, features;
+
+    Rows(const at::Tensor &tensor, int64_t axis) : count(tensor.numel() / tensor.size(axis)), features(tensor.size(axis)) {}
+
+    int64_t blocks() const { return (count + rows_of_block - 1) / rows_of_block; }
+
+    /// Calls the body with ranges of blocks, on several threads if there is enough to do.
+    template <typename Body>
+    void over_blocks(const Body &body) const {
+        parallel_for(0, blocks(), std::max<int64_t>(1, at::internal::GRAIN_SIZE / (rows_of_block * features)), body);
+    }
+
+    /// Calls the body with the first row of a block and the one after its last.
+    template <typename Body>
+    CTORCH_INLINE void in_block(int64_t block, const Body &body) const { body(block * rows_of_block, std::min(count, (block + 1) * rows_of_block)); }
+};
+
+/// The sum of each feature, from those of the blocks, [blocks, features]. Where blocks leave float32's range, of the elements in double.
+std::vector<double> totals(const Rows &rows, const std::vector<float> &sums, const float *elements) {
+    std::vector<double> found(rows.features, 0.0);
+    for (int64_t block = 0; block < rows.blocks(); block++)
+        for (int64_t feature = 0; feature < rows.features; feature++) found[feature] += sums[block * rows.features + feature];
+    for (int64_t feature = 0; feature < rows.features; feature++) {
+        if (std::isfinite(found[feature])) continue;
+        found[feature] = 0;
+        for (int64_t row = 0; row < rows.count; row++) found[feature] += elements[row * rows.features + feature];
+    }
+    return found;
+}
+
+/// Adds each of the block's rows, of which the body gives a vector at a place, to the block's sums.
+template <typename Width, typename Row>
+CTORCH_INLINE void add_rows(Width, const Rows &rows, int64_t block, float *sums, const Row &row_at) {
+    std::fill(sums, sums + rows.features, 0.f);
+    rows.in_block(block, [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
+        for (auto row = begin; row < end; row++)
+            each_vector<Width::value>(0, rows.features, [&](auto size, int64_t feature) CTORCH_LAMBDA {
+                constexpr int width = decltype(size)::value;
+                store<width>(sums + feature, load<width>(sums + feature) + row_at(size, row * rows.features + feature));
+            });
+    });
+}
+
+void check(const at::Tensor &input, const at::Tensor &bias, int64_t axis) {
+    TORCH_CHECK(
+        input.device().is_cpu() && input.scalar_type() == at::kFloat && bias.device().is_cpu() && bias.scalar_type() == at::kFloat,
+        "expected float on the CPU, found ", input.scalar_type(), " on ", input.device(), " and ", bias.scalar_type(), " on ", bias.device());
+    TORCH_CHECK(axis >= 0 && axis < input.dim() && input.numel() > 0, "expected elements and an axis of ", input.sizes(), ", found axis ", axis);
+    TORCH_CHECK(bias.dim() == 1 && bias.size(0) == input.size(axis), "expected a bias of ", input.size(axis), ", found ", bias.sizes());
+    TORCH_CHECK(
+        input.stride(axis) == 1 && input.is_non_overlapping_and_dense(), "expected features one beside the other, without gaps, found strides of ",
+        input.strides(), " for ", input.sizes());
+}
+
+/// All axes but that of the features.
+std::vector<int64_t> other_axes(const at::Tensor &tensor, int64_t axis) {
+    std::vector<int64_t> axes;
+    for (int64_t other = 0; other < tensor.dim(); other++)
+        if (other != axis) axes.push_back(other);
+    return axes;
+}
+
+std::tuple<at::Tensor, at::Tensor> subtract_mean(const at::Tensor &input, const at::Tensor &bias, int64_t axis, Activation activation) {
+    check(input, bias, axis);
+    Rows rows(input, axis);
+    auto result = at::empty_strided(input.sizes(), input.strides(), input.options()), mean = at::empty({rows.features}, input.options());
+    auto added = bias.contiguous();
+    auto from = data<float>(input);
+    auto to = mutable_data<float>(result), means = mutable_data<float>(mean);
+    std::vector<float> sums(rows.blocks() * rows.features), shifts(rows.features);
+    rows.over_blocks([&](int64_t begin, int64_t end) {
+        with_vectors([&](auto width) CTORCH_LAMBDA {
+            for (auto block = begin; block < end; block++)
+                add_rows(width, rows, block, sums.data() + block * rows.features, [&](auto size, int64_t place) CTORCH_LAMBDA {
+                    return load<decltype(size)::value>(from + place);
+                });
+        });
+    });
+    auto found = totals(rows, sums, from);
+    for (int64_t feature = 0; feature < rows.features; feature++) {
+        means[feature] = static_cast<float>(found[feature] / static_cast<double>(rows.count));
+        shifts[feature] = data<float>(added)[feature] - means[feature];
+    }
+    rows.over_blocks([&](int64_t begin, int64_t end) {
+        with_vectors([&](auto width) CTORCH_LAMBDA {
+            for (auto block = begin; block < end; block++)
+                rows.in_block(block, [&](int64_t first, int64_t last) CTORCH_LAMBDA {
+                    for (auto row = first; row < last; row++)
+                        each_vector<width()>(0, rows.features, [&](auto size, int64_t feature) CTORCH_LAMBDA {
+                            auto place = row * rows.features + feature;
+                            store<size()>(
+                                to + place, activate<size()>(activation, load<size()>(from + place) + load<size()>(shifts.data() + feature)));
+                        });
+                });
+        });
+    });
+    return {result, mean};
+}
+
+/// ∇t and ∇b. ∇t is written over the gradient where nobody else has it.
+std::tuple<at::Tensor, at::Tensor> subtract_mean_backward(at::Tensor gradient, const at::Tensor &value, int64_t axis, Activation activation) {
+    Rows rows(value, axis);
+    if (gradient.strides() != value.strides()) gradient = at::empty_strided(value.sizes(), value.strides(), value.options()).copy_(gradient);
+    bool is_ours = gradient.use_count() == 1 && gradient.storage().use_count() == 1;
+    auto result = is_ours ? gradient : at::empty_strided(value.sizes(), value.strides(), value.options());
+    auto to_bias = at::empty({rows.features}, value.options());
+    auto from = data<float>(gradient), values = data<float>(value);
+    auto to = mutable_data<float>(result);
+    std::vector<float> sums(rows.blocks() * rows.features), means(rows.features);
+    rows.over_blocks([&](int64_t begin, int64_t end) {
+        with_vectors([&](auto width) CTORCH_LAMBDA {
+            for (auto block = begin; block < end; block++)
+                add_rows(width, rows, block, sums.data() + block * rows.features, [&](auto size, int64_t place) CTORCH_LAMBDA {
+                    constexpr int lanes = decltype(size)::value;
+                    auto slope = activation_gradient<lanes>(activation, load<lanes>(from + place), load<lanes>(values + place));
+                    store<lanes>(to + place, slope);
+                    return slope;
+                });
+        });
+    });
+    auto found = totals(rows, sums, to);
+    for (int64_t feature = 0; feature < rows.features; feature++) {
+        mutable_data<float>(to_bias)[feature] = static_cast<float>(found[feature]);
+        means[feature] = static_cast<float>(found[feature] / static_cast<double>(rows.count));
+    }
+    rows.over_blocks([&](int64_t begin, int64_t end) {
+        with_vectors([&](auto width) CTORCH_LAMBDA {
+            for (auto block = begin; block < end; block++)
+                rows.in_block(block, [&](int64_t first, int64_t last) CTORCH_LAMBDA {
+                    for (auto row = first; row < last; row++)
+                        each_vector<width()>(0, rows.features, [&](auto size, int64_t feature) CTORCH_LAMBDA {
+                            auto place = row * rows.features + feature;
+                            store<size()>(to + place, load<size()>(to + place) - load<size()>(means.data() + feature));
+                        });
+                });
+        });
+    });
+    return {result, to_bias};
+}
+
+struct MeanSubtraction : torch::autograd::Function<MeanSubtraction> {
+    static variable_list forward(AutogradContext *context, const at::Tensor &input, const at::Tensor &bias, int64_t axis, int64_t kind, double slope) {
+        at::AutoDispatchBelowADInplaceOrView below;
+        Activation activation(kind, slope);
+        auto [result, mean] = subtract_mean(input, bias, axis, activation);
+        save_activation(*context, activation);
+        context->saved_data["axis"] = axis;
+        context->save_for_backward({result});
+        context->mark_non_differentiable({mean});
+        return {result, mean};
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list &grads) {
+        auto value = context->get_saved_variables()[0];
+        auto activation = saved_activation(*context);
+        auto axis = context->saved_data["axis"].toInt();
+        if (!at::GradMode::is_enabled()) {
+            auto [to_input, to_bias] = subtract_mean_backward(std::move(grads[0]), value, axis, activation);
+            return {to_input, to_bias, {}, {}, {}};
+        }
+        // In libtorch's operators, which can be differentiated.
+        auto axes = other_axes(value, axis);
+        auto slope = activation_gradient(activation, grads[0], value);
+        if (axes.empty()) return {slope - slope, slope, {}, {}, {}};
+        return {slope - slope.mean(axes, /*keepdim=*/true), slope.sum(axes), {}, {}, {}};
+    }
+};
+
+std::tuple<at::Tensor, at::Tensor> mean_subtraction(const at::Tensor &input, const at::Tensor &bias, int64_t axis, int64_t kind, double slope) {
+    auto found = MeanSubtraction::apply(input, bias, axis, kind, slope);
+    return {found[0], found[1]};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
+    library.def("mean_subtraction(Tensor input, Tensor bias, int axis, int kind, float slope) -> (Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(weightnorm, CompositeImplicitAutograd, library) { library.impl("mean_subtraction", mean_subtraction); }

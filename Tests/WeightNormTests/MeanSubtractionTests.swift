@@ -1,0 +1,132 @@
+import Testing
+import Torch
+import WeightNorm
+
+/// t − μ + b and the activation, in libtorch's operators.
+private func composed(_ input: Tensor, _ bias: Tensor, _ axis: Int, _ function: ActivationFunction?) -> Tensor {
+    let others = (0..<input.rank).filter { $0 != axis }
+    let centred = input - input.mean(over: others, keeping: true) + bias.reshaped((0..<input.rank).map { $0 == axis ? -1 : 1 })
+    return function.map(centred.activated) ?? centred
+}
+
+private func largest(_ tensor: Tensor) -> Double { tensor.magnitude().maximum().item() }
+
+@Suite("Mean-only and batch normalization with the activation after them", .serialized)
+struct MeanSubtractionTests {
+    struct Shape: Sendable, CustomTestStringConvertible {
+        let sizes: [Int]
+        let axis: Int
+        var testDescription: String { "\(sizes), axis \(axis)" }
+
+        /// With the features one beside the other.
+        func tensor(_ random: Generator) -> Tensor {
+            let drawn = Tensor.normal(sizes, from: random) * 3 + 5
+            return sizes.count == 4 ? drawn.channelsLast() : drawn
+        }
+    }
+
+    static let shapes = [
+        Shape(sizes: [1, 1], axis: 1), Shape(sizes: [7, 1], axis: 1), Shape(sizes: [1, 5], axis: 1), Shape(sizes: [129, 17], axis: 1),
+        Shape(sizes: [3, 50, 33], axis: 2), Shape(sizes: [5, 3, 4, 6], axis: 1), Shape(sizes: [9, 96, 8, 8], axis: 1),
+        Shape(sizes: [4], axis: 0),
+    ]
+    static let functions: [ActivationFunction?] = [nil, .relu, .leakyRelu(slope: 0.1), .elu, .tanh, .sigmoid]
+
+    @Test("one operator gives what the formula does in double precision, gradients included", arguments: shapes)
+    func formula(shape: Shape) throws {
+        for function in Self.functions {
+            let random = Generator(seed: 1)
+            let (x, bias) = (Parameter(shape.tensor(random)), Parameter(Tensor.normal([shape.sizes[shape.axis]], from: random)))
+            let found = try #require(x.value.subtractingMean(adding: bias.value, axis: shape.axis, activation: function))
+            let weight = Tensor.normal(shape.sizes, from: random)
+            let exact = (Parameter(x.value.detached().converted(to: .float64)), Parameter(bias.value.detached().converted(to: .float64)))
+            let expected = composed(exact.0.value, exact.1.value, shape.axis, function)
+            #expect(found.result.strides == x.value.strides)
+            #expect(largest(found.result.converted(to: .float64) - expected) < 1e-5)
+            let slopes = gradients(of: (found.result * weight).sum(), withRespectTo: [x, bias])
+            let exactSlopes = gradients(of: (expected * weight.converted(to: .float64)).sum(), withRespectTo: [exact.0, exact.1])
+            for (slope, exact) in zip(slopes, exactSlopes) {
+                // A pre-activation that is 0 but for rounding has the slope of either side.
+                if shape.sizes.dropLast().reduce(1, *) == 1 && (function == .relu || function == .leakyRelu(slope: 0.1)) { continue }
+                #expect(largest(slope.converted(to: .float64) - exact) < 1e-5 * (1 + largest(exact)))
+            }
+        }
+    }
+
+    @Test("gradients can be differentiated", arguments: functions)
+    func second(function: ActivationFunction?) throws {
+        let random = Generator(seed: 2)
+        let (x, bias) = (Parameter(Tensor.normal([6, 5], from: random)), Parameter(Tensor.normal([5], from: random)))
+        let weight = Tensor.normal([6, 5], from: random)
+        func second(_ x: Parameter, _ bias: Parameter, _ value: Tensor) -> [Tensor] {
+            let weight = weight.converted(to: value.type)
+            let first = gradients(of: (value * value * weight).sum(), withRespectTo: [x, bias], createGraph: true)
+            return gradients(of: (first[0] * weight).squared().sum() + first[1].squared().sum(), withRespectTo: [x, bias])
+        }
+        let value = try #require(x.value.subtractingMean(adding: bias.value, axis: 1, activation: function)).result
+        let exact = (Parameter(x.value.detached().converted(to: .float64)), Parameter(bias.value.detached().converted(to: .float64)))
+        let expected = second(exact.0, exact.1, composed(exact.0.value, exact.1.value, 1, function))
+        for (found, exact) in zip(second(x, bias, value), expected) {
+            #expect(largest(found.converted(to: .float64) - exact) < 1e-4 * (1 + largest(exact)))
+        }
+    }
+
+    @Test("has the same bits with one thread and with two")
+    func threads() throws {
+        let threads = Runtime.threadCount
+        func run(_ count: Int) throws -> [[Float]] {
+            try Runtime.setThreadCount(count)
+            let random = Generator(seed: 3)
+            let (x, bias) = (Parameter(Tensor.normal([20, 48, 16, 16], from: random).channelsLast()), Parameter(.zeros([48])))
+            let found = try #require(x.value.subtractingMean(adding: bias.value, axis: 1, activation: .elu))
+            let slopes = gradients(of: found.result.squared().sum(), withRespectTo: [x, bias])
+            return ([found.result, found.mean] + slopes).map { $0.elements(as: Float.self) }
+        }
+        #expect(try run(1) == run(2))
+        try Runtime.setThreadCount(threads)
+    }
+
+    @Test("a sum outside of the type's range has its mean, and what is not finite stays so")
+    func range() throws {
+        let large = Tensor((0..<600).map { $0 % 2 == 0 ? 3e38 : 1 } as [Float], shape: [300, 2])
+        let found = try #require(large.subtractingMean(adding: .zeros([2]), axis: 1, activation: nil))
+        #expect(found.mean.elements(as: Float.self) == [3e38, 1] && largest(found.result) == 0)
+        let broken = Tensor([.infinity, 1, 2, .nan, 3, 4] as [Float], shape: [2, 3])
+        let other = try #require(broken.subtractingMean(adding: .zeros([3]), axis: 1, activation: .relu))
+        let elements = other.mean.elements(as: Float.self)
+        #expect(elements[0].isNaN && elements[1] == 2 && elements[2] == 3)
+    }
+
+    @Test("is taken in float32 with the features one beside the other alone")
+    func refusals() {
+        let bias = Tensor.zeros([4])
+        for input in [
+            Tensor.zeros([2, 4, 3, 3]), .zeros([2, 4], type: .float64), .zeros([0, 4]), .zeros([2, 8]).split([4, 4], along: 1)[0],
+            .zeros([2, 4], type: .bfloat16), Tensor.zeros([1, 4]).expanded([3, 4]),
+        ] { #expect(input.subtractingMean(adding: bias, axis: 1, activation: nil) == nil) }
+    }
+
+    @Test(
+        "layers give the same in every layout, and with the activation or without",
+        arguments: [Normalization.batch, .weightAndMeanOnlyBatch])
+    func layers(normalization: Normalization) {
+        let images = Tensor.normal([6, 3, 8, 8], from: Generator(seed: 5))
+        for activation in [Activation.relu, .elu, Activation { $0.squared() }] {
+            func run(_ images: Tensor, joined: Bool) -> [Tensor] {
+                let random = Generator(seed: 4)
+                let layer = Convolution(3, to: 8, kernel: 3, padding: 1, normalization: normalization, random: random)
+                let input = Parameter(images)
+                let pass = Pass.training(random)
+                let maps =
+                    joined ? layer(input.value, pass, activation: activation) : activation(layer(input.value, pass), pass)
+                let slopes = gradients(of: maps.squared().sum(), withRespectTo: [input, layer.parameters[0]])
+                return [maps] + slopes + layer.namedBuffers.map(\.value.value)
+            }
+            let expected = run(images, joined: false)
+            for found in [run(images, joined: true), run(images.channelsLast(), joined: false), run(images.channelsLast(), joined: true)] {
+                #expect(found.count == expected.count)
+                for (found, expected) in zip(found, expected) { #expect(largest(found - expected) < 1e-4 * (1 + largest(expected))) }
+            }
+        }
+    }
+}
