@@ -18,7 +18,7 @@
 #include "AttentionHeaders.hpp"
 #include "ElementTypes.hpp"
 #include "Parallel.hpp"
-#include "Vectors.hpp"
+#include "Activation.hpp"
 
 using namespace ctorch;
 
@@ -111,6 +111,104 @@ at::Tensor write_composed(
     return canvas ? *canvas + written : written;
 }
 
+// MARK: Matrices of one image
+
+// The matrices of one image are smaller than a few vectors, so they are copied to rows that end with whole vectors, in zeros: loops over their columns then have no remainder, which would
+// otherwise be most of them.
+
+template <typename T, int width>
+using Pack = T __attribute__((vector_size(width * sizeof(T))));
+
+template <int width, typename T>
+CTORCH_INLINE Pack<T, width> pack(const T *from) {
+    Pack<T, width> found;
+    std::memcpy(&found, from, sizeof found);
+    return found;
+}
+
+template <int width, typename T>
+CTORCH_INLINE void unpack(T *to, Pack<T, width> value) { std::memcpy(to, &value, sizeof value); }
+
+/// The sum of a vector's elements, half added to half.
+template <int width, typename T>
+CTORCH_INLINE T sum(Pack<T, width> value) {
+    if constexpr (width == 1) {
+        return value[0];
+    } else {
+        Pack<T, width / 2> halves[2];
+        std::memcpy(halves, &value, sizeof value);
+        return sum<width / 2, T>(halves[0] + halves[1]);
+    }
+}
+
+/// exp x for x from −80 to 0.
+template <int width>
+CTORCH_INLINE Pack<float, width> exponential_of(Pack<float, width> x) { return exponential<width>(x); }
+
+template <int width>
+CTORCH_INLINE Pack<double, width> exponential_of(Pack<double, width> x) {
+    for (int lane = 0; lane < width; lane++) x[lane] = std::exp(x[lane]);
+    return x;
+}
+
+/// Matrices of one image, each of whose rows has room for so many vectors.
+template <typename T, int width>
+class Padded {
+    std::vector<T> memory;
+    T *first;
+
+public:
+    int64_t rows, columns, step;
+
+    CTORCH_INLINE Padded(int64_t rows, int64_t columns)
+        : memory(rows * ((columns + width - 1) / width * width) + 64 / sizeof(T)), rows(rows), columns(columns), step((columns + width - 1) / width * width) {
+        auto place = reinterpret_cast<uintptr_t>(memory.data());
+        first = memory.data() + ((place + 63) / 64 * 64 - place) / sizeof(T);
+    }
+
+    CTORCH_INLINE T *row(int64_t index) { return first + index * step; }
+    CTORCH_INLINE const T *row(int64_t index) const { return first + index * step; }
+
+    CTORCH_INLINE void read(const T *from) {
+        for (int64_t index = 0; index < rows; index++) std::memcpy(row(index), from + index * columns, columns * sizeof(T));
+    }
+
+    CTORCH_INLINE void write(T *to) const {
+        for (int64_t index = 0; index < rows; index++) std::memcpy(to + index * columns, row(index), columns * sizeof(T));
+    }
+
+    /// Sets each vector to what the body makes of its place.
+    template <typename Body>
+    CTORCH_INLINE void fill(const Body &body) {
+        for (int64_t place = 0; place < rows * step; place += width) unpack<width>(first + place, body(place));
+    }
+
+    CTORCH_INLINE Pack<T, width> at(int64_t place) const { return pack<width>(first + place); }
+};
+
+/// left·right, for a left side whose elements are so far apart along its rows and columns; written, or added to what is there.
+template <typename T, int width>
+CTORCH_INLINE void multiply(Padded<T, width> &to, const T *left, int64_t row_step, int64_t column_step, const Padded<T, width> &right, bool adds = false) {
+    for (int64_t row = 0; row < to.rows; row++)
+        for (int64_t column = 0; column < to.step; column += width) {
+            auto target = to.row(row) + column;
+            auto found = adds ? pack<width>(static_cast<const T *>(target)) : Pack<T, width>{};
+            for (int64_t inner = 0; inner < right.rows; inner++) found += left[row * row_step + inner * column_step] * pack<width>(right.row(inner) + column);
+            unpack<width>(target, found);
+        }
+}
+
+/// Gives the body each element of left·rightᵀ.
+template <typename T, int width, typename Body>
+CTORCH_INLINE void multiply_by_transposed(const Padded<T, width> &left, const Padded<T, width> &right, const Body &body) {
+    for (int64_t row = 0; row < left.rows; row++)
+        for (int64_t other = 0; other < right.rows; other++) {
+            Pack<T, width> found{};
+            for (int64_t column = 0; column < left.step; column += width) found += pack<width>(left.row(row) + column) * pack<width>(right.row(other) + column);
+            body(row, other, sum<width, T>(found));
+        }
+}
+
 // MARK: Filters on the CPU
 
 /// What an image's five numbers mean.
@@ -140,11 +238,13 @@ struct Grid {
 /// Elements below which a second thread costs more than it saves, as libtorch has it.
 constexpr int64_t least_work = 32768;
 
-/// Calls the body, marked CTORCH_LAMBDA, with ranges of images, of which each has about so many elements to work on.
+/// Calls the body, marked CTORCH_LAMBDA, with the vectors' width and ranges of images, of which each has about so many elements to work on.
 template <typename Body>
 void over_images(int64_t batch, int64_t elements, Body &&body) {
     parallel_for(0, batch, std::max<int64_t>(1, least_work / std::max<int64_t>(1, elements)), [&](int64_t begin, int64_t end) {
-        with_vectors([&](auto) CTORCH_LAMBDA { body(begin, end); });
+        // Products with a filter far from its centre would be below the normal numbers.
+        FlushesSubnormals flushes;
+        with_vectors([&](auto width) CTORCH_LAMBDA { body(width, begin, end); });
     });
 }
 
@@ -163,35 +263,31 @@ Filters filters_cpu(const at::Tensor &numbers, int64_t count, int64_t rows, int6
         auto np = data<T>(from);
         auto ip = mutable_data<T>(intensity), fp = mutable_data<T>(faintness);
         T *to[2] = {mutable_data<T>(filters[0]), mutable_data<T>(filters[1])};
-        over_images(batch, count * (rows + columns), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
+        over_images(batch, 8 * count * (rows + columns), [&](auto width, int64_t begin, int64_t end) CTORCH_LAMBDA {
+            using Lanes = Pack<T, width()>;
+            Padded<T, width()> pixels[2] = {{1, rows}, {1, columns}}, inside[2] = {{1, rows}, {1, columns}}, heights[2] = {{1, rows}, {1, columns}};
+            for (int axis = 0; axis < 2; axis++)
+                for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) pixels[axis].row(0)[pixel] = static_cast<T>(pixel), inside[axis].row(0)[pixel] = 1;
             for (auto image = begin; image < end; image++) {
                 Grid<T> grid(np + 5 * image, sizes, unit, bound, far);
                 ip[image] = grid.intensity;
                 fp[image] = grid.faintness;
                 for (int axis = 0; axis < 2; axis++)
                     for (int64_t filter = 0; filter < count; filter++) {
-                        auto row = to[axis] + (image * count + filter) * sizes[axis];
                         auto middle = Grid<T>::clamped(grid.centre[axis] + grid.stride * static_cast<T>(place(filter, count)), -far, far);
-                        for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) {
-                            auto distance = static_cast<T>(pixel) - middle;
-                            auto exponent = distance * distance * grid.sharpness;
-                            row[pixel] = exponent < T(lowest) ? T(lowest) : exponent;
-                        }
+                        Lanes total{};
+                        heights[axis].fill([&](int64_t pixel) CTORCH_LAMBDA {
+                            auto distance = pixels[axis].at(pixel) - middle, exponent = distance * distance * grid.sharpness;
+                            auto height = inside[axis].at(pixel) * exponential_of<width()>(exponent < T(lowest) ? Lanes{} + T(lowest) : exponent);
+                            total += height;
+                            return height;
+                        });
+                        auto factor = 1 / (sum<width(), T>(total) + T(added));
+                        heights[axis].fill([&](int64_t pixel) CTORCH_LAMBDA { return heights[axis].at(pixel) * factor; });
+                        heights[axis].write(to[axis] + (image * count + filter) * sizes[axis]);
                     }
             }
         });
-        // libtorch's own: it is vectorized for the processor at hand.
-        for (auto &filter : filters) at::exp_(filter);
-        for (int axis = 0; axis < 2; axis++)
-            over_images(batch, count * sizes[axis], [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
-                for (auto filter = begin * count; filter < end * count; filter++) {
-                    auto row = to[axis] + filter * sizes[axis];
-                    T sum = 0;
-                    for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) sum += row[pixel];
-                    auto factor = 1 / (sum + T(added));
-                    for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) row[pixel] *= factor;
-                }
-            });
     });
     return {filters[0], filters[1], intensity, faintness};
 }
@@ -209,28 +305,38 @@ at::Tensor filters_backward(const torch::autograd::variable_list &grads, const a
         const T *np = data<T>(from), *ip = data<T>(brightness), *dp = data<T>(darkness);
         const T *filters[2] = {data<T>(vertical), data<T>(horizontal)}, *given[2] = {data<T>(slopes[0]), data<T>(slopes[1])};
         auto rp = mutable_data<T>(result);
-        over_images(batch, 4 * count * (sizes[0] + sizes[1]), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
+        over_images(batch, 4 * count * (sizes[0] + sizes[1]), [&](auto width, int64_t begin, int64_t end) CTORCH_LAMBDA {
+            using Lanes = Pack<T, width()>;
+            Padded<T, width()> pixels[2] = {{1, sizes[0]}, {1, sizes[1]}}, heights[2] = {{1, sizes[0]}, {1, sizes[1]}}, slopes_of[2] = {{1, sizes[0]}, {1, sizes[1]}};
+            for (int axis = 0; axis < 2; axis++)
+                for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) pixels[axis].row(0)[pixel] = static_cast<T>(pixel);
             for (auto image = begin; image < end; image++) {
                 Grid<T> grid(np + 5 * image, sizes, unit, bound, far);
                 T centres[2] = {0, 0}, stride = 0, sharpness = 0;
                 for (int axis = 0; axis < 2; axis++)
                     for (int64_t filter = 0; filter < count; filter++) {
                         auto offset = (image * count + filter) * sizes[axis];
-                        auto f = filters[axis] + offset, df = given[axis] + offset;
                         auto step = static_cast<T>(place(filter, count));
                         auto unbounded = grid.centre[axis] + grid.stride * step, middle = Grid<T>::clamped(unbounded, -far, far);
-                        T common = 0, moved = 0;
-                        for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) common += f[pixel] * df[pixel];
-                        for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) {
-                            auto distance = static_cast<T>(pixel) - middle, square = distance * distance;
-                            if (square * grid.sharpness < T(lowest)) continue;
-                            auto slope = f[pixel] * (df[pixel] - common);
+                        auto &f = heights[axis], &df = slopes_of[axis];
+                        f.read(filters[axis] + offset);
+                        df.read(given[axis] + offset);
+                        Lanes common{}, moved{}, sharpened{};
+                        for (int64_t pixel = 0; pixel < f.step; pixel += width()) common += f.at(pixel) * df.at(pixel);
+                        auto mean = sum<width(), T>(common);
+                        for (int64_t pixel = 0; pixel < f.step; pixel += width()) {
+                            auto distance = pixels[axis].at(pixel) - middle, square = distance * distance;
+                            auto slope = f.at(pixel) * (df.at(pixel) - mean);
+                            // Beyond the bound on exponents a height does not change.
+                            slope = square * grid.sharpness < T(lowest) ? Lanes{} : slope;
                             moved -= 2 * slope * distance * grid.sharpness;
-                            sharpness += slope * square;
+                            sharpened += slope * square;
                         }
+                        sharpness += sum<width(), T>(sharpened);
                         if (unbounded < -far || unbounded > far) continue;
-                        centres[axis] += moved;
-                        stride += moved * step;
+                        auto shift = sum<width(), T>(moved);
+                        centres[axis] += shift;
+                        stride += shift * step;
                     }
                 auto to = rp + 5 * image;
                 for (int axis = 0; axis < 2; axis++) to[axis] = centres[axis] * (static_cast<T>(sizes[axis]) / 2);
@@ -244,48 +350,6 @@ at::Tensor filters_backward(const torch::autograd::variable_list &grads, const a
 }
 
 // MARK: Reading and writing on the CPU
-
-/// Products of the small matrices of one image, row-major: added to what is there.
-///
-/// left·right, of [n, k], whose elements are so far apart along its rows and columns, and [k, m].
-template <typename T>
-CTORCH_INLINE void add_strided_product(T *to, const T *left, int64_t row_stride, int64_t column_stride, const T *right, int64_t n, int64_t k, int64_t m) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < k; j++) {
-            auto factor = left[i * row_stride + j * column_stride];
-            auto row = right + j * m;
-            auto target = to + i * m;
-            for (int64_t l = 0; l < m; l++) target[l] += factor * row[l];
-        }
-}
-
-/// left·right, of [n, k] and [k, m].
-template <typename T>
-CTORCH_INLINE void add_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
-    add_strided_product(to, left, k, 1, right, n, k, m);
-}
-
-/// leftᵀ·right, of [k, n] and [k, m].
-template <typename T>
-CTORCH_INLINE void add_transposed_product(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
-    add_strided_product(to, left, 1, n, right, n, k, m);
-}
-
-/// left·rightᵀ, of [n, k] and [m, k].
-template <typename T>
-CTORCH_INLINE void add_product_of_transposed(T *to, const T *left, const T *right, int64_t n, int64_t k, int64_t m) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t l = 0; l < m; l++) {
-            // Several sums, so that they can be added side by side.
-            T sums[8] = {};
-            int64_t j = 0;
-            for (; j + 8 <= k; j += 8)
-                for (int lane = 0; lane < 8; lane++) sums[lane] += left[i * k + j + lane] * right[l * k + j + lane];
-            T sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-            for (; j < k; j++) sum += left[i * k + j] * right[l * k + j];
-            to[i * m + l] += sum;
-        }
-}
 
 struct Sizes {
     int64_t batch, count, rows, columns;
@@ -312,24 +376,23 @@ std::tuple<at::Tensor, at::Tensor> read_cpu(
         using T = decltype(zero);
         const T *xp = data<T>(x), *vp = data<T>(v), *hp = data<T>(h), *gp = data<T>(g), *sp = canvas ? data<T>(seen) : nullptr;
         auto rp = mutable_data<T>(result);
-        over_images(sizes.batch, sizes.work(), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
-            std::vector<T> error(canvas ? sizes.pixels() : 0), half(sizes.count * sizes.columns);
-            for (auto image = begin; image < end; image++)
+        over_images(sizes.batch, sizes.work(), [&](auto width, int64_t begin, int64_t end) CTORCH_LAMBDA {
+            using Matrix = Padded<T, width()>;
+            Matrix image(sizes.rows, sizes.columns), other(sizes.rows, sizes.columns), across(sizes.count, sizes.columns), half(sizes.count, sizes.columns);
+            for (auto index = begin; index < end; index++) {
+                image.read(xp + index * sizes.pixels());
+                across.read(hp + index * sizes.count * sizes.columns);
                 for (int part = 0; part < parts; part++) {
-                    auto pixels = xp + image * sizes.pixels();
                     if (part > 0) {
-                        auto other = sp + image * sizes.pixels();
-                        for (int64_t pixel = 0; pixel < sizes.pixels(); pixel++) error[pixel] = pixels[pixel] - other[pixel];
-                        pixels = error.data();
+                        other.read(sp + index * sizes.pixels());
+                        image.fill([&](int64_t place) CTORCH_LAMBDA { return image.at(place) - other.at(place); });
                     }
-                    auto to = rp + (image * parts + part) * sizes.patch();
-                    std::fill(half.begin(), half.end(), T(0));
-                    std::fill(to, to + sizes.patch(), T(0));
-                    add_product(half.data(), vp + image * sizes.count * sizes.rows, pixels, sizes.count, sizes.rows, sizes.columns);
-                    add_product_of_transposed(
-                        to, half.data(), hp + image * sizes.count * sizes.columns, sizes.count, sizes.columns, sizes.count);
-                    for (int64_t element = 0; element < sizes.patch(); element++) to[element] *= gp[image];
+                    auto to = rp + (index * parts + part) * sizes.patch();
+                    multiply(half, vp + index * sizes.count * sizes.rows, sizes.rows, 1, image);
+                    multiply_by_transposed(
+                        half, across, [&](int64_t row, int64_t column, T value) CTORCH_LAMBDA { to[row * sizes.count + column] = value * gp[index]; });
                 }
+            }
         });
     });
     return {result, seen};
@@ -342,49 +405,53 @@ torch::autograd::variable_list read_backward(
     Sizes sizes(vertical, horizontal);
     auto parts = seen.defined() ? 2 : 1;
     auto given = grad.contiguous(), x = images.contiguous(), v = vertical.contiguous(), h = horizontal.contiguous(), g = intensity.contiguous();
-    auto d_v = at::zeros_like(v), d_h = at::zeros_like(h), d_g = at::empty({sizes.batch, 1}, v.options());
-    auto d_x = to_images ? at::zeros_like(x) : at::Tensor(), d_c = seen.defined() ? at::empty_like(x) : at::Tensor();
+    auto d_v = at::empty_like(v), d_h = at::empty_like(h), d_g = at::empty({sizes.batch, 1}, v.options());
+    auto d_x = to_images ? at::empty_like(x) : at::Tensor(), d_c = seen.defined() ? at::empty_like(x) : at::Tensor();
     with_floating(v.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
         const T *dp = data<T>(given), *xp = data<T>(x), *vp = data<T>(v), *hp = data<T>(h), *gp = data<T>(g);
         auto sp = seen.defined() ? data<T>(seen) : nullptr;
         T *dvp = mutable_data<T>(d_v), *dhp = mutable_data<T>(d_h), *dgp = mutable_data<T>(d_g);
         T *dxp = to_images ? mutable_data<T>(d_x) : nullptr, *dcp = sp ? mutable_data<T>(d_c) : nullptr;
-        over_images(sizes.batch, 4 * sizes.work(), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
-            auto half = sizes.count * sizes.columns;
-            std::vector<T> error(sp ? sizes.pixels() : 0), slope(sizes.pixels()), seen_half(half), product(sizes.patch()), scaled(sizes.patch()), back(half);
-            for (auto image = begin; image < end; image++) {
-                auto filters = vp + image * sizes.count * sizes.rows, others = hp + image * half;
-                dgp[image] = 0;
+        over_images(sizes.batch, 4 * sizes.work(), [&](auto width, int64_t begin, int64_t end) CTORCH_LAMBDA {
+            using Matrix = Padded<T, width()>;
+            auto count = sizes.count;
+            Matrix image(sizes.rows, sizes.columns), other(sizes.rows, sizes.columns), slope(sizes.rows, sizes.columns), to_image(sizes.rows, sizes.columns);
+            Matrix across(count, sizes.columns), to_across(count, sizes.columns), half(count, sizes.columns), back(count, sizes.columns);
+            std::vector<T> scaled(sizes.patch());
+            for (auto index = begin; index < end; index++) {
+                const T *filters = vp + index * count * sizes.rows;
+                auto to_filters = dvp + index * count * sizes.rows;
+                image.read(xp + index * sizes.pixels());
+                across.read(hp + index * count * sizes.columns);
+                T to_intensity = 0;
                 for (int part = 0; part < parts; part++) {
-                    auto pixels = xp + image * sizes.pixels(), other = sp ? sp + image * sizes.pixels() : nullptr;
                     if (part > 0) {
-                        for (int64_t pixel = 0; pixel < sizes.pixels(); pixel++) error[pixel] = pixels[pixel] - other[pixel];
-                        pixels = error.data();
+                        other.read(sp + index * sizes.pixels());
+                        image.fill([&](int64_t place) CTORCH_LAMBDA { return image.at(place) - other.at(place); });
                     }
-                    auto from = dp + (image * parts + part) * sizes.patch();
-                    std::fill(seen_half.begin(), seen_half.end(), T(0));
-                    std::fill(product.begin(), product.end(), T(0));
-                    std::fill(back.begin(), back.end(), T(0));
-                    add_product(seen_half.data(), filters, pixels, sizes.count, sizes.rows, sizes.columns);
-                    add_product_of_transposed(product.data(), seen_half.data(), others, sizes.count, sizes.columns, sizes.count);
-                    for (int64_t element = 0; element < sizes.patch(); element++) {
-                        dgp[image] += from[element] * product[element];
-                        scaled[element] = from[element] * gp[image];
-                    }
-                    add_transposed_product(dhp + image * half, scaled.data(), seen_half.data(), sizes.count, sizes.count, sizes.columns);
-                    add_product(back.data(), scaled.data(), others, sizes.count, sizes.count, sizes.columns);
-                    add_product_of_transposed(
-                        dvp + image * sizes.count * sizes.rows, back.data(), pixels, sizes.count, sizes.columns, sizes.rows);
+                    auto from = dp + (index * parts + part) * sizes.patch();
+                    for (int64_t element = 0; element < sizes.patch(); element++) scaled[element] = from[element] * gp[index];
+                    multiply(half, filters, sizes.rows, 1, image);
+                    multiply_by_transposed(
+                        half, across, [&](int64_t row, int64_t column, T value) CTORCH_LAMBDA { to_intensity += from[row * count + column] * value; });
+                    multiply(to_across, scaled.data(), 1, count, half, /*adds=*/part > 0);
+                    multiply(back, scaled.data(), count, 1, across);
+                    multiply_by_transposed(back, image, [&](int64_t filter, int64_t row, T value) CTORCH_LAMBDA {
+                        auto &to = to_filters[filter * sizes.rows + row];
+                        to = part > 0 ? to + value : value;
+                    });
                     if (part == 0 && !dxp) continue;
-                    std::fill(slope.begin(), slope.end(), T(0));
-                    add_transposed_product(slope.data(), filters, back.data(), sizes.rows, sizes.count, sizes.columns);
-                    if (dxp)
-                        for (int64_t pixel = 0; pixel < sizes.pixels(); pixel++) dxp[image * sizes.pixels() + pixel] += slope[pixel];
-                    if (part > 0)
-                        for (int64_t pixel = 0; pixel < sizes.pixels(); pixel++)
-                            dcp[image * sizes.pixels() + pixel] = -slope[pixel] * other[pixel] * (1 - other[pixel]);
+                    multiply(slope, filters, 1, sizes.rows, back);
+                    if (dxp && part == 0) to_image.fill([&](int64_t place) CTORCH_LAMBDA { return slope.at(place); });
+                    if (part == 0) continue;
+                    if (dxp) to_image.fill([&](int64_t place) CTORCH_LAMBDA { return to_image.at(place) + slope.at(place); });
+                    slope.fill([&](int64_t place) CTORCH_LAMBDA { return -slope.at(place) * other.at(place) * (1 - other.at(place)); });
+                    slope.write(dcp + index * sizes.pixels());
                 }
+                to_across.write(dhp + index * count * sizes.columns);
+                dgp[index] = to_intensity;
+                if (dxp) to_image.write(dxp + index * sizes.pixels());
             }
         });
     });
@@ -402,18 +469,17 @@ at::Tensor write_cpu(
         using T = decltype(zero);
         const T *wp = data<T>(w), *vp = data<T>(v), *hp = data<T>(h), *fp = data<T>(f), *bp = canvas ? data<T>(before) : nullptr;
         auto rp = mutable_data<T>(result);
-        over_images(sizes.batch, sizes.work(), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
-            std::vector<T> scaled(sizes.patch()), half(sizes.count * sizes.columns);
-            for (auto image = begin; image < end; image++) {
-                for (int64_t element = 0; element < sizes.patch(); element++) scaled[element] = wp[image * sizes.patch() + element] * fp[image];
-                std::fill(half.begin(), half.end(), T(0));
-                add_product(half.data(), scaled.data(), hp + image * sizes.count * sizes.columns, sizes.count, sizes.count, sizes.columns);
-                auto to = rp + image * sizes.pixels();
-                if (bp)
-                    std::copy(bp + image * sizes.pixels(), bp + (image + 1) * sizes.pixels(), to);
-                else
-                    std::fill(to, to + sizes.pixels(), T(0));
-                add_transposed_product(to, vp + image * sizes.count * sizes.rows, half.data(), sizes.rows, sizes.count, sizes.columns);
+        over_images(sizes.batch, sizes.work(), [&](auto width, int64_t begin, int64_t end) CTORCH_LAMBDA {
+            using Matrix = Padded<T, width()>;
+            Matrix image(sizes.rows, sizes.columns), across(sizes.count, sizes.columns), half(sizes.count, sizes.columns);
+            std::vector<T> scaled(sizes.patch());
+            for (auto index = begin; index < end; index++) {
+                for (int64_t element = 0; element < sizes.patch(); element++) scaled[element] = wp[index * sizes.patch() + element] * fp[index];
+                across.read(hp + index * sizes.count * sizes.columns);
+                multiply(half, scaled.data(), sizes.count, 1, across);
+                if (bp) image.read(bp + index * sizes.pixels());
+                multiply(image, vp + index * sizes.count * sizes.rows, 1, sizes.rows, half, /*adds=*/bp != nullptr);
+                image.write(rp + index * sizes.pixels());
             }
         });
     });
@@ -425,32 +491,35 @@ torch::autograd::variable_list write_backward(
     const at::Tensor &grad, const at::Tensor &patches, const at::Tensor &vertical, const at::Tensor &horizontal, const at::Tensor &faintness) {
     Sizes sizes(vertical, horizontal);
     auto given = grad.contiguous(), w = patches.contiguous(), v = vertical.contiguous(), h = horizontal.contiguous(), f = faintness.contiguous();
-    auto d_w = at::empty_like(w), d_v = at::zeros_like(v), d_h = at::zeros_like(h), d_f = at::empty({sizes.batch, 1}, v.options());
+    auto d_w = at::empty_like(w), d_v = at::empty_like(v), d_h = at::empty_like(h), d_f = at::empty({sizes.batch, 1}, v.options());
     with_floating(v.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
         const T *dp = data<T>(given), *wp = data<T>(w), *vp = data<T>(v), *hp = data<T>(h), *fp = data<T>(f);
         T *dwp = mutable_data<T>(d_w), *dvp = mutable_data<T>(d_v), *dhp = mutable_data<T>(d_h), *dfp = mutable_data<T>(d_f);
-        over_images(sizes.batch, 3 * sizes.work(), [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
-            auto half = sizes.count * sizes.columns;
-            std::vector<T> scaled(sizes.patch()), seen(half), product(sizes.patch()), drawn(half);
-            for (auto image = begin; image < end; image++) {
-                auto from = dp + image * sizes.pixels(), patch = wp + image * sizes.patch();
-                auto filters = vp + image * sizes.count * sizes.rows, others = hp + image * half;
-                for (int64_t element = 0; element < sizes.patch(); element++) scaled[element] = patch[element] * fp[image];
-                std::fill(seen.begin(), seen.end(), T(0));
-                std::fill(product.begin(), product.end(), T(0));
-                std::fill(drawn.begin(), drawn.end(), T(0));
-                add_product(seen.data(), filters, from, sizes.count, sizes.rows, sizes.columns);
-                add_product_of_transposed(product.data(), seen.data(), others, sizes.count, sizes.columns, sizes.count);
-                T sum = 0;
-                for (int64_t element = 0; element < sizes.patch(); element++) {
-                    sum += product[element] * patch[element];
-                    dwp[image * sizes.patch() + element] = product[element] * fp[image];
-                }
-                dfp[image] = sum;
-                add_transposed_product(dhp + image * half, scaled.data(), seen.data(), sizes.count, sizes.count, sizes.columns);
-                add_product(drawn.data(), scaled.data(), others, sizes.count, sizes.count, sizes.columns);
-                add_product_of_transposed(dvp + image * sizes.count * sizes.rows, drawn.data(), from, sizes.count, sizes.columns, sizes.rows);
+        over_images(sizes.batch, 3 * sizes.work(), [&](auto width, int64_t begin, int64_t end) CTORCH_LAMBDA {
+            using Matrix = Padded<T, width()>;
+            auto count = sizes.count;
+            Matrix given(sizes.rows, sizes.columns), across(count, sizes.columns), to_across(count, sizes.columns), seen(count, sizes.columns);
+            Matrix drawn(count, sizes.columns);
+            std::vector<T> scaled(sizes.patch());
+            for (auto index = begin; index < end; index++) {
+                const T *patch = wp + index * sizes.patch(), *filters = vp + index * count * sizes.rows;
+                auto to_patch = dwp + index * sizes.patch(), to_filters = dvp + index * count * sizes.rows;
+                given.read(dp + index * sizes.pixels());
+                across.read(hp + index * count * sizes.columns);
+                for (int64_t element = 0; element < sizes.patch(); element++) scaled[element] = patch[element] * fp[index];
+                multiply(seen, filters, sizes.rows, 1, given);
+                T to_faintness = 0;
+                multiply_by_transposed(seen, across, [&](int64_t row, int64_t column, T value) CTORCH_LAMBDA {
+                    to_faintness += value * patch[row * count + column];
+                    to_patch[row * count + column] = value * fp[index];
+                });
+                dfp[index] = to_faintness;
+                multiply(to_across, scaled.data(), 1, count, seen);
+                to_across.write(dhp + index * count * sizes.columns);
+                multiply(drawn, scaled.data(), count, 1, across);
+                multiply_by_transposed(
+                    drawn, given, [&](int64_t filter, int64_t row, T value) CTORCH_LAMBDA { to_filters[filter * sizes.rows + row] = value; });
             }
         });
     });

@@ -115,35 +115,39 @@ struct Backward {
     T *gates, *before, *sums;
     int64_t batch, hidden;
 
-    CTORCH_INLINE void operator()(int64_t begin, int64_t end) const {
+    /// The units from `begin` on, in vectors of the width.
+    template <typename Width>
+    CTORCH_INLINE void operator()(Width width, int64_t begin, int64_t end) const {
         if (sums)
             for (int64_t part = 0; part < 3; part++) std::fill(sums + part * hidden + begin, sums + part * hidden + end, T(0));
-        for (int64_t row = 0; row < batch; row++) {
-            // Nothing that is written is read: the compiler could not know, and would not vectorize.
-            auto *__restrict at = active + row * 5 * hidden;
-            auto *__restrict to = gates + row * 4 * hidden;
-            auto *__restrict dh = grad_output + row * hidden, *__restrict dc = grad_next + row * hidden;
-            auto *__restrict c = cell + row * hidden, *__restrict c_next = next + row * hidden;
-            auto *__restrict from = before + row * hidden;
-            for (auto unit = begin; unit < end; unit++) {
-                T i = at[unit], f = at[hidden + unit], g = at[2 * hidden + unit], o = at[3 * hidden + unit], t = at[4 * hidden + unit];
-                T d_o = dh[unit] * t * o * (1 - o);
-                T d_c = dc[unit] + dh[unit] * o * (1 - t * t);
-                if (peepholes) d_c += d_o * peepholes[2 * hidden + unit];
-                T d_i = d_c * g * i * (1 - i), d_f = d_c * c[unit] * f * (1 - f), back = d_c * f;
-                to[unit] = d_i;
-                to[hidden + unit] = d_f;
-                to[2 * hidden + unit] = d_c * i * (1 - g * g);
-                to[3 * hidden + unit] = d_o;
+        for (int64_t row = 0; row < batch; row++)
+            each_lanes<T>(width, end - begin, [&](auto lanes, int64_t index) CTORCH_LAMBDA {
+                using Lanes = decltype(lanes);
+                auto unit = begin + index, place = row * hidden + unit;
+                auto from = active + row * 5 * hidden + unit;
+                auto to = gates + row * 4 * hidden + unit;
+                auto i = Lanes::read(from), f = Lanes::read(from + hidden), g = Lanes::read(from + 2 * hidden), o = Lanes::read(from + 3 * hidden);
+                auto t = Lanes::read(from + 4 * hidden), dh = Lanes::read(grad_output + place), c = Lanes::read(cell + place);
+                auto d_o = dh * t * o * (1 - o);
+                auto d_c = Lanes::read(grad_next + place) + dh * o * (1 - t * t);
+                if (peepholes) d_c += d_o * Lanes::read(peepholes + 2 * hidden + unit);
+                auto d_i = d_c * g * i * (1 - i), d_f = d_c * c * f * (1 - f), back = d_c * f;
+                Lanes::write(to, d_i);
+                Lanes::write(to + hidden, d_f);
+                Lanes::write(to + 2 * hidden, d_c * i * (1 - g * g));
+                Lanes::write(to + 3 * hidden, d_o);
                 if (peepholes) {
-                    back += d_i * peepholes[unit] + d_f * peepholes[hidden + unit];
-                    sums[unit] += d_i * c[unit];
-                    sums[hidden + unit] += d_f * c[unit];
-                    sums[2 * hidden + unit] += d_o * c_next[unit];
+                    back += d_i * Lanes::read(peepholes + unit) + d_f * Lanes::read(peepholes + hidden + unit);
+                    auto add = [&](int64_t part, auto term) CTORCH_LAMBDA {
+                        auto sum = sums + part * hidden + unit;
+                        Lanes::write(sum, Lanes::read(sum) + term);
+                    };
+                    add(0, d_i * c);
+                    add(1, d_f * c);
+                    add(2, d_o * Lanes::read(next + place));
                 }
-                from[unit] = back;
-            }
-        }
+                Lanes::write(before + place, back);
+            });
     }
 };
 
@@ -234,7 +238,7 @@ void lstm_step_backward(
         Backward<T> body{
             data<T>(grad_output), data<T>(grad_next), data<T>(active), data<T>(cell), data<T>(next), peepholes.defined() ? data<T>(peepholes) : nullptr,
             mutable_data<T>(gates), mutable_data<T>(before), sums.defined() ? mutable_data<T>(sums) : nullptr, batch, hidden};
-        over_units(batch, hidden, [&](int64_t begin, int64_t end) { with_vectors([&](auto) CTORCH_LAMBDA { body(begin, end); }); });
+        over_units(batch, hidden, [&](int64_t begin, int64_t end) { with_vectors([&](auto width) CTORCH_LAMBDA { body(width, begin, end); }); });
     });
 }
 
