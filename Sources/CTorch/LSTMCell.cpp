@@ -1,6 +1,8 @@
 // The element-wise part of an LSTM's step as one operator with its gradient, registered with the dispatcher as `weightnorm::lstm_cell`: it replaces
 // about a dozen calls and as many results that the graph would keep. Gates are [batch, 4·hidden] in the order i, f, g, o, without the peepholes'
 // terms; cells are [batch, hidden], peepholes [3, hidden] for i, f and o.
+//
+// On the CPU the gradient computes i, f, g, o and tanh c′ again from what it is given: that takes less time than to keep and to read them.
 #include "Guard.hpp"
 #include "LSTMCellHeaders.hpp"
 #include "ElementTypes.hpp"
@@ -34,12 +36,12 @@ int64_t hidden_units(const at::Tensor &gates, const at::Tensor &cell, const Peep
 /// Calls the body with ranges of hidden units; each thread takes some of them for the whole batch, so the peepholes' sums need no second pass.
 template <typename Body>
 void over_units(int64_t batch, int64_t hidden, Body &&body) {
-    // A unit's work is about that of eight simple element-wise results per example.
-    auto grain = std::max<int64_t>(16, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 8 * batch));
+    // A unit's work is about that of eighty simple element-wise results per example; whole vectors for each thread.
+    auto grain = std::max<int64_t>(16, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 80 * batch));
     parallel_for(0, hidden, grain, body);
 }
 
-// Composed of libtorch's operators: for other devices and types, and for derivatives of the gradient. The third result holds i, f, g, o and tanh c′.
+// Composed of libtorch's operators: for other devices and types, and for derivatives of the gradient. The third result holds i, f, g, o and tanh c′; the CPU's kernels leave it empty.
 Cells forward_composed(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
     auto hidden = hidden_units(gates, cell, peepholes);
     auto part = [&](int64_t gate) { return gates.narrow(1, gate * hidden, hidden); };
@@ -52,47 +54,44 @@ Cells forward_composed(const at::Tensor &gates, const at::Tensor &cell, const Pe
     return {output * squashed, next, at::cat(std::vector<at::Tensor>{input, forget, candidate, output, squashed}, 1)};
 }
 
-/// A row's units from `unit` on, as many as there are lanes.
-template <typename Lanes, typename T>
-CTORCH_INLINE void step_units(const T *gates, const T *cells, const T *peepholes, T *active, T *next, T *output, int64_t hidden, int64_t unit) {
-    auto gate = [&](int64_t index) CTORCH_LAMBDA { return Lanes::read(gates + index * hidden + unit); };
-    auto peephole = [&](int64_t index) CTORCH_LAMBDA { return Lanes::read(peepholes + index * hidden + unit); };
-    auto keep = [&](int64_t index, auto value) CTORCH_LAMBDA { Lanes::write(active + index * hidden + unit, value); };
-    auto i = gate(0), f = gate(1), g = gate(2), o = gate(3), cell = Lanes::read(cells + unit);
-    if (peepholes) {
-        i += peephole(0) * cell;
-        f += peephole(1) * cell;
+/// What a step computes for some units.
+template <typename Lanes>
+struct Step {
+    typename Lanes::Value i, f, g, o, next, squashed;
+
+    /// Of a row, from `unit` on.
+    template <typename T>
+    CTORCH_INLINE Step(const T *gates, typename Lanes::Value cell, const T *peepholes, int64_t hidden, int64_t unit) {
+        auto gate = [&](int64_t index) CTORCH_LAMBDA { return Lanes::read(gates + index * hidden + unit); };
+        auto peephole = [&](int64_t index) CTORCH_LAMBDA { return Lanes::read(peepholes + index * hidden + unit); };
+        auto to_i = gate(0), to_f = gate(1), to_o = gate(3);
+        if (peepholes) {
+            to_i += peephole(0) * cell;
+            to_f += peephole(1) * cell;
+        }
+        i = Lanes::sigmoid(to_i);
+        f = Lanes::sigmoid(to_f);
+        g = Lanes::tanh(gate(2));
+        next = f * cell + i * g;
+        if (peepholes) to_o += peephole(2) * next;
+        o = Lanes::sigmoid(to_o);
+        squashed = Lanes::tanh(next);
     }
-    i = Lanes::sigmoid(i);
-    f = Lanes::sigmoid(f);
-    g = Lanes::tanh(g);
-    auto following = f * cell + i * g;
-    if (peepholes) o += peephole(2) * following;
-    o = Lanes::sigmoid(o);
-    auto squashed = Lanes::tanh(following);
-    keep(0, i);
-    keep(1, f);
-    keep(2, g);
-    keep(3, o);
-    keep(4, squashed);
-    Lanes::write(next + unit, following);
-    Lanes::write(output + unit, o * squashed);
-}
+};
 
 Cells forward_cpu(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
     if (gates.scalar_type() != at::kFloat && gates.scalar_type() != at::kDouble) return forward_composed(gates, cell, peepholes);
     auto hidden = hidden_units(gates, cell, peepholes), batch = gates.size(0);
-    auto active = at::empty({batch, 5 * hidden}, gates.options()), next = at::empty({batch, hidden}, gates.options());
-    auto output = at::empty({batch, hidden}, gates.options());
-    lstm_step(gates.contiguous(), cell.contiguous(), peepholes ? peepholes->contiguous() : at::Tensor(), output, next, active);
-    return {output, next, active};
+    auto output = at::empty({batch, hidden}, gates.options()), next = at::empty({batch, hidden}, gates.options());
+    lstm_step(gates.contiguous(), cell.contiguous(), peepholes ? peepholes->contiguous() : at::Tensor(), output, next);
+    return {output, next, at::empty({0}, gates.options())};
 }
 
 // From the gradients with respect to h′ and c′ those with respect to gates, cell and peepholes:
 //   ∂o = ∂h′·tanh c′, ∂c = ∂c′ + ∂h′·o(1 − tanh²c′) + p_o·∂ō, where ∂ō = ∂o·o(1 − o) is that of the pre-activation, and so on.
 Cells backward_composed(
-    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &active, const at::Tensor &cell, const at::Tensor &next,
-    const Peepholes &peepholes) {
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &gates, const at::Tensor &active, const at::Tensor &cell,
+    const at::Tensor &next, const Peepholes &peepholes) {
     auto hidden = cell.size(1);
     auto part = [&](int64_t gate) { return active.narrow(1, gate * hidden, hidden); };
     auto input = part(0), forget = part(1), candidate = part(2), output = part(3), squashed = part(4);
@@ -111,8 +110,8 @@ Cells backward_composed(
 
 template <typename T>
 struct Backward {
-    const T *grad_output, *grad_next, *active, *cell, *next, *peepholes;
-    T *gates, *before, *sums;
+    const T *grad_output, *grad_next, *gates, *cell, *peepholes;
+    T *to_gates, *before, *sums;
     int64_t batch, hidden;
 
     /// The units from `begin` on, in vectors of the width.
@@ -124,10 +123,10 @@ struct Backward {
             each_lanes<T>(width, end - begin, [&](auto lanes, int64_t index) CTORCH_LAMBDA {
                 using Lanes = decltype(lanes);
                 auto unit = begin + index, place = row * hidden + unit;
-                auto from = active + row * 5 * hidden + unit;
-                auto to = gates + row * 4 * hidden + unit;
-                auto i = Lanes::read(from), f = Lanes::read(from + hidden), g = Lanes::read(from + 2 * hidden), o = Lanes::read(from + 3 * hidden);
-                auto t = Lanes::read(from + 4 * hidden), dh = Lanes::read(grad_output + place), c = Lanes::read(cell + place);
+                auto to = to_gates + row * 4 * hidden + unit;
+                auto c = Lanes::read(cell + place), dh = Lanes::read(grad_output + place);
+                Step<Lanes> step(gates + row * 4 * hidden, c, peepholes, hidden, unit);
+                auto i = step.i, f = step.f, g = step.g, o = step.o, t = step.squashed;
                 auto d_o = dh * t * o * (1 - o);
                 auto d_c = Lanes::read(grad_next + place) + dh * o * (1 - t * t);
                 if (peepholes) d_c += d_o * Lanes::read(peepholes + 2 * hidden + unit);
@@ -144,7 +143,7 @@ struct Backward {
                     };
                     add(0, d_i * c);
                     add(1, d_f * c);
-                    add(2, d_o * Lanes::read(next + place));
+                    add(2, d_o * step.next);
                 }
                 Lanes::write(before + place, back);
             });
@@ -152,17 +151,17 @@ struct Backward {
 };
 
 Cells backward_cpu(
-    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &active, const at::Tensor &cell, const at::Tensor &next,
-    const Peepholes &peepholes) {
-    if (active.scalar_type() != at::kFloat && active.scalar_type() != at::kDouble)
-        return backward_composed(grad_output, grad_next, active, cell, next, peepholes);
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &gates, const at::Tensor &active, const at::Tensor &cell,
+    const at::Tensor &next, const Peepholes &peepholes) {
+    if (gates.scalar_type() != at::kFloat && gates.scalar_type() != at::kDouble)
+        return backward_composed(grad_output, grad_next, gates, active, cell, next, peepholes);
     auto batch = cell.size(0), hidden = cell.size(1);
-    auto gates = at::empty({batch, 4 * hidden}, active.options()), back = at::empty({batch, hidden}, active.options());
-    auto sums = peepholes ? at::empty({3, hidden}, active.options()) : at::Tensor();
+    auto to_gates = at::empty({batch, 4 * hidden}, gates.options()), before = at::empty({batch, hidden}, gates.options());
+    auto sums = peepholes ? at::empty({3, hidden}, gates.options()) : at::Tensor();
     lstm_step_backward(
-        grad_output.contiguous(), grad_next.contiguous(), active, cell.contiguous(), next.contiguous(), peepholes ? peepholes->contiguous() : at::Tensor(), gates,
-        back, sums);
-    return {gates, back, sums};
+        grad_output.contiguous(), grad_next.contiguous(), gates.contiguous(), cell.contiguous(), peepholes ? peepholes->contiguous() : at::Tensor(), to_gates,
+        before, sums);
+    return {to_gates, before, sums};
 }
 
 struct Cell : torch::autograd::Function<Cell> {
@@ -182,11 +181,11 @@ struct Cell : torch::autograd::Function<Cell> {
         Cells found;
         if (at::GradMode::is_enabled()) {  // the gradient itself will be differentiated: its terms must depend on the inputs
             auto [output, next, active] = forward_composed(saved[0], saved[1], peepholes);
-            found = backward_composed(grads[0], grads[1], active, saved[1], next, peepholes);
+            found = backward_composed(grads[0], grads[1], saved[0], active, saved[1], next, peepholes);
         } else {
             static auto op =
                 c10::Dispatcher::singleton().findSchemaOrThrow("weightnorm::lstm_cell_backward", "").typed<decltype(backward_cpu)>();
-            found = op.call(grads[0], grads[1], saved[3], saved[1], saved[4], peepholes);
+            found = op.call(grads[0], grads[1], saved[0], saved[3], saved[1], saved[4], peepholes);
         }
         return {std::get<0>(found), std::get<1>(found), std::get<2>(found)};
     }
@@ -207,38 +206,41 @@ std::tuple<at::Tensor, at::Tensor> cell_plain(const at::Tensor &gates, const at:
 
 namespace ctorch {
 
-void lstm_step(
-    const at::Tensor &gates, const at::Tensor &cell, const at::Tensor &peepholes, at::Tensor &output, at::Tensor &next, at::Tensor &active) {
+void lstm_step(const at::Tensor &gates, const at::Tensor &cell, const at::Tensor &peepholes, at::Tensor &output, at::Tensor &next) {
     auto batch = cell.size(0), hidden = cell.size(1);
     // A unit's work is about that of sixty simple element-wise results.
     auto grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 60 * hidden));
     with_floating(gates.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
         auto gp = data<T>(gates), cp = data<T>(cell), pp = peepholes.defined() ? data<T>(peepholes) : nullptr;
-        auto ap = mutable_data<T>(active), np = mutable_data<T>(next), op = mutable_data<T>(output);
+        auto np = mutable_data<T>(next), op = mutable_data<T>(output);
         parallel_for(0, batch, grain, [&](int64_t begin, int64_t end) {
             with_vectors([&](auto width) CTORCH_LAMBDA {
-                for (auto row = begin; row < end; row++) {
+                for (auto row = begin; row < end; row++)
                     each_lanes<T>(width, hidden, [&](auto lanes, int64_t unit) CTORCH_LAMBDA {
-                        step_units<decltype(lanes)>(
-                            gp + row * 4 * hidden, cp + row * hidden, pp, ap + row * 5 * hidden, np + row * hidden, op + row * hidden, hidden, unit);
+                        using Lanes = decltype(lanes);
+                        auto place = row * hidden + unit;
+                        Step<Lanes> step(gp + row * 4 * hidden, Lanes::read(cp + place), pp, hidden, unit);
+                        Lanes::write(np + place, step.next);
+                        Lanes::write(op + place, step.o * step.squashed);
                     });
-                }
             });
         });
     });
 }
 
 void lstm_step_backward(
-    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &active, const at::Tensor &cell, const at::Tensor &next,
-    const at::Tensor &peepholes, at::Tensor &gates, at::Tensor &before, at::Tensor &sums) {
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &gates, const at::Tensor &cell, const at::Tensor &peepholes,
+    at::Tensor &to_gates, at::Tensor &before, at::Tensor &sums) {
     auto batch = cell.size(0), hidden = cell.size(1);
-    with_floating(active.scalar_type(), [&](auto zero) {
+    with_floating(gates.scalar_type(), [&](auto zero) {
         using T = decltype(zero);
         Backward<T> body{
-            data<T>(grad_output), data<T>(grad_next), data<T>(active), data<T>(cell), data<T>(next), peepholes.defined() ? data<T>(peepholes) : nullptr,
-            mutable_data<T>(gates), mutable_data<T>(before), sums.defined() ? mutable_data<T>(sums) : nullptr, batch, hidden};
-        over_units(batch, hidden, [&](int64_t begin, int64_t end) { with_vectors([&](auto width) CTORCH_LAMBDA { body(width, begin, end); }); });
+            data<T>(grad_output), data<T>(grad_next), data<T>(gates), data<T>(cell), peepholes.defined() ? data<T>(peepholes) : nullptr,
+            mutable_data<T>(to_gates), mutable_data<T>(before), sums.defined() ? mutable_data<T>(sums) : nullptr, batch, hidden};
+        over_units(batch, hidden, [&](int64_t begin, int64_t end) {
+            with_vectors([&](auto width) CTORCH_LAMBDA { body(width, begin, end); });
+        });
     });
 }
 
@@ -248,7 +250,8 @@ TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
     library.def("lstm_cell(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor)");
     library.def("lstm_cell_forward(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor, Tensor)");
     library.def(
-        "lstm_cell_backward(Tensor grad_output, Tensor grad_next, Tensor active, Tensor cell, Tensor next, Tensor? peepholes) -> (Tensor, Tensor, Tensor)");
+        "lstm_cell_backward(Tensor grad_output, Tensor grad_next, Tensor gates, Tensor active, Tensor cell, Tensor next, Tensor? peepholes) -> (Tensor, "
+        "Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(weightnorm, CPU, library) {

@@ -3,14 +3,12 @@
 
 namespace ctorch {
 
-/// From gates of [batch, 4·hidden] in the order i, f, g, o and c of [batch, hidden], writes h′ and c′, and i, f, g, o and tanh c′ as [batch, 5·hidden].
-/// Peepholes are [3, hidden], or undefined.
-void lstm_step(
-    const at::Tensor &gates, const at::Tensor &cell, const at::Tensor &peepholes, at::Tensor &output, at::Tensor &next, at::Tensor &active);
+/// From gates of [batch, 4·hidden] in the order i, f, g, o and c of [batch, hidden], writes h′ and c′. Peepholes are [3, hidden], or undefined.
+void lstm_step(const at::Tensor &gates, const at::Tensor &cell, const at::Tensor &peepholes, at::Tensor &output, at::Tensor &next);
 
 /// From the gradients with respect to h′ and c′, writes those with respect to gates, c and, if the sums are defined, peepholes.
 void lstm_step_backward(
-    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &active, const at::Tensor &cell, const at::Tensor &next,
-    const at::Tensor &peepholes, at::Tensor &gates, at::Tensor &before, at::Tensor &sums);
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &gates, const at::Tensor &cell, const at::Tensor &peepholes,
+    at::Tensor &to_gates, at::Tensor &before, at::Tensor &sums);
 
 }  // namespace ctorch

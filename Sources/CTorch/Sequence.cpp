@@ -87,16 +87,16 @@ struct LSTMSequence : torch::autograd::Function<LSTMSequence> {
         auto given = products.contiguous(), h = output.contiguous(), c = cell.contiguous();
         auto peep = peepholes ? peepholes->contiguous() : at::Tensor();
         auto outputs = at::empty({steps, batch, hidden}, given.options()), cells = at::empty_like(outputs);
-        auto active = at::empty({is_recorded ? steps : 1, batch, 5 * hidden}, given.options()), gates = at::empty({batch, 4 * hidden}, given.options());
+        auto gates = at::empty({is_recorded ? steps : 1, batch, 4 * hidden}, given.options());
         StateWeight transposed(weight.t());
         for (int64_t step = 0; step < steps; step++) {
-            auto next_h = outputs[step], next_c = cells[step], kept = active[is_recorded ? step : 0];
-            transposed.add_product(gates, given[step], h);
-            lstm_step(gates, c, peep, next_h, next_c, kept);
+            auto next_h = outputs[step], next_c = cells[step], now = gates[is_recorded ? step : 0];
+            transposed.add_product(now, given[step], h);
+            lstm_step(now, c, peep, next_h, next_c);
             h = next_h;
             c = next_c;
         }
-        if (is_recorded) context->save_for_backward({output, cell, weight, peep, outputs, cells, active});
+        if (is_recorded) context->save_for_backward({output, cell, weight, peep, outputs, cells, gates});
         // Copies: whoever carries a state on need not keep the whole sequence.
         return {outputs, h.clone(), c.clone()};
     }
@@ -107,27 +107,27 @@ struct LSTMSequence : torch::autograd::Function<LSTMSequence> {
         c10::impl::ExcludeDispatchKeyGuard without_autocast(c10::DispatchKey::AutocastCPU);
         auto saved = context->get_saved_variables();
         auto first_h = saved[0].contiguous(), first_c = saved[1].contiguous();
-        auto &weight = saved[2], &peep = saved[3], &outputs = saved[4], &cells = saved[5], &active = saved[6];
+        auto &weight = saved[2], &peep = saved[3], &outputs = saved[4], &cells = saved[5], &gates = saved[6];
         auto steps = outputs.size(0), batch = outputs.size(1), hidden = outputs.size(2);
         auto to_outputs = grads[0].contiguous(), dc = grads[2].contiguous();
-        auto gates = at::empty({steps, batch, 4 * hidden}, outputs.options());
+        auto slopes = at::empty({steps, batch, 4 * hidden}, outputs.options());
         at::Tensor dh = to_outputs[steps - 1] + grads[1], sums, to_peepholes;
         if (peep.defined()) sums = at::empty_like(peep), to_peepholes = at::zeros_like(peep);
         StateWeight plain(weight);
-        auto back = [&](at::Tensor to, const at::Tensor &start, int64_t step) { plain.add_product(to, start, gates[step]); };
+        auto back = [&](at::Tensor to, const at::Tensor &start, int64_t step) { plain.add_product(to, start, slopes[step]); };
         at::Tensor space[2] = {at::empty_like(first_c), at::empty_like(first_c)}, slope = at::empty_like(first_h);
         for (auto step = steps - 1; step >= 0; step--) {
             if (step < steps - 1) back(slope, to_outputs[step], step + 1), dh = slope;
-            auto to_gates = gates[step];
+            auto to_gates = slopes[step];
             auto &before = space[step % 2];
-            lstm_step_backward(dh, dc, active[step], step > 0 ? cells[step - 1] : first_c, cells[step], peep, to_gates, before, sums);
+            lstm_step_backward(dh, dc, gates[step], step > 0 ? cells[step - 1] : first_c, peep, to_gates, before, sums);
             if (peep.defined()) to_peepholes.add_(sums);
             dc = before;
         }
         at::Tensor to_first, to_weight;
-        if (context->needs_input_grad(1)) to_first = matrix_product(gates[0], weight);
-        if (context->needs_input_grad(3)) to_weight = weight_gradient(gates, first_h, outputs);
-        return {gates, to_first, dc, to_weight, to_peepholes, {}};
+        if (context->needs_input_grad(1)) to_first = matrix_product(slopes[0], weight);
+        if (context->needs_input_grad(3)) to_weight = weight_gradient(slopes, first_h, outputs);
+        return {slopes, to_first, dc, to_weight, to_peepholes, {}};
     }
 };
 
