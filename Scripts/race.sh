@@ -14,17 +14,18 @@ take turns at the training steps of a workload. Prints a Markdown table; ratios 
                vae: a residual variational autoencoder of binary images
                draw: DRAW, a recurrent autoencoder, with attention and 64 glimpses
                dqn: a step of deep Q-learning on Atari-sized frames
+               lstm, gru: whole sequences through such a layer, from half as many inputs as it has units
                (default: cnn)
   --rounds N   turns for each program (default: 7)
   --steps N    steps per turn, of which the median counts (default: 1)
   --norm NORM  normal, weight, batch, mean-only-batch or weight+mean-only-batch (default: weight); the last three for cnn only, and without JAX
-  --batch N    images or transitions in a minibatch (default: 50 for cnn, 100 for vae and draw, 64 for dqn)
-  --width N    maps of the first layers, or units of draw's LSTMs (default: 96 for cnn, 16 for vae, 256 for draw; always 32 for dqn)
+  --batch N    images, transitions or sequences in a minibatch (default: 50 for cnn, 100 for vae and draw, 64 for dqn, 32 for lstm and gru)
+  --width N    maps of the first layers, or units (default: 96 for cnn, 16 for vae, 256 for draw, 512 for lstm and gru; always 32 for dqn)
   --side N     rows and columns of an image (default: 32 for cnn, 28 for vae and draw, 84 for dqn)
-  --glimpses N of draw (default: 64)
+  --glimpses N glimpses of draw, or steps of lstm and gru (default: 64)
   --bfloat16   products and convolutions in bfloat16; without JAX
   --json FILE  append a line of JSON for each program, with all its times
-  --full       also race this library without kept memory, PyTorch with it, and, except for draw, PyTorch with torch.compile (needs a C++ compiler)
+  --full       also race this library without kept memory, PyTorch with it, and, except for draw, lstm and gru, PyTorch with torch.compile (needs a C++ compiler)
 EOF
 }
 
@@ -49,8 +50,9 @@ case "$work" in
 cnn) : "${batch:=50}" ;;
 vae | draw) : "${batch:=100}" ;;
 dqn) : "${batch:=64}" ;;
+lstm | gru) : "${batch:=32}" ;;
 *)
-    echo "race.sh: error: expected cnn, vae, draw or dqn after --work, found '$work'" >&2
+    echo "race.sh: error: expected cnn, vae, draw, dqn, lstm or gru after --work, found '$work'" >&2
     exit 2 ;;
 esac
 for number in "$rounds" "$steps" "$batch" ${width:+"$width"} ${side:+"$side"} ${glimpses:+"$glimpses"}; do
@@ -60,8 +62,14 @@ for number in "$rounds" "$steps" "$batch" ${width:+"$width"} ${side:+"$side"} ${
     fi
 done
 [[ -z $json || $json == /* ]] || json=$PWD/$json
-if [[ $work != draw && -n $glimpses ]]; then
-    echo "race.sh: error: --glimpses: expected it with --work draw alone, found $work" >&2
+convolves=
+[[ $work == draw || $work == lstm || $work == gru ]] || convolves=yes
+if [[ -n $convolves && -n $glimpses ]]; then
+    echo "race.sh: error: --glimpses: expected it with --work draw, lstm or gru, found $work" >&2
+    exit 2
+fi
+if [[ ($work == lstm || $work == gru) && -n $side ]]; then
+    echo "race.sh: error: --side: expected it with images, found $work" >&2
     exit 2
 fi
 if [[ $work == dqn && -n $width && $width != 32 ]]; then
@@ -104,7 +112,7 @@ ours=$sizes${bfloat16:+ --bfloat16}
 entrant="$scratch/release/entrant $ours"
 # The first is what the others are compared with.
 commands=("$entrant")
-if [[ $work == draw ]]; then # no convolutions, so no layouts of images
+if [[ -z $convolves ]]; then # no convolutions, so no layouts of images
     best=eager
     modes=(eager)
 else
@@ -116,8 +124,8 @@ fi
 if [[ -n $full ]]; then
     commands+=("$entrant --no-keep-memory")
     modes+=("$best --keep-memory")
-    # Of draw, torch.compile would unroll all glimpses, which takes it minutes.
-    [[ $work == draw ]] || modes+=(compile)
+    # Of a sequence, torch.compile would unroll all steps, which takes it minutes.
+    [[ -z $convolves ]] || modes+=(compile)
 fi
 for mode in "${modes[@]}"; do commands+=("$torch Benchmarks/peers/pytorch_peer.py $ours --mode $mode"); done
 case "$norm$bfloat16" in

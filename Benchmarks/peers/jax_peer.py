@@ -1,6 +1,6 @@
 """The race workloads in JAX: the whole step is one compiled function, whose state is donated to the next.
 
-    python jax_peer.py cnn|vae|draw|dqn [--norm weight|normal] [--batch N] [--width N] [--side N] [--glimpses N]
+    python jax_peer.py cnn|vae|draw|dqn|lstm|gru [--norm weight|normal] [--batch N] [--width N] [--side N] [--glimpses N]
 """
 import argparse
 import os
@@ -70,7 +70,7 @@ def cnn():
 FIRST, SECOND = f"block{WIDTH}", f"block{2 * WIDTH}"
 ENCODER = [(3, 3, 1, WIDTH)] + [FIRST] * 2 + [(3, 3, WIDTH, 2 * WIDTH)] + [SECOND] * 2 + [(3, 3, 2 * WIDTH, 2 * WIDTH)] + [SECOND] * 2
 DECODER = [SECOND] * 2 + [(3, 3, 2 * WIDTH, 2 * WIDTH)] + [SECOND] * 2 + [(3, 3, 2 * WIDTH, WIDTH)] + [FIRST] * 2 + [(3, 3, WIDTH, 1)]
-INNER = SIZE // 4
+INNER = (SIZE or 0) // 4
 
 
 def vae_layers(key):
@@ -217,7 +217,41 @@ def dqn():
     return online, (target, frames, next_frames, actions, rewards), keys[6], optax.adamax(3e-4, b1=0.5), dqn_loss
 
 
-layers, data, key, optimizer, loss_function = {"cnn": cnn, "vae": vae, "draw": draw, "dqn": dqn}[arguments.work]()
+def recurrent_loss(layers, key, sequence, aims):
+    weights = {name: (weight(parameters), parameters["b"]) for name, parameters in layers.items()}
+    (of_input, input_bias), (of_state, state_bias) = weights["input"], weights["state"]
+
+    def lstm(state, product):
+        output, cell = state
+        i, f, g, o = jnp.split(product + output @ of_state, 4, 1)
+        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+        output = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        return (output, cell), output
+
+    def gru(output, product):
+        (given_r, given_z, given_n), (r, z, n) = jnp.split(product, 3, 1), jnp.split(output @ of_state + state_bias, 3, 1)
+        r, z = jax.nn.sigmoid(given_r + r), jax.nn.sigmoid(given_z + z)
+        n = jnp.tanh(given_n + r * n)
+        output = n + z * (output - n)
+        return output, output
+
+    zeros = jnp.zeros((arguments.batch, WIDTH))
+    products = sequence @ of_input + input_bias
+    _, outputs = lax.scan(lstm, (zeros, zeros), products) if arguments.work == "lstm" else lax.scan(gru, zeros, products)
+    return jnp.mean((outputs - aims) ** 2)
+
+
+def recurrent():
+    keys = jax.random.split(jax.random.key(0), 5)
+    inputs, gates = max(1, WIDTH // 2), {"lstm": 4, "gru": 3}[arguments.work]
+    layers = {"input": layer(keys[0], (inputs, gates * WIDTH)), "state": layer(keys[1], (WIDTH, gates * WIDTH))}
+    sequence = jax.random.normal(keys[2], (arguments.glimpses, arguments.batch, inputs))
+    aims = jax.random.normal(keys[3], (arguments.glimpses, arguments.batch, WIDTH))
+    return layers, (sequence, aims), keys[4], optax.adam(1e-3), recurrent_loss
+
+
+WORKLOADS = {"cnn": cnn, "vae": vae, "draw": draw, "dqn": dqn, "lstm": recurrent, "gru": recurrent}
+layers, data, key, optimizer, loss_function = WORKLOADS[arguments.work]()
 state = optimizer.init(layers)
 
 

@@ -33,8 +33,8 @@ def serve(name, arguments, threads, before, step):
 
     for _ in range(2):
         checked_step()
-    say(ready=name, work=arguments.work, norm=arguments.norm, batch=arguments.batch, width=arguments.width, side=arguments.side,
-        threads=threads, **({"glimpses": arguments.glimpses} if arguments.work == "draw" else {}))
+    say(ready=name, work=arguments.work, norm=arguments.norm, batch=arguments.batch, width=arguments.width, threads=threads,
+        **{name: getattr(arguments, name) for name in ("side", "glimpses") if getattr(arguments, name) is not None})
     for line in sys.stdin:
         times = []
         for _ in range(int(line.removeprefix("run "))):
@@ -45,10 +45,12 @@ def serve(name, arguments, threads, before, step):
     say(before_mb=before, peak_rss_mb=peak_megabytes())
 
 
-# The published sizes: images or transitions in a minibatch; maps of the first layers, or units of DRAW's LSTMs; rows and columns of an image.
-BATCHES = {"cnn": 50, "vae": 100, "draw": 100, "dqn": 64}
-WIDTHS = {"cnn": 96, "vae": 16, "draw": 256, "dqn": 32}
+# The sizes if none are told: images, transitions or sequences in a minibatch; maps of the first layers, or units of LSTMs and GRUs; rows and columns of an image; glimpses, or steps of a
+# sequence.
+BATCHES = {"cnn": 50, "vae": 100, "draw": 100, "dqn": 64, "lstm": 32, "gru": 32}
+WIDTHS = {"cnn": 96, "vae": 16, "draw": 256, "dqn": 32, "lstm": 512, "gru": 512}
 SIDES = {"cnn": 32, "vae": 28, "draw": 28, "dqn": 84}
+STEPS = {"draw": 64, "lstm": 64, "gru": 64}
 
 
 def add_sizes(parser):
@@ -56,15 +58,17 @@ def add_sizes(parser):
     parser.add_argument("--batch", type=int)
     parser.add_argument("--width", type=int)
     parser.add_argument("--side", type=int)
-    parser.add_argument("--glimpses", type=int, help="of draw, 64 if not told")
+    parser.add_argument("--glimpses", type=int, help="of draw, or steps of lstm and gru; 64 if not told")
 
 
 def parse(parser):
     arguments = parser.parse_args()
     work = arguments.work
-    if work != "draw" and arguments.glimpses is not None:
-        parser.error(f"--glimpses: expected it for draw alone, found {work}")
-    for name, published in ("batch", BATCHES), ("width", WIDTHS), ("side", SIDES), ("glimpses", {"draw": 64}):
+    if work not in STEPS and arguments.glimpses is not None:
+        parser.error(f"--glimpses: expected it for {', '.join(STEPS)}, found {work}")
+    if work not in SIDES and arguments.side is not None:
+        parser.error(f"--side: expected it for {', '.join(SIDES)}, found {work}")
+    for name, published in ("batch", BATCHES), ("width", WIDTHS), ("side", SIDES), ("glimpses", STEPS):
         value = getattr(arguments, name)
         if value is None:
             setattr(arguments, name, published.get(work))
@@ -72,7 +76,7 @@ def parse(parser):
             parser.error(f"--{name}: expected a number above 0, found {value}")
     if work == "dqn" and arguments.width != WIDTHS[work]:
         parser.error(f"--width: expected {WIDTHS[work]} for dqn, found {arguments.width}")
-    takes = {"cnn": arguments.side >= 12, "vae": arguments.side % 4 == 0, "draw": arguments.side > 1, "dqn": arguments.side >= 36}
-    if not takes[work]:
+    takes = {"cnn": lambda side: side >= 12, "vae": lambda side: side % 4 == 0, "draw": lambda side: side > 1, "dqn": lambda side: side >= 36}
+    if work in SIDES and not takes[work](arguments.side):
         parser.error(f"--side: expected a number that the network of {work} can take, found {arguments.side}")
     return arguments

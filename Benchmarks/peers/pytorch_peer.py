@@ -1,6 +1,6 @@
 """The race workloads in PyTorch, as its documentation would have them written.
 
-    python pytorch_peer.py cnn|vae|draw|dqn [--norm weight] [--mode eager|channels_last|compile] [--batch N] [--width N] [--side N] [--glimpses N] [--device cpu] [--keep-memory]
+    python pytorch_peer.py cnn|vae|draw|dqn|lstm|gru [--norm weight] [--mode eager|channels_last|compile] [--batch N] [--width N] [--side N] [--glimpses N] [--device cpu] [--keep-memory]
 """
 import argparse
 import ctypes
@@ -276,6 +276,40 @@ def dqn(arguments):
     return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
 
 
+def recurrent(kind, norm, inputs, width):
+    """A layer of the kind, LSTM or GRU, with the weights of input and state normalized apart."""
+    layer = kind(inputs, width)
+    if norm == "weight":
+        for name in "weight_ih_l0", "weight_hh_l0":
+            weight_norm(layer, name)
+    return layer
+
+
+def recurrent_loss(layer, sequence, aims):
+    return F.mse_loss(layer(sequence)[0], aims)
+
+
+def sequences(kind):
+    def workload(arguments):
+        device = torch.device(arguments.device)
+        torch.manual_seed(0)
+        inputs = max(1, arguments.width // 2)
+        layer = recurrent(kind, arguments.norm, inputs, arguments.width).to(device)
+        sequence = torch.randn(arguments.glimpses, arguments.batch, inputs, device=device)
+        aims = torch.randn(arguments.glimpses, arguments.batch, arguments.width, device=device)
+        optimizer = torch.optim.Adam(layer.parameters(), 1e-3, fused=True)
+
+        def loss():
+            return recurrent_loss(layer, sequence, aims)
+
+        return optimizer, torch.compile(loss) if arguments.mode == "compile" else loss
+
+    return workload
+
+
+WORKLOADS = {"cnn": cnn, "vae": vae, "draw": draw, "dqn": dqn, "lstm": sequences(nn.LSTM), "gru": sequences(nn.GRU)}
+
+
 def keep_freed_memory():
     """Lets glibc keep what is freed, instead of giving it back to the system in every step: the nearest to this library's Runtime.keepFreedMemory()."""
     mmap_max, trim_threshold, arena_max = -4, -1, -8  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX of malloc.h
@@ -294,12 +328,12 @@ def main():
     arguments = parse(parser)
     if arguments.work != "cnn" and arguments.norm not in ("normal", "weight"):
         parser.error(f"--norm: expected normal or weight for {arguments.work}, found {arguments.norm}")
-    if arguments.work == "draw" and arguments.mode == "channels_last":
-        parser.error("--mode: expected eager or compile for draw, which has no convolutions, found channels_last")
+    if arguments.work in ("draw", "lstm", "gru") and arguments.mode == "channels_last":
+        parser.error(f"--mode: expected eager or compile for {arguments.work}, which has no convolutions, found channels_last")
     if arguments.keep_memory:
         keep_freed_memory()
     before = resident_megabytes()
-    optimizer, loss_function = {"cnn": cnn, "vae": vae, "draw": draw, "dqn": dqn}[arguments.work](arguments)
+    optimizer, loss_function = WORKLOADS[arguments.work](arguments)
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -82,6 +82,8 @@ def main():
 
 
 def size(ready):
+    if "side" not in ready:
+        return f"{ready['batch']} × {ready['glimpses']} steps, {ready['width']} units"
     width = "units" if ready["work"] == "draw" else "maps"
     glimpses = f", {ready['glimpses']} glimpses" if "glimpses" in ready else ""
     return f"{ready['batch']} × {ready['side']}×{ready['side']}, {ready['width']} {width}{glimpses}"

@@ -10,7 +10,7 @@ import platform
 import torch
 from torch.nn import functional as F
 
-from pytorch_peer import CNN, DQN, DRAW, NORMS, VAE, dqn_loss
+from pytorch_peer import CNN, DQN, DRAW, NORMS, VAE, dqn_loss, recurrent, recurrent_loss
 
 BATCH = 4
 GLIMPSES = 3
@@ -144,7 +144,29 @@ def dqn_reference(norm):
     return told(norm, dqn_loss(online, target, frames, next_frames, actions, 4 * pattern(13, BATCH)), named)
 
 
+def recurrent_reference(kind, norm):
+    layer = recurrent(kind, norm, 5, 7).double()
+    named = []
+    for swift, name in ("inputWeight", "weight_ih_l0"), ("stateWeight", "weight_hh_l0"):
+        if norm == "weight":
+            v, g = layer.parametrizations[name].original1, layer.parametrizations[name].original0
+            named += [(f"{swift}.direction", "v", v), (f"{swift}.gain", "g", g)]
+        else:
+            named.append((swift, "v", getattr(layer, name)))
+    if kind is torch.nn.LSTM:
+        # There are two biases here, of which only the sum matters, and one there.
+        torch.nn.init.zeros_(layer.bias_hh_l0)
+        named.append(("bias", "b", layer.bias_ih_l0))
+    else:
+        named += [("inputBias", "b", layer.bias_ih_l0), ("stateBias", "b", layer.bias_hh_l0)]
+    for number, (_, role, parameter) in enumerate(named):
+        fill(parameter, role, 1000 * number)
+    return told(norm, recurrent_loss(layer, 4 * pattern(7, GLIMPSES, BATCH, 5), pattern(13, GLIMPSES, BATCH, 7)), named)
+
+
 print(json.dumps({"torch": torch.__version__, "python": platform.python_version(), "batch": BATCH, "glimpses": GLIMPSES,
                   "cnn": [reference(norm) for norm in NORMS], "vae": [vae_reference(norm) for norm in ["normal", "weight"]],
                   "draw": [draw_reference(norm) for norm in ["normal", "weight"]],
-                  "dqn": [dqn_reference(norm) for norm in ["normal", "weight"]]}, indent=1))
+                  "dqn": [dqn_reference(norm) for norm in ["normal", "weight"]],
+                  **{name: [recurrent_reference(kind, norm) for norm in ["normal", "weight"]]
+                     for name, kind in [("lstm", torch.nn.LSTM), ("gru", torch.nn.GRU)]}}, indent=1))

@@ -27,7 +27,7 @@ package struct Workload<Model> {
     }
 }
 
-/// The four workloads.
+/// The workloads.
 package enum Race {
     /// The paper's CIFAR-10 network: nine convolutions, Adam, softmax cross-entropy. Images of `[batch, 3, side, side]`; the first three convolutions have `width`
     /// maps, the others twice as many.
@@ -99,6 +99,37 @@ package enum Race {
             online.loss(
                 states: states, actions: actions, rewards: rewards, nextStates: nextStates, ends: ends, discount: 0.99, target: target,
                 .training(random))
+        }
+    }
+
+    /// A whole sequence through an LSTM, whose outputs are to be given numbers: mean square, Adam. Sequences of `[steps, batch, width/2]`, outputs of `[steps, batch, width]`.
+    package static func lstm(
+        _ normalization: Normalization, batch: Int, width: Int = 512, steps: Int = 64, type: ElementType = .float32, device: Device = .cpu
+    ) -> Workload<LSTM> {
+        let random = Generator(seed: 0, device: device)
+        let layer = LSTM(inputs(of: width), hidden: width, normalization: normalization, type: type, random: random)
+        return sequence(layer, batch: batch, width: width, steps: steps, type: type, random: random) { $0($1, $2).outputs }
+    }
+
+    /// The same through a GRU.
+    package static func gru(
+        _ normalization: Normalization, batch: Int, width: Int = 512, steps: Int = 64, type: ElementType = .float32, device: Device = .cpu
+    ) -> Workload<GRU> {
+        let random = Generator(seed: 0, device: device)
+        let layer = GRU(inputs(of: width), hidden: width, normalization: normalization, type: type, random: random)
+        return sequence(layer, batch: batch, width: width, steps: steps, type: type, random: random) { $0($1, $2).outputs }
+    }
+
+    private static func inputs(of width: Int) -> Int { max(1, width / 2) }
+
+    private static func sequence<Layer: Module>(
+        _ layer: Layer, batch: Int, width: Int, steps: Int, type: ElementType, random: Generator,
+        outputs: @escaping (Layer, Tensor, Pass) -> Tensor
+    ) -> Workload<Layer> {
+        let sequence = Tensor.normal([steps, batch, inputs(of: width)], type: type, from: random)
+        let aims = Tensor.normal([steps, batch, width], type: type, from: random)
+        return Workload(layer, Adam(layer.parameters), learningRate: 1e-3, on: random.device) { layer in
+            (outputs(layer, sequence, .training(random)) - aims).squared().mean()
         }
     }
 }

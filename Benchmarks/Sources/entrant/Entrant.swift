@@ -21,6 +21,11 @@ struct Entrant: ParsableCommand {
         case vae
         case draw
         case dqn
+        case lstm
+        case gru
+
+        /// Whether it goes through a sequence, whose length can be told.
+        var hasSteps: Bool { [.draw, .lstm, .gru].contains(self) }
 
         /// The published sizes.
         var batch: Int {
@@ -28,6 +33,7 @@ struct Entrant: ParsableCommand {
             case .cnn: 50
             case .vae, .draw: 100
             case .dqn: 64
+            case .lstm, .gru: 32
             }
         }
 
@@ -37,14 +43,17 @@ struct Entrant: ParsableCommand {
             case .vae: 16
             case .draw: 256
             case .dqn: 32
+            case .lstm, .gru: 512
             }
         }
 
-        var side: Int {
+        /// None without images.
+        var side: Int? {
             switch self {
             case .cnn: 32
             case .vae, .draw: 28
             case .dqn: 84
+            case .lstm, .gru: nil
             }
         }
 
@@ -55,27 +64,33 @@ struct Entrant: ParsableCommand {
             case .vae: side.isMultiple(of: 4)
             case .draw: side > 1
             case .dqn: side >= 36
+            case .lstm, .gru: false
             }
         }
     }
 
-    @Argument(help: "The workload: cnn, vae, draw or dqn.")
+    @Argument(help: "The workload: cnn, vae, draw, dqn, lstm or gru.")
     var work: Work
 
     @Option(help: "normal, weight, batch, mean-only-batch or weight+mean-only-batch.")
     var norm = "weight"
 
-    @Option(help: "Images or transitions in the minibatch; without it 50 for cnn, 100 for vae and draw, 64 for dqn.")
+    @Option(
+        help:
+            "Images, transitions or sequences in the minibatch; without it 50 for cnn, 100 for vae and draw, 64 for dqn, 32 for lstm and gru."
+    )
     var batch: Int?
 
     @Option(
-        help: "Maps of the first layers, or units of draw's LSTMs; without it 96 for cnn, 16 for vae and 256 for draw. Always 32 for dqn.")
+        help:
+            "Maps of the first layers, or units of draw, lstm and gru; without it 96 for cnn, 16 for vae, 256 for draw, 512 for lstm and gru. Always 32 for dqn."
+    )
     var width: Int?
 
     @Option(help: "Rows and columns of an image; without it 32 for cnn, 28 for vae and draw, 84 for dqn.")
     var side: Int?
 
-    @Option(help: "Glimpses of draw; without it 64.")
+    @Option(help: "Glimpses of draw, or steps of a sequence of lstm and gru; without it 64.")
     var glimpses: Int?
 
     @Option(help: "cpu, cuda or cuda:INDEX.")
@@ -108,11 +123,17 @@ struct Entrant: ParsableCommand {
         guard (1...10_000).contains(width), work != .dqn || width == work.width else {
             throw ValidationError("--width: expected \(work == .dqn ? "32 for dqn" : "a number from 1 to 10000"), found \(width)")
         }
-        guard (1...1000).contains(side), work.takes(side: side) else {
-            throw ValidationError("--side: expected a number up to 1000 that the network of \(work.rawValue) can take, found \(side)")
+        if let side {
+            guard work.side != nil else { throw ValidationError("--side: expected it with images, found \(work.rawValue)") }
+            guard (1...1000).contains(side), work.takes(side: side) else {
+                throw ValidationError("--side: expected a number up to 1000 that the network of \(work.rawValue) can take, found \(side)")
+            }
         }
-        guard work == .draw || glimpses == nil else {
-            throw ValidationError("--glimpses: expected it for draw alone, found \(work.rawValue)")
+        guard work.hasSteps || glimpses == nil else {
+            throw ValidationError("--glimpses: expected it for draw, lstm or gru, found \(work.rawValue)")
+        }
+        guard !winograd || ([.cnn, .vae, .dqn].contains(work) && !bfloat16) else {
+            throw ValidationError("--winograd: expected convolutions in float32, found \(bfloat16 ? "--bfloat16" : work.rawValue)")
         }
         let glimpses = glimpses ?? 64
         guard (1...10_000).contains(glimpses) else {
@@ -123,18 +144,20 @@ struct Entrant: ParsableCommand {
         let before = try residentMegabytes()
         let step =
             switch work {
-            case .cnn: Race.cnn(normalization, batch: batch, width: width, side: side, device: device).step(usesBfloat16:)
-            case .vae: Race.vae(normalization, batch: batch, width: width, side: side, device: device).step(usesBfloat16:)
+            case .cnn: Race.cnn(normalization, batch: batch, width: width, side: side!, device: device).step(usesBfloat16:)
+            case .vae: Race.vae(normalization, batch: batch, width: width, side: side!, device: device).step(usesBfloat16:)
             case .draw:
-                Race.draw(normalization, batch: batch, width: width, side: side, glimpses: glimpses, device: device).step(usesBfloat16:)
-            case .dqn: Race.dqn(normalization, batch: batch, side: side, device: device).step(usesBfloat16:)
+                Race.draw(normalization, batch: batch, width: width, side: side!, glimpses: glimpses, device: device).step(usesBfloat16:)
+            case .dqn: Race.dqn(normalization, batch: batch, side: side!, device: device).step(usesBfloat16:)
+            case .lstm: Race.lstm(normalization, batch: batch, width: width, steps: glimpses, device: device).step(usesBfloat16:)
+            case .gru: Race.gru(normalization, batch: batch, width: width, steps: glimpses, device: device).step(usesBfloat16:)
             }
         for _ in 0..<2 { _ = try finite(step(bfloat16)) }
         let name = "swift-weightnorm\(keepMemory ? "" : "-no-keep-memory")\(winograd ? "-winograd" : "")\(bfloat16 ? "-bfloat16" : "")"
         try print(
             Ready(
                 ready: name, work: work.rawValue, norm: norm, batch: batch, width: width, side: side,
-                glimpses: work == .draw ? glimpses : nil,
+                glimpses: work.hasSteps ? glimpses : nil,
                 threads: Runtime.threadCount))
         while let line = readLine() {
             let words = line.split(separator: " ")
@@ -187,7 +210,7 @@ struct Entrant: ParsableCommand {
         var norm: String
         var batch: Int
         var width: Int
-        var side: Int
+        var side: Int?
         var glimpses: Int?
         var threads: Int
     }

@@ -53,12 +53,14 @@ struct Reference: Decodable, Sendable {
 
     var torch: String
     var batch: Int
-    /// Of DRAW.
+    /// Of DRAW, or steps of a sequence.
     var glimpses: Int
     var cnn: [Network]
     var vae: [Network]
     var draw: [Network]
     var dqn: [Network]
+    var lstm: [Network]
+    var gru: [Network]
 
     static func read() throws -> Reference {
         let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "reference.json")

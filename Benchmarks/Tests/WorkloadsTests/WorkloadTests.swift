@@ -99,13 +99,35 @@ struct WorkloadTests {
         }
     }
 
+    @Test("lstm and gru") func sequences() throws {
+        let reference = try Reference.read()
+        #expect(reference.lstm.map(\.norm) == ["normal", "weight"] && reference.gru.map(\.norm) == ["normal", "weight"])
+        let sequence = pattern(7, [reference.glimpses, reference.batch, 5]) * 4
+        let aims = pattern(13, [reference.glimpses, reference.batch, 7])
+        for (isLSTM, networks) in [(true, reference.lstm), (false, reference.gru)] {
+            for expected in networks {
+                let normalization = try #require(Normalization(rawValue: expected.norm))
+                if isLSTM {
+                    let layer = LSTM(5, hidden: 7, normalization: normalization, type: .float64, random: Reference.random)
+                    try expected.fill(layer) { [$0] }
+                    try expected.require((layer(sequence, .inference).outputs - aims).squared().mean(), of: layer) { [$0] }
+                } else {
+                    let layer = GRU(5, hidden: 7, normalization: normalization, type: .float64, random: Reference.random)
+                    try expected.fill(layer) { [$0] }
+                    try expected.require((layer(sequence, .inference).outputs - aims).squared().mean(), of: layer) { [$0] }
+                }
+            }
+        }
+    }
+
     @Test("steps lower the loss on a minibatch that stays the same")
     func learning() {
         let steps = [
             Race.cnn(.weight, batch: 8).step, Race.vae(.weight, batch: 8).step, Race.draw(.weight, batch: 8).step,
             Race.dqn(.weight, batch: 8).step, Race.cnn(.weight, batch: 8, width: 8, side: 17).step,
             Race.vae(.weight, batch: 8, width: 8, side: 12).step, Race.draw(.weight, batch: 8, width: 16, side: 9, glimpses: 5).step,
-            Race.dqn(.weight, batch: 8, side: 50).step,
+            Race.dqn(.weight, batch: 8, side: 50).step, Race.lstm(.weight, batch: 4, width: 16, steps: 5).step,
+            Race.gru(.weight, batch: 4, width: 15, steps: 5).step,
         ]
         for step in steps {
             let first = step(false)
