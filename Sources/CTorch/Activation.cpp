@@ -96,8 +96,7 @@ at::Tensor activation_gradient(Activation activation, at::Tensor gradient, const
     bool is_alike = has_kernel(value) && has_kernel(gradient) && gradient.strides() == value.strides() && gradient.sizes() == value.sizes();
     // libtorch's gradients can be differentiated.
     if (is_alike && !at::GradMode::is_enabled()) {
-        bool is_ours = gradient.use_count() == 1 && gradient.storage().use_count() == 1;
-        auto result = is_ours ? gradient : at::empty_strided(value.sizes(), value.strides(), value.options());
+        auto result = written_over(gradient, value);
         auto from = data<float>(gradient), values = data<float>(value);
         auto to = mutable_data<float>(result);
         over_elements(value.numel(), [&](int64_t begin, int64_t end) {
@@ -118,6 +117,11 @@ at::Tensor activation_gradient(Activation activation, at::Tensor gradient, const
         case ActivationKind::sigmoid: return at::sigmoid_backward(gradient, value);
     }
     return gradient;
+}
+
+at::Tensor written_over(const at::Tensor &gradient, const at::Tensor &value) {
+    bool is_ours = gradient.use_count() == 1 && gradient.storage().use_count() == 1;
+    return is_ours ? gradient : at::empty_strided(value.sizes(), value.strides(), value.options());
 }
 
 void save_activation(torch::autograd::AutogradContext &context, Activation activation) {

@@ -112,6 +112,9 @@ void activate_in_place(Activation activation, const at::Tensor &tensor);
 /// The gradient with respect to the pre-activation, from that of the value; recorded where gradients are. It is written over the latter where nobody else has that.
 at::Tensor activation_gradient(Activation activation, at::Tensor gradient, const at::Tensor &value);
 
+/// What a gradient of a value may be written to: the gradient that came in where nobody else has it, otherwise a new tensor with the value's layout.
+at::Tensor written_over(const at::Tensor &gradient, const at::Tensor &value);
+
 /// Keeps an activation for the backward pass, or gives back the one kept.
 void save_activation(torch::autograd::AutogradContext &context, Activation activation);
 Activation saved_activation(torch::autograd::AutogradContext &context);

@@ -12,7 +12,7 @@
 //
 // weightnorm::attention_read: γ·V·x·Hᵀ of images x and, with a canvas c, of x − σ(c).    weightnorm::attention_write: c + Vᵀ·(w/γ)·H for patches w.
 //
-// On the CPU in float32 and float64 each is one pass with a gradient of its own, by hand; elsewhere, and where a gradient is to be differentiated, they are the formulas in libtorch's
+// On the CPU in float32 and float64 (where, on x86-64, numbers below the normal ones count as 0: products with filters far from their centre are such) each is one pass with a gradient of its own, by hand; elsewhere, and where a gradient is to be differentiated, they are the formulas in libtorch's
 // operators.
 #include "Guard.hpp"
 #include "AttentionHeaders.hpp"
@@ -116,26 +116,13 @@ at::Tensor write_composed(
 // The matrices of one image are smaller than a few vectors, so they are copied to rows that end with whole vectors, in zeros: loops over their columns then have no remainder, which would
 // otherwise be most of them.
 
-template <typename T, int width>
-using Pack = T __attribute__((vector_size(width * sizeof(T))));
-
-template <int width, typename T>
-CTORCH_INLINE Pack<T, width> pack(const T *from) {
-    Pack<T, width> found;
-    std::memcpy(&found, from, sizeof found);
-    return found;
-}
-
-template <int width, typename T>
-CTORCH_INLINE void unpack(T *to, Pack<T, width> value) { std::memcpy(to, &value, sizeof value); }
-
 /// The sum of a vector's elements, half added to half.
 template <int width, typename T>
-CTORCH_INLINE T sum(Pack<T, width> value) {
+CTORCH_INLINE T sum(VectorOf<T, width> value) {
     if constexpr (width == 1) {
         return value[0];
     } else {
-        Pack<T, width / 2> halves[2];
+        VectorOf<T, width / 2> halves[2];
         std::memcpy(halves, &value, sizeof value);
         return sum<width / 2, T>(halves[0] + halves[1]);
     }
@@ -143,10 +130,10 @@ CTORCH_INLINE T sum(Pack<T, width> value) {
 
 /// exp x for x from −80 to 0.
 template <int width>
-CTORCH_INLINE Pack<float, width> exponential_of(Pack<float, width> x) { return exponential<width>(x); }
+CTORCH_INLINE VectorOf<float, width> exponential_of(VectorOf<float, width> x) { return exponential<width>(x); }
 
 template <int width>
-CTORCH_INLINE Pack<double, width> exponential_of(Pack<double, width> x) {
+CTORCH_INLINE VectorOf<double, width> exponential_of(VectorOf<double, width> x) {
     for (int lane = 0; lane < width; lane++) x[lane] = std::exp(x[lane]);
     return x;
 }
@@ -154,17 +141,21 @@ CTORCH_INLINE Pack<double, width> exponential_of(Pack<double, width> x) {
 /// Matrices of one image, each of whose rows has room for so many vectors.
 template <typename T, int width>
 class Padded {
+public:
+    int64_t rows, columns, step;
+
+private:
     std::vector<T> memory;
     T *first;
 
 public:
-    int64_t rows, columns, step;
-
     CTORCH_INLINE Padded(int64_t rows, int64_t columns)
-        : memory(rows * ((columns + width - 1) / width * width) + 64 / sizeof(T)), rows(rows), columns(columns), step((columns + width - 1) / width * width) {
+        : rows(rows), columns(columns), step((columns + width - 1) / width * width), memory(rows * step + 64 / sizeof(T)) {
         auto place = reinterpret_cast<uintptr_t>(memory.data());
         first = memory.data() + ((place + 63) / 64 * 64 - place) / sizeof(T);
     }
+
+    Padded(const Padded &) = delete;
 
     CTORCH_INLINE T *row(int64_t index) { return first + index * step; }
     CTORCH_INLINE const T *row(int64_t index) const { return first + index * step; }
@@ -180,10 +171,10 @@ public:
     /// Sets each vector to what the body makes of its place.
     template <typename Body>
     CTORCH_INLINE void fill(const Body &body) {
-        for (int64_t place = 0; place < rows * step; place += width) unpack<width>(first + place, body(place));
+        for (int64_t place = 0; place < rows * step; place += width) store<width>(first + place, body(place));
     }
 
-    CTORCH_INLINE Pack<T, width> at(int64_t place) const { return pack<width>(first + place); }
+    CTORCH_INLINE VectorOf<T, width> at(int64_t place) const { return load<width>(first + place); }
 };
 
 /// left·right, for a left side whose elements are so far apart along its rows and columns; written, or added to what is there.
@@ -192,9 +183,9 @@ CTORCH_INLINE void multiply(Padded<T, width> &to, const T *left, int64_t row_ste
     for (int64_t row = 0; row < to.rows; row++)
         for (int64_t column = 0; column < to.step; column += width) {
             auto target = to.row(row) + column;
-            auto found = adds ? pack<width>(static_cast<const T *>(target)) : Pack<T, width>{};
-            for (int64_t inner = 0; inner < right.rows; inner++) found += left[row * row_step + inner * column_step] * pack<width>(right.row(inner) + column);
-            unpack<width>(target, found);
+            auto found = adds ? load<width>(static_cast<const T *>(target)) : VectorOf<T, width>{};
+            for (int64_t inner = 0; inner < right.rows; inner++) found += left[row * row_step + inner * column_step] * load<width>(right.row(inner) + column);
+            store<width>(target, found);
         }
 }
 
@@ -203,8 +194,8 @@ template <typename T, int width, typename Body>
 CTORCH_INLINE void multiply_by_transposed(const Padded<T, width> &left, const Padded<T, width> &right, const Body &body) {
     for (int64_t row = 0; row < left.rows; row++)
         for (int64_t other = 0; other < right.rows; other++) {
-            Pack<T, width> found{};
-            for (int64_t column = 0; column < left.step; column += width) found += pack<width>(left.row(row) + column) * pack<width>(right.row(other) + column);
+            VectorOf<T, width> found{};
+            for (int64_t column = 0; column < left.step; column += width) found += load<width>(left.row(row) + column) * load<width>(right.row(other) + column);
             body(row, other, sum<width, T>(found));
         }
 }
@@ -264,7 +255,7 @@ Filters filters_cpu(const at::Tensor &numbers, int64_t count, int64_t rows, int6
         auto ip = mutable_data<T>(intensity), fp = mutable_data<T>(faintness);
         T *to[2] = {mutable_data<T>(filters[0]), mutable_data<T>(filters[1])};
         over_images(batch, 8 * count * (rows + columns), [&](auto width, int64_t begin, int64_t end) CTORCH_LAMBDA {
-            using Lanes = Pack<T, width()>;
+            using Lanes = VectorOf<T, width()>;
             Padded<T, width()> pixels[2] = {{1, rows}, {1, columns}}, inside[2] = {{1, rows}, {1, columns}}, heights[2] = {{1, rows}, {1, columns}};
             for (int axis = 0; axis < 2; axis++)
                 for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) pixels[axis].row(0)[pixel] = static_cast<T>(pixel), inside[axis].row(0)[pixel] = 1;
@@ -306,7 +297,7 @@ at::Tensor filters_backward(const torch::autograd::variable_list &grads, const a
         const T *filters[2] = {data<T>(vertical), data<T>(horizontal)}, *given[2] = {data<T>(slopes[0]), data<T>(slopes[1])};
         auto rp = mutable_data<T>(result);
         over_images(batch, 4 * count * (sizes[0] + sizes[1]), [&](auto width, int64_t begin, int64_t end) CTORCH_LAMBDA {
-            using Lanes = Pack<T, width()>;
+            using Lanes = VectorOf<T, width()>;
             Padded<T, width()> pixels[2] = {{1, sizes[0]}, {1, sizes[1]}}, heights[2] = {{1, sizes[0]}, {1, sizes[1]}}, slopes_of[2] = {{1, sizes[0]}, {1, sizes[1]}};
             for (int axis = 0; axis < 2; axis++)
                 for (int64_t pixel = 0; pixel < sizes[axis]; pixel++) pixels[axis].row(0)[pixel] = static_cast<T>(pixel);

@@ -2,7 +2,7 @@
 // about a dozen calls and as many results that the graph would keep. Gates are [batch, 4·hidden] in the order i, f, g, o, without the peepholes'
 // terms; cells are [batch, hidden], peepholes [3, hidden] for i, f and o.
 //
-// On the CPU the gradient computes i, f, g, o and tanh c′ again from what it is given: that takes less time than to keep and to read them.
+// In float32 and float64 on the CPU the gradient computes i, f, g, o and tanh c′ again from what it is given, so that they need not be kept; in float32 that takes no longer.
 #include "Guard.hpp"
 #include "LSTMCellHeaders.hpp"
 #include "ElementTypes.hpp"
@@ -18,7 +18,9 @@ using namespace ctorch;
 namespace {
 
 using Cells = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
-using Peepholes = std::optional<at::Tensor>;
+/// A tensor that there may be.
+using Optional = std::optional<at::Tensor>;
+using Peepholes = Optional;
 
 /// Checks the shapes; returns the number of hidden units.
 int64_t hidden_units(const at::Tensor &gates, const at::Tensor &cell, const Peepholes &peepholes) {
@@ -36,9 +38,10 @@ int64_t hidden_units(const at::Tensor &gates, const at::Tensor &cell, const Peep
 /// Calls the body with ranges of hidden units; each thread takes some of them for the whole batch, so the peepholes' sums need no second pass.
 template <typename Body>
 void over_units(int64_t batch, int64_t hidden, Body &&body) {
-    // A unit's work is about that of eighty simple element-wise results per example; whole vectors for each thread.
-    auto grain = std::max<int64_t>(16, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 80 * batch));
-    parallel_for(0, hidden, grain, body);
+    // Whole vectors for each thread: a unit that is left over takes as long as a vector. A unit's work is about that of eighty simple element-wise results per example.
+    constexpr int64_t at_once = 16;
+    auto grain = std::max<int64_t>(1, at::internal::GRAIN_SIZE / std::max<int64_t>(1, 80 * at_once * batch));
+    parallel_for(0, (hidden + at_once - 1) / at_once, grain, [&](int64_t begin, int64_t end) { body(at_once * begin, std::min(hidden, at_once * end)); });
 }
 
 // Composed of libtorch's operators: for other devices and types, and for derivatives of the gradient. The third result holds i, f, g, o and tanh c′; the CPU's kernels leave it empty.
@@ -90,10 +93,11 @@ Cells forward_cpu(const at::Tensor &gates, const at::Tensor &cell, const Peephol
 // From the gradients with respect to h′ and c′ those with respect to gates, cell and peepholes:
 //   ∂o = ∂h′·tanh c′, ∂c = ∂c′ + ∂h′·o(1 − tanh²c′) + p_o·∂ō, where ∂ō = ∂o·o(1 − o) is that of the pre-activation, and so on.
 Cells backward_composed(
-    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &gates, const at::Tensor &active, const at::Tensor &cell,
-    const at::Tensor &next, const Peepholes &peepholes) {
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &, const Optional &active, const at::Tensor &cell, const Optional &next,
+    const Peepholes &peepholes) {
+    TORCH_CHECK(active && next, "expected the values of the forward pass, found none");
     auto hidden = cell.size(1);
-    auto part = [&](int64_t gate) { return active.narrow(1, gate * hidden, hidden); };
+    auto part = [&](int64_t gate) { return active->narrow(1, gate * hidden, hidden); };
     auto input = part(0), forget = part(1), candidate = part(2), output = part(3), squashed = part(4);
     auto d_output = grad_output * squashed * output * (1 - output);
     auto d_cell = grad_next + grad_output * output * (1 - squashed * squashed);
@@ -103,7 +107,7 @@ Cells backward_composed(
     at::Tensor d_peepholes;
     if (peepholes) {
         before = before + d_input * peepholes->select(0, 0) + d_forget * peepholes->select(0, 1);
-        d_peepholes = at::stack(std::vector<at::Tensor>{(d_input * cell).sum(0), (d_forget * cell).sum(0), (d_output * next).sum(0)});
+        d_peepholes = at::stack(std::vector<at::Tensor>{(d_input * cell).sum(0), (d_forget * cell).sum(0), (d_output * *next).sum(0)});
     }
     return {at::cat(std::vector<at::Tensor>{d_input, d_forget, d_candidate, d_output}, 1), before, d_peepholes};
 }
@@ -151,8 +155,8 @@ struct Backward {
 };
 
 Cells backward_cpu(
-    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &gates, const at::Tensor &active, const at::Tensor &cell,
-    const at::Tensor &next, const Peepholes &peepholes) {
+    const at::Tensor &grad_output, const at::Tensor &grad_next, const at::Tensor &gates, const Optional &active, const at::Tensor &cell,
+    const Optional &next, const Peepholes &peepholes) {
     if (gates.scalar_type() != at::kFloat && gates.scalar_type() != at::kDouble)
         return backward_composed(grad_output, grad_next, gates, active, cell, next, peepholes);
     auto batch = cell.size(0), hidden = cell.size(1);
@@ -171,7 +175,9 @@ struct Cell : torch::autograd::Function<Cell> {
         static auto op =
             c10::Dispatcher::singleton().findSchemaOrThrow("weightnorm::lstm_cell_forward", "").typed<decltype(forward_cpu)>();
         auto [output, next, active] = op.call(gates, cell, peepholes);
-        context->save_for_backward({gates, cell, peepholes.value_or(at::Tensor()), active, next});
+        // The CPU's kernels compute the values again.
+        bool is_kept = active.numel() > 0;
+        context->save_for_backward({gates, cell, peepholes.value_or(at::Tensor()), is_kept ? active : at::Tensor(), is_kept ? next : at::Tensor()});
         return {output, next};
     }
 
@@ -185,7 +191,8 @@ struct Cell : torch::autograd::Function<Cell> {
         } else {
             static auto op =
                 c10::Dispatcher::singleton().findSchemaOrThrow("weightnorm::lstm_cell_backward", "").typed<decltype(backward_cpu)>();
-            found = op.call(grads[0], grads[1], saved[0], saved[3], saved[1], saved[4], peepholes);
+            auto optional = [](const at::Tensor &tensor) { return tensor.defined() ? Optional(tensor) : std::nullopt; };
+            found = op.call(grads[0], grads[1], saved[0], optional(saved[3]), saved[1], optional(saved[4]), peepholes);
         }
         return {std::get<0>(found), std::get<1>(found), std::get<2>(found)};
     }
@@ -250,8 +257,8 @@ TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
     library.def("lstm_cell(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor)");
     library.def("lstm_cell_forward(Tensor gates, Tensor cell, Tensor? peepholes) -> (Tensor, Tensor, Tensor)");
     library.def(
-        "lstm_cell_backward(Tensor grad_output, Tensor grad_next, Tensor gates, Tensor active, Tensor cell, Tensor next, Tensor? peepholes) -> (Tensor, "
-        "Tensor, Tensor)");
+        "lstm_cell_backward(Tensor grad_output, Tensor grad_next, Tensor gates, Tensor? active, Tensor cell, Tensor? next, Tensor? peepholes) "
+        "-> (Tensor, Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(weightnorm, CPU, library) {

@@ -110,24 +110,24 @@ struct LSTMSequence : torch::autograd::Function<LSTMSequence> {
         auto &weight = saved[2], &peep = saved[3], &outputs = saved[4], &cells = saved[5], &gates = saved[6];
         auto steps = outputs.size(0), batch = outputs.size(1), hidden = outputs.size(2);
         auto to_outputs = grads[0].contiguous(), dc = grads[2].contiguous();
-        auto slopes = at::empty({steps, batch, 4 * hidden}, outputs.options());
+        auto gate_gradients = at::empty({steps, batch, 4 * hidden}, outputs.options());
         at::Tensor dh = to_outputs[steps - 1] + grads[1], sums, to_peepholes;
         if (peep.defined()) sums = at::empty_like(peep), to_peepholes = at::zeros_like(peep);
         StateWeight plain(weight);
-        auto back = [&](at::Tensor to, const at::Tensor &start, int64_t step) { plain.add_product(to, start, slopes[step]); };
+        auto back = [&](at::Tensor to, const at::Tensor &start, int64_t step) { plain.add_product(to, start, gate_gradients[step]); };
         at::Tensor space[2] = {at::empty_like(first_c), at::empty_like(first_c)}, slope = at::empty_like(first_h);
         for (auto step = steps - 1; step >= 0; step--) {
             if (step < steps - 1) back(slope, to_outputs[step], step + 1), dh = slope;
-            auto to_gates = slopes[step];
+            auto to_gates = gate_gradients[step];
             auto &before = space[step % 2];
             lstm_step_backward(dh, dc, gates[step], step > 0 ? cells[step - 1] : first_c, peep, to_gates, before, sums);
             if (peep.defined()) to_peepholes.add_(sums);
             dc = before;
         }
         at::Tensor to_first, to_weight;
-        if (context->needs_input_grad(1)) to_first = matrix_product(slopes[0], weight);
-        if (context->needs_input_grad(3)) to_weight = weight_gradient(slopes, first_h, outputs);
-        return {slopes, to_first, dc, to_weight, to_peepholes, {}};
+        if (context->needs_input_grad(1)) to_first = matrix_product(gate_gradients[0], weight);
+        if (context->needs_input_grad(3)) to_weight = weight_gradient(gate_gradients, first_h, outputs);
+        return {gate_gradients, to_first, dc, to_weight, to_peepholes, {}};
     }
 };
 

@@ -15,20 +15,22 @@
 
 namespace ctorch {
 
+template <typename T, int width>
+using VectorOf = T __attribute__((vector_size(width * sizeof(T))));
 template <int width>
-using Vector = float __attribute__((vector_size(width * sizeof(float))));
+using Vector = VectorOf<float, width>;
 template <int width>
 using Integers = int32_t __attribute__((vector_size(width * sizeof(int32_t))));
 
-template <int width>
-CTORCH_INLINE Vector<width> load(const float *from) {
-    Vector<width> vector;
+template <int width, typename T>
+CTORCH_INLINE VectorOf<T, width> load(const T *from) {
+    VectorOf<T, width> vector;
     std::memcpy(&vector, from, sizeof vector);
     return vector;
 }
 
-template <int width>
-CTORCH_INLINE void store(float *to, Vector<width> vector) { std::memcpy(to, &vector, sizeof vector); }
+template <int width, typename T>
+CTORCH_INLINE void store(T *to, VectorOf<T, width> vector) { std::memcpy(to, &vector, sizeof vector); }
 
 /// Calls the body with the first element of each vector, and with those that are left over one by one.
 template <int width, typename Body>
@@ -62,13 +64,15 @@ __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma"), min_vector_widt
 }
 #endif
 
-/// While there is one, this thread's results below the normal numbers are 0: x86-64's processors take up to a hundred times as long for them.
+/// While there is one, this thread takes numbers below the normal ones for 0, operands and results, on x86-64, whose processors take up to a hundred times as long for them. Elsewhere
+/// it changes nothing.
 class FlushesSubnormals {
 #if defined(__x86_64__)
+    static constexpr unsigned flush_to_zero = 0x8000, denormals_are_zero = 0x0040;
     unsigned before = __builtin_ia32_stmxcsr();
 
 public:
-    FlushesSubnormals() { __builtin_ia32_ldmxcsr(before | 0x8040); }
+    FlushesSubnormals() { __builtin_ia32_ldmxcsr(before | flush_to_zero | denormals_are_zero); }
     ~FlushesSubnormals() { __builtin_ia32_ldmxcsr(before); }
 #else
 public:

@@ -151,8 +151,8 @@ package struct OperatorTable: Sendable {
         "(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
             + "bool batch_first) -> (Tensor, Tensor)")
     let activation = Operator("activation", "(Tensor self, int kind, float slope) -> Tensor", namespace: "weightnorm")
-    let meanSubtraction = Operator(
-        "mean_subtraction", "(Tensor input, Tensor bias, int axis, int kind, float slope) -> (Tensor, Tensor)", namespace: "weightnorm")
+    let meanOnlyBatchNorm = Operator(
+        "mean_only_batch_norm", "(Tensor input, Tensor bias, int axis, int kind, float slope) -> (Tensor, Tensor)", namespace: "weightnorm")
     let activationInPlace = Operator("activation_", "(Tensor(a!) self, int kind, float slope) -> Tensor(a!)", namespace: "weightnorm")
     let leakyRelu = Operator("leaky_relu", "(Tensor self, Scalar negative_slope=0.01) -> Tensor")
     let softplus = Operator("softplus", "(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor")

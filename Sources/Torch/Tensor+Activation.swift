@@ -44,6 +44,12 @@ extension Tensor {
         return operators.activation(.tensor(self), kind, slope)
     }
 
+    /// The function's value, or without one the tensor.
+    package func activated(_ function: ActivationFunction?) -> Tensor {
+        guard let function else { return self }
+        return activated(function)
+    }
+
     /// The same, written over this tensor's elements: for a result that nobody else has.
     package func activatedInPlace(_ function: ActivationFunction?) -> Tensor {
         guard let function else { return self }

@@ -146,6 +146,33 @@ extension Tensor {
             .boolean(true))
     }
 
+    /// Mean-only batch normalization and an activation of it, f(t − μ + shift), and μ, the mean over all axes but that of the features, `[features]`, in one operator that keeps its result
+    /// alone. The μ that is returned carries no gradient.
+    ///
+    /// Nil where there is none: it takes float32 on the CPU, with elements, whose features lie one beside the other without gaps, as in channels last.
+    package func meanOnlyBatchNormalized(
+        shift: Tensor, axis: Int, activation: ActivationFunction?
+    ) -> (result: Tensor, mean: Tensor)? {
+        guard
+            device.isCPU, type == .float32, shift.device.isCPU, shift.type == .float32, count > 0, shape.indices.contains(axis),
+            strides[axis] == 1, isDense
+        else { return nil }
+        let (kind, slope) = ActivationFunction.arguments(activation)
+        let found = operators.meanOnlyBatchNorm.results(capacity: 2, .tensor(self), .tensor(shift), .integer(axis), kind, slope)
+        return (found[0], found[1])
+    }
+
+    /// Whether the elements fill a piece of memory, each in a place of its own.
+    private var isDense: Bool {
+        let (shape, strides) = (shape, strides)
+        var next = 1
+        for axis in shape.indices.filter({ shape[$0] > 1 }).sorted(by: { strides[$0] < strides[$1] }) {
+            guard strides[axis] == next else { return false }
+            next *= shape[axis]
+        }
+        return true
+    }
+
     /// g·v/‖v‖ with a norm and a gain for each of `blocks × units` units: the elements are seen as `[blocks, outer, units, inner]`.
     ///
     /// ‖v‖ = 0 is taken as 1. Sums are accumulated in float64.

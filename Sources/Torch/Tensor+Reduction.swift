@@ -25,29 +25,6 @@ extension Tensor {
         return (self * scale).mean(over: dimensions) / scale.reshaped(mean.shape)
     }
 
-    /// f(t − μ + b) and μ, the mean over all axes but one, `[features]`, in one operator that keeps its result alone; no gradient goes through μ itself.
-    ///
-    /// Nil where there is none: it takes float32 on the CPU, with elements, whose features lie one beside the other without gaps, as in channels last.
-    package func subtractingMean(adding bias: Tensor, axis: Int, activation: ActivationFunction?) -> (result: Tensor, mean: Tensor)? {
-        guard device.isCPU, type == .float32, bias.type == .float32, bias.device.isCPU, count > 0, strides[axis] == 1, isDense else {
-            return nil
-        }
-        let (kind, slope) = ActivationFunction.arguments(activation)
-        let found = operators.meanSubtraction.results(capacity: 2, .tensor(self), .tensor(bias), .integer(axis), kind, slope)
-        return (found[0], found[1])
-    }
-
-    /// Whether the elements fill a piece of memory, each in a place of its own.
-    private var isDense: Bool {
-        let (shape, strides) = (shape, strides)
-        var next = 1
-        for axis in shape.indices.filter({ shape[$0] > 1 }).sorted(by: { strides[$0] < strides[$1] }) {
-            guard strides[axis] == next else { return false }
-            next *= shape[axis]
-        }
-        return true
-    }
-
     /// The variance. The correction is subtracted from the number of elements in the divisor: 0 gives the population's variance, which the paper uses
     /// throughout.
     public func variance(over dimensions: [Int]? = nil, correction: Int = 0, keeping: Bool = false) -> Tensor {

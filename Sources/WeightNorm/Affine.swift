@@ -43,14 +43,14 @@ public final class Affine<Map: LinearMap>: Layer {
     }
 
     /// w·x + b, normalized if the layer has a normalizer. In an initializing pass, gain and bias are first set from the batch.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { preactivation(of: input, pass, then: nil) }
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { result(of: input, pass, then: nil) }
 
     /// The activation of the layer's result: to rounding what the two give one after the other, but in one operator where there is one for both.
     public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
-        preactivation(of: input, pass, then: activation)
+        result(of: input, pass, then: activation)
     }
 
-    private func preactivation(of input: Tensor, _ pass: Pass, then activation: Activation?) -> Tensor {
+    private func result(of input: Tensor, _ pass: Pass, then activation: Activation?) -> Tensor {
         if pass.phase == .initializing { initialize(from: input, pass) }
         let weight = weight.value(in: pass)
         guard let normalizer else {

@@ -54,7 +54,7 @@ public final class MeanOnlyBatchNorm: Normalizer {
             mean = runningMean.value
         } else if let statistics = statisticsInParts(of: input, feature, pass) {
             mean = statistics.mean
-        } else if let found = input.subtractingMean(adding: bias.value, axis: feature, activation: function) {
+        } else if let found = input.meanOnlyBatchNormalized(shift: bias.value, axis: feature, activation: function) {
             if pass.phase == .training { runningMean.average(found.mean) }
             return found.result
         } else {
@@ -62,8 +62,7 @@ public final class MeanOnlyBatchNorm: Normalizer {
             if pass.phase == .training { runningMean.average(mean) }
         }
         // b − μ first: one pass over the large tensor. In the input's type, which differs from the bias's in mixed precision.
-        let result = input + (bias.value - mean).converted(to: input.type).reshaped(shape)
-        return function.map(result.activated) ?? result
+        return (input + (bias.value - mean).converted(to: input.type).reshaped(shape)).activated(function)
     }
 }
 
@@ -126,22 +125,22 @@ public final class BatchNorm: Normalizer {
     }
 
     private func normalizedAlongOne(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
-        func activated(_ result: Tensor) -> Tensor { function.map(result.activated) ?? result }
         if pass.phase == .inference || input.count == 0 {
-            return activated(normalized(input, mean: runningMean.value, variance: runningVariance.value))
+            return normalized(input, mean: runningMean.value, variance: runningVariance.value).activated(function)
         }
         if let statistics = statisticsInParts(of: input, 1, pass) {
             let type = input.type.accumulator
-            return activated(
-                normalized(input, mean: statistics.mean.converted(to: type), variance: statistics.deviation.squared().converted(to: type)))
+            return normalized(
+                input, mean: statistics.mean.converted(to: type), variance: statistics.deviation.squared().converted(to: type)
+            ).activated(function)
         }
         let (output, mean, inverseDeviation) = input.batchNormalized(scale: gain.value, shift: bias.value, epsilon: epsilon)
-        guard isOrdinary(inverseDeviation) else { return activated(normalizedInFloat64(input, pass)) }
+        guard isOrdinary(inverseDeviation) else { return normalizedInFloat64(input, pass).activated(function) }
         if pass.phase == .training {
             runningMean.average(mean)
             withoutGradients { runningVariance.average(inverseDeviation.power(-2) - epsilon) }
         }
-        // Nobody else has the output, and the operator's gradient needs its input alone.
+        // Nobody else has the output, and the operator's gradient does not need it.
         return output.activatedInPlace(function)
     }
 

@@ -111,6 +111,19 @@ struct AttentionTests {
         }
     }
 
+    @Test("filters far from the image, and what follows them, keep numbers below the normal ones as they are elsewhere")
+    func subnormals() {
+        let far = Tensor([50, -50, 0, -20, 0, -50, 50, 0, -20, 0] as [Float], shape: [2, 5])
+        let filters = far.attentionFilters(count: 3, rows: 4, columns: 5)
+        #expect(filters.vertical.isFinite().allTrue() && filters.horizontal.maximum().item() < 1e-20)
+        let read = Tensor.normal([2, 4, 5], from: Generator(seed: 1)).attentionReading(
+            errorOf: nil, vertical: filters.vertical, horizontal: filters.horizontal, intensity: filters.intensity)
+        #expect(read.magnitude().maximum().item() < 1e-20)
+        // Only within the operators does the processor take them for 0.
+        let small = Tensor([Float.leastNormalMagnitude], shape: [1])
+        #expect((small * 0.5).elements(as: Float.self) == [Float.leastNormalMagnitude / 2])
+    }
+
     @Test("shapes that do not go together trap")
     func shapes() async {
         await #expect(processExitsWith: .failure) { _ = Tensor.zeros([2, 4]).attentionFilters(count: 2, rows: 3, columns: 3) }

@@ -1,4 +1,4 @@
-// What MeanSubtraction.cpp needs beyond Guard.hpp: slow to compile.
+// What MeanOnlyBatchNorm.cpp needs beyond Guard.hpp: slow to compile.
 #pragma once
 #pragma clang system_header
 #include <ATen/Parallel.h>

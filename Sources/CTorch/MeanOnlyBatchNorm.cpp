@@ -1,12 +1,12 @@
-// Mean-only batch normalization with its bias and the activation after it, as `weightnorm::mean_subtraction`: for rows t of features, as a convolution's maps lie in channels last,
+// Mean-only batch normalization with its bias and the activation after it, as `weightnorm::mean_only_batch_norm`: for rows t of features, as a convolution's maps lie in channels last,
 //
 //     μ = mean over the rows of t        y = f(t − μ + b)        ∇t = d − mean over the rows of d, ∇b = Σ d, with d = f′·∇y
 //
-// in two passes forward and two backward, and with f′ from y, so that y alone is kept. μ is for the running average: no gradient goes through it. float32 on the CPU.
+// in two passes forward and two backward, and with f′ from y, so that y alone is kept. The μ that is returned, for the running average, carries no gradient. float32 on the CPU.
 //
 // Sums are those of blocks of so many rows, in float32, added up in double: the same for any number of threads.
 #include "Guard.hpp"
-#include "MeanSubtractionHeaders.hpp"
+#include "MeanOnlyBatchNormHeaders.hpp"
 #include "ElementTypes.hpp"
 #include "Parallel.hpp"
 #include "Activation.hpp"
@@ -84,7 +84,7 @@ std::vector<int64_t> other_axes(const at::Tensor &tensor, int64_t axis) {
     return axes;
 }
 
-std::tuple<at::Tensor, at::Tensor> subtract_mean(const at::Tensor &input, const at::Tensor &bias, int64_t axis, Activation activation) {
+std::tuple<at::Tensor, at::Tensor> forward_cpu(const at::Tensor &input, const at::Tensor &bias, int64_t axis, Activation activation) {
     check(input, bias, axis);
     Rows rows(input, axis);
     auto result = at::empty_strided(input.sizes(), input.strides(), input.options()), mean = at::empty({rows.features}, input.options());
@@ -122,11 +122,10 @@ std::tuple<at::Tensor, at::Tensor> subtract_mean(const at::Tensor &input, const 
 }
 
 /// ∇t and ∇b. ∇t is written over the gradient where nobody else has it.
-std::tuple<at::Tensor, at::Tensor> subtract_mean_backward(at::Tensor gradient, const at::Tensor &value, int64_t axis, Activation activation) {
+std::tuple<at::Tensor, at::Tensor> backward_cpu(at::Tensor gradient, const at::Tensor &value, int64_t axis, Activation activation) {
     Rows rows(value, axis);
     if (gradient.strides() != value.strides()) gradient = at::empty_strided(value.sizes(), value.strides(), value.options()).copy_(gradient);
-    bool is_ours = gradient.use_count() == 1 && gradient.storage().use_count() == 1;
-    auto result = is_ours ? gradient : at::empty_strided(value.sizes(), value.strides(), value.options());
+    auto result = written_over(gradient, value);
     auto to_bias = at::empty({rows.features}, value.options());
     auto from = data<float>(gradient), values = data<float>(value);
     auto to = mutable_data<float>(result);
@@ -136,9 +135,9 @@ std::tuple<at::Tensor, at::Tensor> subtract_mean_backward(at::Tensor gradient, c
             for (auto block = begin; block < end; block++)
                 add_rows(width, rows, block, sums.data() + block * rows.features, [&](auto size, int64_t place) CTORCH_LAMBDA {
                     constexpr int lanes = decltype(size)::value;
-                    auto slope = activation_gradient<lanes>(activation, load<lanes>(from + place), load<lanes>(values + place));
-                    store<lanes>(to + place, slope);
-                    return slope;
+                    auto d = activation_gradient<lanes>(activation, load<lanes>(from + place), load<lanes>(values + place));
+                    store<lanes>(to + place, d);
+                    return d;
                 });
         });
     });
@@ -162,11 +161,11 @@ std::tuple<at::Tensor, at::Tensor> subtract_mean_backward(at::Tensor gradient, c
     return {result, to_bias};
 }
 
-struct MeanSubtraction : torch::autograd::Function<MeanSubtraction> {
+struct MeanOnlyBatchNorm : torch::autograd::Function<MeanOnlyBatchNorm> {
     static variable_list forward(AutogradContext *context, const at::Tensor &input, const at::Tensor &bias, int64_t axis, int64_t kind, double slope) {
         at::AutoDispatchBelowADInplaceOrView below;
         Activation activation(kind, slope);
-        auto [result, mean] = subtract_mean(input, bias, axis, activation);
+        auto [result, mean] = forward_cpu(input, bias, axis, activation);
         save_activation(*context, activation);
         context->saved_data["axis"] = axis;
         context->save_for_backward({result});
@@ -179,26 +178,26 @@ struct MeanSubtraction : torch::autograd::Function<MeanSubtraction> {
         auto activation = saved_activation(*context);
         auto axis = context->saved_data["axis"].toInt();
         if (!at::GradMode::is_enabled()) {
-            auto [to_input, to_bias] = subtract_mean_backward(std::move(grads[0]), value, axis, activation);
+            auto [to_input, to_bias] = backward_cpu(std::move(grads[0]), value, axis, activation);
             return {to_input, to_bias, {}, {}, {}};
         }
         // In libtorch's operators, which can be differentiated.
         auto axes = other_axes(value, axis);
-        auto slope = activation_gradient(activation, grads[0], value);
-        if (axes.empty()) return {slope - slope, slope, {}, {}, {}};
-        return {slope - slope.mean(axes, /*keepdim=*/true), slope.sum(axes), {}, {}, {}};
+        auto d = activation_gradient(activation, grads[0], value);
+        if (axes.empty()) return {d - d, d, {}, {}, {}};
+        return {d - d.mean(axes, /*keepdim=*/true), d.sum(axes), {}, {}, {}};
     }
 };
 
-std::tuple<at::Tensor, at::Tensor> mean_subtraction(const at::Tensor &input, const at::Tensor &bias, int64_t axis, int64_t kind, double slope) {
-    auto found = MeanSubtraction::apply(input, bias, axis, kind, slope);
+std::tuple<at::Tensor, at::Tensor> mean_only_batch_norm(const at::Tensor &input, const at::Tensor &bias, int64_t axis, int64_t kind, double slope) {
+    auto found = MeanOnlyBatchNorm::apply(input, bias, axis, kind, slope);
     return {found[0], found[1]};
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(weightnorm, library) {
-    library.def("mean_subtraction(Tensor input, Tensor bias, int axis, int kind, float slope) -> (Tensor, Tensor)");
+    library.def("mean_only_batch_norm(Tensor input, Tensor bias, int axis, int kind, float slope) -> (Tensor, Tensor)");
 }
 
-TORCH_LIBRARY_IMPL(weightnorm, CompositeImplicitAutograd, library) { library.impl("mean_subtraction", mean_subtraction); }
+TORCH_LIBRARY_IMPL(weightnorm, CompositeImplicitAutograd, library) { library.impl("mean_only_batch_norm", mean_only_batch_norm); }

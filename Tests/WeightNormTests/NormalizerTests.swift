@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Torch
 import WeightNorm
@@ -11,8 +12,8 @@ private func composed(_ input: Tensor, _ bias: Tensor, _ axis: Int, _ function: 
 
 private func largest(_ tensor: Tensor) -> Double { tensor.magnitude().maximum().item() }
 
-@Suite("Mean-only and batch normalization with the activation after them", .serialized)
-struct MeanSubtractionTests {
+@Suite("Mean-only and batch normalization with the activation after them")
+struct NormalizerTests {
     struct Shape: Sendable, CustomTestStringConvertible {
         let sizes: [Int]
         let axis: Int
@@ -37,7 +38,7 @@ struct MeanSubtractionTests {
         for function in Self.functions {
             let random = Generator(seed: 1)
             let (x, bias) = (Parameter(shape.tensor(random)), Parameter(Tensor.normal([shape.sizes[shape.axis]], from: random)))
-            let found = try #require(x.value.subtractingMean(adding: bias.value, axis: shape.axis, activation: function))
+            let found = try #require(x.value.meanOnlyBatchNormalized(shift: bias.value, axis: shape.axis, activation: function))
             let weight = Tensor.normal(shape.sizes, from: random)
             let exact = (Parameter(x.value.detached().converted(to: .float64)), Parameter(bias.value.detached().converted(to: .float64)))
             let expected = composed(exact.0.value, exact.1.value, shape.axis, function)
@@ -55,44 +56,71 @@ struct MeanSubtractionTests {
 
     @Test("gradients can be differentiated", arguments: functions)
     func second(function: ActivationFunction?) throws {
-        let random = Generator(seed: 2)
-        let (x, bias) = (Parameter(Tensor.normal([6, 5], from: random)), Parameter(Tensor.normal([5], from: random)))
-        let weight = Tensor.normal([6, 5], from: random)
-        func second(_ x: Parameter, _ bias: Parameter, _ value: Tensor) -> [Tensor] {
-            let weight = weight.converted(to: value.type)
-            let first = gradients(of: (value * value * weight).sum(), withRespectTo: [x, bias], createGraph: true)
-            return gradients(of: (first[0] * weight).squared().sum() + first[1].squared().sum(), withRespectTo: [x, bias])
-        }
-        let value = try #require(x.value.subtractingMean(adding: bias.value, axis: 1, activation: function)).result
-        let exact = (Parameter(x.value.detached().converted(to: .float64)), Parameter(bias.value.detached().converted(to: .float64)))
-        let expected = second(exact.0, exact.1, composed(exact.0.value, exact.1.value, 1, function))
-        for (found, exact) in zip(second(x, bias, value), expected) {
-            #expect(largest(found.converted(to: .float64) - exact) < 1e-4 * (1 + largest(exact)))
+        for shape in [Shape(sizes: [6, 5], axis: 1), Shape(sizes: [3, 4, 2, 5], axis: 1), Shape(sizes: [5], axis: 0)] {
+            let random = Generator(seed: 2)
+            let (x, bias) = (Parameter(shape.tensor(random)), Parameter(Tensor.normal([shape.sizes[shape.axis]], from: random)))
+            let weight = Tensor.normal(shape.sizes, from: random)
+            func second(_ x: Parameter, _ bias: Parameter, _ value: Tensor) -> [Tensor] {
+                let weight = weight.converted(to: value.type)
+                let first = gradients(of: (value * value * weight).sum(), withRespectTo: [x, bias], createGraph: true)
+                return gradients(of: (first[0] * weight).squared().sum() + first[1].squared().sum(), withRespectTo: [x, bias])
+            }
+            let value = try #require(x.value.meanOnlyBatchNormalized(shift: bias.value, axis: shape.axis, activation: function)).result
+            let exact = (
+                Parameter(x.value.detached().converted(to: .float64)), Parameter(bias.value.detached().converted(to: .float64))
+            )
+            let expected = second(exact.0, exact.1, composed(exact.0.value, exact.1.value, shape.axis, function))
+            for (found, exact) in zip(second(x, bias, value), expected) {
+                #expect(largest(found.converted(to: .float64) - exact) < 1e-4 * (1 + largest(exact)))
+            }
         }
     }
 
-    @Test("has the same bits with one thread and with two")
-    func threads() throws {
-        let threads = Runtime.threadCount
-        func run(_ count: Int) throws -> [[Float]] {
-            try Runtime.setThreadCount(count)
-            let random = Generator(seed: 3)
-            let (x, bias) = (Parameter(Tensor.normal([20, 48, 16, 16], from: random).channelsLast()), Parameter(.zeros([48])))
-            let found = try #require(x.value.subtractingMean(adding: bias.value, axis: 1, activation: .elu))
-            let slopes = gradients(of: found.result.squared().sum(), withRespectTo: [x, bias])
-            return ([found.result, found.mean] + slopes).map { $0.elements(as: Float.self) }
+    @Test("gradients are written over no tensor that anyone else has", arguments: functions)
+    func gradientsOfOthers(function: ActivationFunction?) throws {
+        let random = Generator(seed: 6)
+        let (input, bias) = (Tensor.normal([32, 24], from: random), Tensor.normal([24], from: random))
+        let given = Tensor.normal([32, 24], from: random)
+        let before = given.elements(as: Float.self)
+        let x = Parameter(input)
+        let result = try #require(x.value.meanOnlyBatchNormalized(shift: bias, axis: 1, activation: function)).result
+        _ = gradients(of: result, cotangent: given, withRespectTo: [x.value])
+        #expect(given.elements(as: Float.self) == before)
+        // A sum gives both of its terms the same gradient; and one term's is asked for too.
+        func slopes(_ type: ElementType, _ norm: (Tensor) throws -> Tensor) rethrows -> [Tensor] {
+            let x = Parameter(input.converted(to: type))
+            let (one, other) = (try norm(x.value), try norm(x.value * 2))
+            let sum = one + other
+            return gradients(of: sum.squared().sum(), withRespectTo: [x.value, one, other, sum])
         }
-        #expect(try run(1) == run(2))
-        try Runtime.setThreadCount(threads)
+        let found = try slopes(.float32) { try #require($0.meanOnlyBatchNormalized(shift: bias, axis: 1, activation: function)).result }
+        let expected = slopes(.float64) { composed($0, bias.converted(to: .float64), 1, function) }
+        for (found, expected) in zip(found, expected) { #expect(largest(found.converted(to: .float64) - expected) < 1e-4) }
+    }
+
+    @Test("has the same bits with one thread and with two")
+    func threads() async {
+        // In a process of its own: the number is the whole process's.
+        await #expect(processExitsWith: .success) {
+            let runs = try [1, 2].map { count in
+                try Runtime.setThreadCount(count)
+                let random = Generator(seed: 3)
+                let (x, bias) = (Parameter(Tensor.normal([20, 48, 16, 16], from: random).channelsLast()), Parameter(.zeros([48])))
+                guard let found = x.value.meanOnlyBatchNormalized(shift: bias.value, axis: 1, activation: .elu) else { exit(1) }
+                let slopes = gradients(of: found.result.squared().sum(), withRespectTo: [x, bias])
+                return ([found.result, found.mean] + slopes).map { $0.elements(as: Float.self) }
+            }
+            guard runs[0] == runs[1] else { exit(1) }
+        }
     }
 
     @Test("a sum outside of the type's range has its mean, and what is not finite stays so")
     func range() throws {
         let large = Tensor((0..<600).map { $0 % 2 == 0 ? 3e38 : 1 } as [Float], shape: [300, 2])
-        let found = try #require(large.subtractingMean(adding: .zeros([2]), axis: 1, activation: nil))
+        let found = try #require(large.meanOnlyBatchNormalized(shift: .zeros([2]), axis: 1, activation: nil))
         #expect(found.mean.elements(as: Float.self) == [3e38, 1] && largest(found.result) == 0)
         let broken = Tensor([.infinity, 1, 2, .nan, 3, 4] as [Float], shape: [2, 3])
-        let other = try #require(broken.subtractingMean(adding: .zeros([3]), axis: 1, activation: .relu))
+        let other = try #require(broken.meanOnlyBatchNormalized(shift: .zeros([3]), axis: 1, activation: .relu))
         let elements = other.mean.elements(as: Float.self)
         #expect(elements[0].isNaN && elements[1] == 2 && elements[2] == 3)
     }
@@ -102,8 +130,8 @@ struct MeanSubtractionTests {
         let bias = Tensor.zeros([4])
         for input in [
             Tensor.zeros([2, 4, 3, 3]), .zeros([2, 4], type: .float64), .zeros([0, 4]), .zeros([2, 8]).split([4, 4], along: 1)[0],
-            .zeros([2, 4], type: .bfloat16), Tensor.zeros([1, 4]).expanded([3, 4]),
-        ] { #expect(input.subtractingMean(adding: bias, axis: 1, activation: nil) == nil) }
+            .zeros([2, 4], type: .bfloat16), Tensor.zeros([1, 4]).expanded([3, 4]), .zeros([4]),
+        ] { #expect(input.meanOnlyBatchNormalized(shift: bias, axis: 1, activation: nil) == nil) }
     }
 
     @Test(
