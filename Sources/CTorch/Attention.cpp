@@ -318,10 +318,11 @@ at::Tensor filters_backward(const torch::autograd::variable_list &grads, const a
                         for (int64_t pixel = 0; pixel < f.step; pixel += width()) {
                             auto distance = pixels[axis].at(pixel) - middle, square = distance * distance;
                             auto slope = f.at(pixel) * (df.at(pixel) - mean);
-                            // Beyond the bound on exponents a height does not change.
-                            slope = square * grid.sharpness < T(lowest) ? Lanes{} : slope;
-                            moved -= 2 * slope * distance * grid.sharpness;
-                            sharpened += slope * square;
+                            // Beyond the bound on exponents a height does not change. The factor before the slope: their product may be a normal number where that of the slope and the
+                            // distance is not.
+                            auto is_bounded = square * grid.sharpness < T(lowest);
+                            moved -= is_bounded ? Lanes{} : 2 * slope * (distance * grid.sharpness);
+                            sharpened += is_bounded ? Lanes{} : slope * square;
                         }
                         sharpness += sum<width(), T>(sharpened);
                         if (unbounded < -far || unbounded > far) continue;
@@ -523,12 +524,18 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 /// The gradients of a formula in libtorch's operators, which can themselves be differentiated: with respect to those inputs that are defined and recorded.
-variable_list recorded_gradients(const variable_list &outputs, const variable_list &inputs, const variable_list &grads) {
-    variable_list wanted;
-    for (auto &input : inputs)
-        if (input.defined() && input.requires_grad()) wanted.push_back(input);
-    auto found = torch::autograd::grad(outputs, wanted, grads, true, true, true);
-    variable_list all;
+///
+/// The formula is of views of the inputs, so that what one input owes to another is not counted here as well as outside.
+template <typename Formula>
+variable_list recorded_gradients(const variable_list &inputs, const variable_list &grads, const Formula &formula) {
+    variable_list views, wanted, all;
+    for (auto &input : inputs) {
+        bool is_wanted = input.defined() && input.requires_grad();
+        views.push_back(is_wanted ? input.view_as(input) : input);
+        if (is_wanted) wanted.push_back(views.back());
+    }
+    variable_list found;
+    if (!wanted.empty()) found = torch::autograd::grad(formula(views), wanted, grads, true, true, true);
     size_t next = 0;
     for (auto &input : inputs) all.push_back(input.defined() && input.requires_grad() ? found[next++] : at::Tensor());
     return all;
@@ -547,8 +554,11 @@ struct MakeFilters : torch::autograd::Function<MakeFilters> {
         auto saved = context->get_saved_variables();
         if (!at::GradMode::is_enabled()) return {filters_backward(grads, saved[0], saved[1], saved[2]), {}, {}, {}};
         auto sizes = context->saved_data["sizes"].toIntVector();
-        auto [vertical, horizontal, intensity, faintness] = filters_composed(saved[0], sizes[0], sizes[1], sizes[2]);
-        return {recorded_gradients({vertical, horizontal, intensity, faintness}, {saved[0]}, grads)[0], {}, {}, {}};
+        auto found = recorded_gradients({saved[0]}, grads, [&](const variable_list &inputs) -> variable_list {
+            auto [vertical, horizontal, intensity, faintness] = filters_composed(inputs[0], sizes[0], sizes[1], sizes[2]);
+            return {vertical, horizontal, intensity, faintness};
+        });
+        return {found[0], {}, {}, {}};
     }
 };
 
@@ -567,9 +577,9 @@ struct Read : torch::autograd::Function<Read> {
         auto saved = context->get_saved_variables();
         if (!at::GradMode::is_enabled())
             return read_backward(grads[0], saved[0], saved[5], saved[2], saved[3], saved[4], context->saved_data["to_images"].toBool());
-        auto canvas = saved[1].defined() ? Canvas(saved[1]) : std::nullopt;
-        return recorded_gradients(
-            {read_composed(saved[0], canvas, saved[2], saved[3], saved[4])}, {saved[0], saved[1], saved[2], saved[3], saved[4]}, grads);
+        return recorded_gradients({saved[0], saved[1], saved[2], saved[3], saved[4]}, grads, [](const variable_list &inputs) -> variable_list {
+            return {read_composed(inputs[0], inputs[1].defined() ? Canvas(inputs[1]) : std::nullopt, inputs[2], inputs[3], inputs[4])};
+        });
     }
 };
 
@@ -585,9 +595,10 @@ struct Write : torch::autograd::Function<Write> {
 
     static variable_list backward(AutogradContext *context, variable_list grads) {
         auto saved = context->get_saved_variables();
-        auto found = at::GradMode::is_enabled()
-                         ? recorded_gradients({write_composed(std::nullopt, saved[0], saved[1], saved[2], saved[3])}, saved, grads)
-                         : write_backward(grads[0], saved[0], saved[1], saved[2], saved[3]);
+        auto composed = [](const variable_list &inputs) -> variable_list {
+            return {write_composed(std::nullopt, inputs[0], inputs[1], inputs[2], inputs[3])};
+        };
+        auto found = at::GradMode::is_enabled() ? recorded_gradients(saved, grads, composed) : write_backward(grads[0], saved[0], saved[1], saved[2], saved[3]);
         // The canvas is only added to.
         return {context->saved_data["has_canvas"].toBool() ? grads[0] : at::Tensor(), found[0], found[1], found[2], found[3]};
     }

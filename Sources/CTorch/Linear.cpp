@@ -68,6 +68,8 @@ struct Linear : torch::autograd::Function<Linear> {
     }
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list &grads) {
+        // As the forward pass was, whatever the setting now.
+        c10::impl::ExcludeDispatchKeyGuard without_autocast(c10::DispatchKey::AutocastCPU);
         auto saved = context->get_saved_variables();
         auto activation = saved_activation(*context);
         auto gradient = activation_gradient(activation, std::move(grads[0]), saved[2]);

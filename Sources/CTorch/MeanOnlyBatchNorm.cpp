@@ -4,7 +4,7 @@
 //
 // in two passes forward and two backward, and with f′ from y, so that y alone is kept. The μ that is returned, for the running average, carries no gradient. float32 on the CPU.
 //
-// Sums are those of blocks of so many rows, in float32, added up in double: the same for any number of threads.
+// Sums are those of four rows in float32, added up in double over blocks of so many rows, and over the blocks: the same for any number of threads.
 #include "Guard.hpp"
 #include "MeanOnlyBatchNormHeaders.hpp"
 #include "ElementTypes.hpp"
@@ -39,8 +39,8 @@ struct Rows {
     CTORCH_INLINE void in_block(int64_t block, const Body &body) const { body(block * rows_of_block, std::min(count, (block + 1) * rows_of_block)); }
 };
 
-/// The sum of each feature, from those of the blocks, [blocks, features]. Where blocks leave float32's range, of the elements in double.
-std::vector<double> totals(const Rows &rows, const std::vector<float> &sums, const float *elements) {
+/// The sum of each feature, from those of the blocks, [blocks, features]. Where four rows leave float32's range, of the elements in double.
+std::vector<double> totals(const Rows &rows, const std::vector<double> &sums, const float *elements) {
     std::vector<double> found(rows.features, 0.0);
     for (int64_t block = 0; block < rows.blocks(); block++)
         for (int64_t feature = 0; feature < rows.features; feature++) found[feature] += sums[block * rows.features + feature];
@@ -52,16 +52,26 @@ std::vector<double> totals(const Rows &rows, const std::vector<float> &sums, con
     return found;
 }
 
-/// Adds each of the block's rows, of which the body gives a vector at a place, to the block's sums.
+/// Sums the block's rows, of which the body gives a vector at a place.
 template <typename Width, typename Row>
-CTORCH_INLINE void add_rows(Width, const Rows &rows, int64_t block, float *sums, const Row &row_at) {
-    std::fill(sums, sums + rows.features, 0.f);
+CTORCH_INLINE void add_rows(Width, const Rows &rows, int64_t block, double *sums, const Row &row_at) {
+    std::fill(sums, sums + rows.features, 0.0);
     rows.in_block(block, [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
-        for (auto row = begin; row < end; row++)
+        auto row = begin;
+        auto add = [&](int64_t feature, auto vector) CTORCH_LAMBDA {
+            constexpr int width = sizeof vector / sizeof(float);
+            using Doubles = VectorOf<double, width>;
+            store<width>(sums + feature, load<width>(sums + feature) + __builtin_convertvector(vector, Doubles));
+        };
+        for (; row + 4 <= end; row += 4)
             each_vector<Width::value>(0, rows.features, [&](auto size, int64_t feature) CTORCH_LAMBDA {
-                constexpr int width = decltype(size)::value;
-                store<width>(sums + feature, load<width>(sums + feature) + row_at(size, row * rows.features + feature));
+                auto at = [&](int64_t offset) CTORCH_LAMBDA { return row_at(size, (row + offset) * rows.features + feature); };
+                auto first = at(0) + at(1), second = at(2) + at(3);
+                add(feature, first + second);
             });
+        for (; row < end; row++)
+            each_vector<Width::value>(
+                0, rows.features, [&](auto size, int64_t feature) CTORCH_LAMBDA { add(feature, row_at(size, row * rows.features + feature)); });
     });
 }
 
@@ -91,7 +101,8 @@ std::tuple<at::Tensor, at::Tensor> forward_cpu(const at::Tensor &input, const at
     auto added = bias.contiguous();
     auto from = data<float>(input);
     auto to = mutable_data<float>(result), means = mutable_data<float>(mean);
-    std::vector<float> sums(rows.blocks() * rows.features), shifts(rows.features);
+    std::vector<double> sums(rows.blocks() * rows.features);
+    std::vector<float> shifts(rows.features);
     rows.over_blocks([&](int64_t begin, int64_t end) {
         with_vectors([&](auto width) CTORCH_LAMBDA {
             for (auto block = begin; block < end; block++)
@@ -129,7 +140,8 @@ std::tuple<at::Tensor, at::Tensor> backward_cpu(at::Tensor gradient, const at::T
     auto to_bias = at::empty({rows.features}, value.options());
     auto from = data<float>(gradient), values = data<float>(value);
     auto to = mutable_data<float>(result);
-    std::vector<float> sums(rows.blocks() * rows.features), means(rows.features);
+    std::vector<double> sums(rows.blocks() * rows.features);
+    std::vector<float> means(rows.features);
     rows.over_blocks([&](int64_t begin, int64_t end) {
         with_vectors([&](auto width) CTORCH_LAMBDA {
             for (auto block = begin; block < end; block++)

@@ -109,6 +109,8 @@ struct SharedLinear : torch::autograd::Function<SharedLinear> {
     }
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context, torch::autograd::variable_list grads) {
+        // As the forward pass was, whatever the setting now.
+        c10::impl::ExcludeDispatchKeyGuard without_autocast(c10::DispatchKey::AutocastCPU);
         auto saved = context->get_saved_variables();
         auto &gradient = grads[0], &input = saved[0], &weight = saved[1];
         // What is to be differentiated again can neither be summed in place nor come from panels.

@@ -47,7 +47,7 @@ public final class MeanOnlyBatchNorm: Normalizer {
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { normalized(input, pass, then: nil) }
 
     private func normalized(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
-        let feature = axis < 0 ? input.rank + axis : axis
+        let feature = featureAxis(axis, of: input, "mean-only batch norm", features: bias.value.shape[0])
         let shape = (0..<input.rank).map { $0 == feature ? -1 : 1 }
         let mean: Tensor
         if pass.phase == .inference || input.count == 0 {
@@ -114,7 +114,7 @@ public final class BatchNorm: Normalizer {
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { normalized(input, pass, then: nil) }
 
     private func normalized(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
-        let feature = axis < 0 ? input.rank + axis : axis
+        let feature = featureAxis(axis, of: input, "batch norm", features: bias.value.shape[0])
         guard feature != 1 else { return normalizedAlongOne(input, pass, then: function) }
         // The operator requires the features on axis 1.
         trap(
@@ -192,6 +192,16 @@ extension BatchNorm: ActivatedLayer {
         guard let function = activation.known else { return activation(self(input, pass), pass) }
         return normalized(input, pass, then: function)
     }
+}
+
+/// The axis, counted from the first; traps unless there are so many features on it.
+private func featureAxis(_ axis: Int, of input: Tensor, _ layer: String, features: Int) -> Int {
+    let shape = input.shape
+    let found = axis < 0 ? shape.count + axis : axis
+    trap(
+        unless: shape.indices.contains(found) && shape[found] == features,
+        "\(layer): expected \(features) features on axis \(axis), found shape \(shape)")
+    return found
 }
 
 extension Buffer {

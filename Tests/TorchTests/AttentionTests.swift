@@ -111,6 +111,44 @@ struct AttentionTests {
         }
     }
 
+    @Test("gradients that can be differentiated count each path once, and none where nothing is asked for")
+    func dependentArguments() {
+        let one = Tensor.ones([1, 1, 1])
+        let gain = Tensor.ones([1, 1])
+        func both(_ loss: (Tensor) -> Tensor) -> [Double] {
+            [false, true].map { createsGraph in
+                let x = Parameter(one)
+                return gradients(of: loss(x.value).sum(), withRespectTo: [x], createGraph: createsGraph)[0].item()
+            }
+        }
+        // An image that is its own canvas, one tensor for both filters, and a patch that is its own filter.
+        let canvas = both { $0.attentionReading(errorOf: $0, vertical: one, horizontal: one, intensity: gain) }
+        let filters = both { one.attentionReading(errorOf: nil, vertical: $0, horizontal: $0, intensity: gain) }
+        let patch = both { $0.reshaped([1, 1]).attentionWriting(on: nil, vertical: $0, horizontal: one, faintness: gain) }
+        for (found, expected) in [(canvas, 1.8033881), (filters, 2), (patch, 2)] {
+            #expect(found.allSatisfy { abs($0 - expected) < 1e-5 }, "\(found)")
+        }
+        let start = Parameter(.ones([1, 3, 3]))
+        let made = Tensor.zeros([1, 5]).attentionFilters(count: 2, rows: 3, columns: 3)
+        let drawn = Tensor.zeros([1, 4]).attentionWriting(
+            on: start.value, vertical: made.vertical, horizontal: made.horizontal, faintness: made.faintness)
+        let slope = gradients(of: drawn.squared().sum(), withRespectTo: [start], createGraph: true)[0]
+        #expect(slope.elements(as: Float.self) == [Float](repeating: 2, count: 9))
+    }
+
+    @Test("a gradient is found where only a product on the way to it is below the normal numbers")
+    func smallProducts() {
+        func slope(createGraph: Bool) -> [Float] {
+            let numbers = Parameter(Tensor([-1, -1, -200, -200, 0] as [Float], shape: [1, 5]))
+            let vertical = numbers.value.attentionFilters(count: 2, rows: 3, columns: 4).vertical
+            let height = vertical.selected(0, along: 2).selected(0, along: 1).sum()
+            return gradients(of: height, withRespectTo: [numbers], createGraph: createGraph)[0].elements(as: Float.self)
+        }
+        let (found, expected) = (slope(createGraph: false), slope(createGraph: true))
+        #expect(expected[0] != 0)
+        for (found, expected) in zip(found, expected) { #expect(abs(found - expected) <= 1e-3 * abs(expected)) }
+    }
+
     @Test("filters far from the image, and what follows them, keep numbers below the normal ones as they are elsewhere")
     func subnormals() {
         let far = Tensor([50, -50, 0, -20, 0, -50, 50, 0, -20, 0] as [Float], shape: [2, 5])

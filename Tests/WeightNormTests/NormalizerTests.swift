@@ -114,6 +114,39 @@ struct NormalizerTests {
         }
     }
 
+    @Test("the mean is exact to a unit in the last place", arguments: [0.1, 1000.003, 12345.678, 16777.1] as [Float])
+    func exactness(value: Float) throws {
+        let input = Tensor.full([1003, 3], Double(value))
+        let found = try #require(input.meanOnlyBatchNormalized(shift: .zeros([3]), axis: 1, activation: nil))
+        #expect(found.mean.elements(as: Float.self).allSatisfy { abs($0 - value) <= value.ulp })
+    }
+
+    @Test("features elsewhere than on the axis trap")
+    func axes() async throws {
+        let results = [
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                _ = MeanOnlyBatchNorm(features: 4, axis: 2)(.ones([3, 4]), .training(Generator(seed: 1)))
+            },
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                _ = MeanOnlyBatchNorm(features: 4, axis: -3)(.ones([3, 4]), .inference)
+            },
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                _ = BatchNorm(features: 4)(Tensor(Float(3)), .training(Generator(seed: 1)))
+            },
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                _ = BatchNorm(features: 4)(.ones([3, 5]), .training(Generator(seed: 1)))
+            },
+        ]
+        let expected = [
+            "mean-only batch norm: expected 4 features on axis 2, found shape [3, 4]",
+            "mean-only batch norm: expected 4 features on axis -3, found shape [3, 4]",
+            "batch norm: expected 4 features on axis 1, found shape []", "batch norm: expected 4 features on axis 1, found shape [3, 5]",
+        ]
+        for (result, expected) in zip(results, expected) {
+            #expect(String(decoding: try #require(result).standardErrorContent, as: UTF8.self).contains(expected))
+        }
+    }
+
     @Test("a sum outside of the type's range has its mean, and what is not finite stays so")
     func range() throws {
         let large = Tensor((0..<600).map { $0 % 2 == 0 ? 3e38 : 1 } as [Float], shape: [300, 2])

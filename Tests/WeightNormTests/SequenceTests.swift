@@ -103,6 +103,27 @@ struct SequenceTests {
         #expect(plain == within)
     }
 
+    @Test("so are those of single steps")
+    func stepsWithinAutocast() {
+        let random = Generator(seed: 5)
+        let (lstm, gru) = (LSTM(5, hidden: 6, random: random), GRU(5, hidden: 6, random: random))
+        let input = Tensor.normal([3, 5], from: random)
+        func slopes(_ take: (Tensor, [Parameter]) -> [Tensor]) -> [Float] {
+            let (boundLSTM, boundGRU) = (lstm.bound(), gru.bound())
+            var (one, other) = (boundLSTM.start(batch: 3), boundGRU.start(batch: 3))
+            for _ in 0..<3 { (one, other) = (boundLSTM.step(input, from: one), boundGRU.step(input, from: other)) }
+            return take(one.output.squared().sum() + other.squared().sum(), lstm.parameters + gru.parameters).flatMap {
+                #expect($0.type == .float32)
+                return $0.elements(as: Float.self)
+            }
+        }
+        let plain = slopes { gradients(of: $0, withRespectTo: $1) }
+        let within = slopes { loss, parameters in
+            withAutocast(.bfloat16, on: .cpu) { gradients(of: loss, withRespectTo: parameters) }
+        }
+        #expect(plain == within)
+    }
+
     @Test("gradients of gradients through a whole sequence trap with what to do")
     func secondDerivatives() async {
         await #expect(processExitsWith: .failure) {
