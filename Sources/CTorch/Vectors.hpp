@@ -64,7 +64,7 @@ __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma"), min_vector_widt
 }
 #endif
 
-/// While there is one, this thread takes numbers below the normal ones for 0, operands and results, on x86-64, whose processors take up to a hundred times as long for them. Elsewhere
+/// While there is one, this thread takes numbers below the normal ones for 0, operands and results, on x86-64, whose processors take many times as long for them. Elsewhere
 /// it changes nothing.
 class FlushesSubnormals {
 #if defined(__x86_64__)
