@@ -23,7 +23,7 @@ take turns at the training steps of a workload. Prints a Markdown table; ratios 
   --width N    maps of the first layers, or units (default: 96 for cnn, 16 for vae, 256 for draw, 512 for lstm and gru; always 32 for dqn)
   --side N     rows and columns of an image (default: 32 for cnn, 28 for vae and draw, 84 for dqn)
   --glimpses N glimpses of draw, or steps of lstm and gru (default: 64)
-  --bfloat16   products and convolutions in bfloat16; without JAX
+  --bfloat16   products and convolutions in bfloat16; without JAX, and without --winograd, which is otherwise raced too where there are convolutions
   --json FILE  append a line of JSON for each program, with all its times
   --full       also race this library without kept memory, PyTorch with it, and, except for draw, lstm and gru, PyTorch with torch.compile (needs a C++ compiler)
 EOF
@@ -55,12 +55,18 @@ lstm | gru) : "${batch:=32}" ;;
     echo "race.sh: error: expected cnn, vae, draw, dqn, lstm or gru after --work, found '$work'" >&2
     exit 2 ;;
 esac
-for number in "$rounds" "$steps" "$batch" ${width:+"$width"} ${side:+"$side"} ${glimpses:+"$glimpses"}; do
-    if ! [[ $number =~ ^[1-9][0-9]*$ ]]; then
-        echo "race.sh: error: expected a whole number above 0, found '$number'" >&2
+for name in rounds steps batch width side glimpses; do
+    if [[ -n ${!name} && ! ${!name} =~ ^[1-9][0-9]*$ ]]; then
+        echo "race.sh: error: --$name: expected a whole number above 0, found '${!name}'" >&2
         exit 2
     fi
 done
+norms="normal weight"
+[[ $work != cnn ]] || norms+=" batch mean-only-batch weight+mean-only-batch"
+if [[ " $norms " != *" $norm "* ]]; then
+    echo "race.sh: error: --norm: expected one of ${norms// /, } for $work, found '$norm'" >&2
+    exit 2
+fi
 [[ -z $json || $json == /* ]] || json=$PWD/$json
 convolves=
 [[ $work == draw || $work == lstm || $work == gru ]] || convolves=yes

@@ -95,9 +95,9 @@ public enum Runtime {
     /// first.
     ///
     /// It takes effect in float32 on x86-64 processors with AVX2 or AVX-512, with stride 1, in channels last (``Tensor/channelsLast()``), from 8 channels on, where
-    /// a minibatch is large enough to gain by it. The result differs in rounding: its root mean square error is about two and a half times that of libtorch's
-    /// convolution, still some 1e-6 of the result. Pixels go through it in tiles of 6×6: one that is far larger than those around it spoils the last digits of the whole tile, and one that
-    /// is not a finite number makes all of the tile's results so, not only those that depend on it.
+    /// a minibatch is large enough to gain by it. The result differs in rounding: its root mean square error is at most two and a half times that of sums in float32
+    /// made term by term, some 1e-6 of the result. Each 4×4 tile of the result is computed from 6×6 pixels: one that is far larger than those around it spoils the last digits of the whole tile,
+    /// and one that is not a finite number makes all of the tile's results so, not only those that depend on it.
     public static var allowsWinograd: Bool {
         get { ctorch_winograd_allowed() }
         set { ctorch_winograd_allow(newValue) }

@@ -2,9 +2,9 @@ public import Torch
 
 // Layers without parameters.
 
-/// A layer that can apply the activation of its result at once, as ``Affine`` can. ``Sequential`` asks for it where an ``Activation`` follows.
+/// A layer that can apply an activation to its result in the same operator, as ``Affine`` can. ``Sequential`` asks for it where an ``Activation`` follows the layer.
 public protocol ActivatedLayer: Layer {
-    /// The activation of the layer's result: to rounding what the two give one after the other.
+    /// The activated result: what the layer and then the activation give, up to rounding.
     func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor
 }
 

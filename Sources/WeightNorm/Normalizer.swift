@@ -24,7 +24,7 @@ extension Normalizer {
     }
 }
 
-/// Mean-only batch normalization (§4): t̃ = t − μ[t] + b.
+/// Mean-only batch normalization (the paper, §4): t̃ = t − μ[t] + b.
 ///
 /// In training μ is the mean over the batch and all positions, per feature, and a running average is kept: average ← average + 0.1·(μ −
 /// average), from 0. The gradient is ∇t = ∇t̃ − μ[∇t̃]. In inference the running average replaces μ. Initialization leaves b at 0. An empty
@@ -43,7 +43,7 @@ public final class MeanOnlyBatchNorm: Normalizer {
         self.axis = axis
     }
 
-    /// t̃ for t with the features on the axis.
+    /// Normalizes the input, t, whose features lie on the axis; traps if they do not.
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { normalized(input, pass, then: nil) }
 
     private func normalized(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
@@ -67,7 +67,7 @@ public final class MeanOnlyBatchNorm: Normalizer {
 }
 
 extension MeanOnlyBatchNorm: ActivatedLayer {
-    /// The activation of t̃.
+    /// Normalizes the input and applies the activation, in one operator where there is one.
     public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
         guard let function = activation.known else { return activation(self(input, pass), pass) }
         return normalized(input, pass, then: function)
@@ -80,8 +80,8 @@ extension MeanOnlyBatchNorm: ActivatedLayer {
 /// average), μ from 0 and σ² from 1. In inference the running averages replace them. Initialization sets g to the target deviation. An
 /// empty batch changes nothing and gives an empty result.
 ///
-/// On the CPU the result of training is correct even where σ² leaves the type's range; the running average is at most the largest number of
-/// its type.
+/// On the CPU results in training are right even where σ² leaves the type's range; the running variance is then at most the type's largest
+/// number.
 public final class BatchNorm: Normalizer {
     /// g, `[features]`.
     public let gain: Parameter
@@ -94,7 +94,7 @@ public final class BatchNorm: Normalizer {
     private let axis: Int
     private let epsilon: Double
 
-    /// A normalizer of the given axis (negative counts from the last) with g = 1 and b = 0.
+    /// A normalizer of the given axis, which must be 1 or the last (negative counts from the last), with g = 1 and b = 0.
     public init(features: Int, axis: Int = 1, epsilon: Double = 1e-6, type: ElementType = .float32, device: Device = .cpu) {
         gain = Parameter(.ones([features], type: type, on: device))
         bias = Parameter(.zeros([features], type: type, on: device))

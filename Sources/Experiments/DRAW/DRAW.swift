@@ -155,7 +155,9 @@ extension DRAW {
         }
 
         private func output(of state: LSTM.State) -> Output {
-            let parts = state.output.sharedLinear(weight: outputMap.weight, bias: outputMap.bias).split(outputWidths, along: 1)
+            let product = state.output.sharedLinear(weight: outputMap.weight, bias: outputMap.bias)
+            // Within autocast products have 16 bits, which are too few for the places of filters, and for the canvas.
+            let parts = product.converted(to: type).split(outputWidths, along: 1)
             return Output(content: parts[0], writing: parts.count > 1 ? parts[1] : nil, reading: parts.count > 2 ? parts[2] : nil)
         }
 
@@ -195,12 +197,13 @@ extension DRAW {
             let imageReader = ImageReader(model, encoder, images)
             // All examples start from the same state: one row is enough.
             var numbers = model.reading.map { reading in
-                decoder.start(batch: 1).output.linear(weight: reading.weight.value, bias: reading.bias?.value).expanded([batch, 5])
+                decoder.start(batch: 1).output.linear(weight: reading.weight.value, bias: reading.bias?.value).converted(to: type)
+                    .expanded([batch, 5])
             }
             for glimpse in 0..<model.glimpses {
                 let filters = filters(numbers, count: model.attention?.read ?? 0)
                 reader = imageReader.read(through: filters, canvas, decoder: writer, from: reader)
-                let posterior = reader.output.sharedLinear(weight: latentMap.weight, bias: latentMap.bias)
+                let posterior = reader.output.sharedLinear(weight: latentMap.weight, bias: latentMap.bias).converted(to: type)
                 posteriors.append(posterior)
                 let parts = posterior.split([model.latents, model.latents], along: 1)
                 writer = decoder.step(parts[0] + parts[1].boundedExponential() * noise[glimpse], from: writer)

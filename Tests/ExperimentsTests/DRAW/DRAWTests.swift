@@ -174,6 +174,23 @@ struct DRAWTests {
         for bound in bounds { #expect((bound - bounds[0]).magnitude().maximum().item() < 1e-11) }
     }
 
+    @Test("within autocast the bound and its gradients are near those in float32", arguments: [true, false])
+    func autocast(hasAttention: Bool) {
+        let settings = settings { if !hasAttention { $0.attention = nil } }
+        let model = DRAW(settings, rows: 7, columns: 5, normalization: .weight, random: Generator(seed: 1))
+        let images = binary(6).converted(to: .float32)
+        func run(_ type: ElementType) -> (loss: Double, slopes: [Tensor]) {
+            let random = Generator(seed: 2)
+            let loss = withAutocast(type, on: .cpu) { model.terms(of: images, .training(random), random: random).loss }
+            #expect(loss.type == .float32)
+            return (loss.item(), gradients(of: loss, withRespectTo: model.parameters))
+        }
+        let (exact, found) = (run(.float32), run(.bfloat16))
+        #expect(found.loss != exact.loss && abs(found.loss - exact.loss) < 0.02 * exact.loss)
+        func norm(_ tensors: [Tensor]) -> Double { tensors.map { $0.squared().sum().item() }.reduce(0, +).squareRoot() }
+        #expect(norm(zip(found.slopes, exact.slopes).map { $0 - $1 }) < 0.1 * norm(exact.slopes))
+    }
+
     @Test("gradients of every parameter agree with finite differences", arguments: [true, false], [Normalization.plain, .weight])
     func gradientsOfAll(hasAttention: Bool, normalization: Normalization) {
         let settings = settings {
