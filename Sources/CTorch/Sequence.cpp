@@ -248,7 +248,7 @@ struct GRUSequence : torch::autograd::Function<GRUSequence> {
         }
         at::Tensor to_weight, to_bias;
         if (context->needs_input_grad(2)) to_weight = weight_gradient(to_old, first, outputs);
-        if (context->needs_input_grad(3)) to_bias = to_old.sum({0, 1});
+        if (context->needs_input_grad(3)) to_bias = to_old.sum(at::IntArrayRef({0, 1}));
         return {to_given, d, to_weight, to_bias, {}};
     }
 };
