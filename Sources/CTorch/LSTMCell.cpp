@@ -175,8 +175,8 @@ struct Cell : torch::autograd::Function<Cell> {
         static auto op =
             c10::Dispatcher::singleton().findSchemaOrThrow("weightnorm::lstm_cell_forward", "").typed<decltype(forward_cpu)>();
         auto [output, next, active] = op.call(gates, cell, peepholes);
-        // The CPU's kernels compute the values again.
-        bool is_kept = active.numel() > 0;
+        // The CPU's kernels compute the values again. What they leave empty has one dimension, which tells it from the values of an empty batch.
+        bool is_kept = active.dim() == 2;
         context->save_for_backward({gates, cell, peepholes.value_or(at::Tensor()), is_kept ? active : at::Tensor(), is_kept ? next : at::Tensor()});
         return {output, next};
     }
