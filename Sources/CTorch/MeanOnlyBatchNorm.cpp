@@ -28,10 +28,25 @@ struct Rows {
 
     int64_t blocks() const { return (count + rows_of_block - 1) / rows_of_block; }
 
-    /// Calls the body with ranges of blocks, on several threads if there is enough to do.
+    /// Calls the body, marked CTORCH_LAMBDA, with the vectors' width and each block, on several threads if there is enough to do.
     template <typename Body>
-    void over_blocks(const Body &body) const {
-        parallel_for(0, blocks(), std::max<int64_t>(1, at::internal::GRAIN_SIZE / (rows_of_block * features)), body);
+    void each_block(const Body &body) const {
+        parallel_for(0, blocks(), std::max<int64_t>(1, at::internal::GRAIN_SIZE / (rows_of_block * features)), [&](int64_t begin, int64_t end) {
+            with_vectors([&](auto width) CTORCH_LAMBDA {
+                for (auto block = begin; block < end; block++) body(width, block);
+            });
+        });
+    }
+
+    /// Calls the body with a vector's size, the place of its first element, and that element's feature, until all elements have been.
+    template <typename Body>
+    void each_element(const Body &body) const {
+        each_block([&](auto width, int64_t block) CTORCH_LAMBDA {
+            in_block(block, [&](int64_t begin, int64_t end) CTORCH_LAMBDA {
+                for (auto row = begin; row < end; row++)
+                    each_vector<width()>(0, features, [&](auto size, int64_t feature) CTORCH_LAMBDA { body(size, row * features + feature, feature); });
+            });
+        });
     }
 
     /// Calls the body with the first row of a block and the one after its last.
@@ -103,31 +118,16 @@ std::tuple<at::Tensor, at::Tensor> forward_cpu(const at::Tensor &input, const at
     auto to = mutable_data<float>(result), means = mutable_data<float>(mean);
     std::vector<double> sums(rows.blocks() * rows.features);
     std::vector<float> shifts(rows.features);
-    rows.over_blocks([&](int64_t begin, int64_t end) {
-        with_vectors([&](auto width) CTORCH_LAMBDA {
-            for (auto block = begin; block < end; block++)
-                add_rows(width, rows, block, sums.data() + block * rows.features, [&](auto size, int64_t place) CTORCH_LAMBDA {
-                    return load<decltype(size)::value>(from + place);
-                });
-        });
+    rows.each_block([&](auto width, int64_t block) CTORCH_LAMBDA {
+        add_rows(width, rows, block, sums.data() + block * rows.features, [&](auto size, int64_t place) CTORCH_LAMBDA { return load<size()>(from + place); });
     });
     auto found = totals(rows, sums, from);
     for (int64_t feature = 0; feature < rows.features; feature++) {
         means[feature] = static_cast<float>(found[feature] / static_cast<double>(rows.count));
         shifts[feature] = data<float>(added)[feature] - means[feature];
     }
-    rows.over_blocks([&](int64_t begin, int64_t end) {
-        with_vectors([&](auto width) CTORCH_LAMBDA {
-            for (auto block = begin; block < end; block++)
-                rows.in_block(block, [&](int64_t first, int64_t last) CTORCH_LAMBDA {
-                    for (auto row = first; row < last; row++)
-                        each_vector<width()>(0, rows.features, [&](auto size, int64_t feature) CTORCH_LAMBDA {
-                            auto place = row * rows.features + feature;
-                            store<size()>(
-                                to + place, activate<size()>(activation, load<size()>(from + place) + load<size()>(shifts.data() + feature)));
-                        });
-                });
-        });
+    rows.each_element([&](auto size, int64_t place, int64_t feature) CTORCH_LAMBDA {
+        store<size()>(to + place, activate<size()>(activation, load<size()>(from + place) + load<size()>(shifts.data() + feature)));
     });
     return {result, mean};
 }
@@ -142,15 +142,11 @@ std::tuple<at::Tensor, at::Tensor> backward_cpu(at::Tensor gradient, const at::T
     auto to = mutable_data<float>(result);
     std::vector<double> sums(rows.blocks() * rows.features);
     std::vector<float> means(rows.features);
-    rows.over_blocks([&](int64_t begin, int64_t end) {
-        with_vectors([&](auto width) CTORCH_LAMBDA {
-            for (auto block = begin; block < end; block++)
-                add_rows(width, rows, block, sums.data() + block * rows.features, [&](auto size, int64_t place) CTORCH_LAMBDA {
-                    constexpr int lanes = decltype(size)::value;
-                    auto d = activation_gradient<lanes>(activation, load<lanes>(from + place), load<lanes>(values + place));
-                    store<lanes>(to + place, d);
-                    return d;
-                });
+    rows.each_block([&](auto width, int64_t block) CTORCH_LAMBDA {
+        add_rows(width, rows, block, sums.data() + block * rows.features, [&](auto size, int64_t place) CTORCH_LAMBDA {
+            auto d = activation_gradient<size()>(activation, load<size()>(from + place), load<size()>(values + place));
+            store<size()>(to + place, d);
+            return d;
         });
     });
     auto found = totals(rows, sums, to);
@@ -158,17 +154,8 @@ std::tuple<at::Tensor, at::Tensor> backward_cpu(at::Tensor gradient, const at::T
         mutable_data<float>(to_bias)[feature] = static_cast<float>(found[feature]);
         means[feature] = static_cast<float>(found[feature] / static_cast<double>(rows.count));
     }
-    rows.over_blocks([&](int64_t begin, int64_t end) {
-        with_vectors([&](auto width) CTORCH_LAMBDA {
-            for (auto block = begin; block < end; block++)
-                rows.in_block(block, [&](int64_t first, int64_t last) CTORCH_LAMBDA {
-                    for (auto row = first; row < last; row++)
-                        each_vector<width()>(0, rows.features, [&](auto size, int64_t feature) CTORCH_LAMBDA {
-                            auto place = row * rows.features + feature;
-                            store<size()>(to + place, load<size()>(to + place) - load<size()>(means.data() + feature));
-                        });
-                });
-        });
+    rows.each_element([&](auto size, int64_t place, int64_t feature) CTORCH_LAMBDA {
+        store<size()>(to + place, load<size()>(to + place) - load<size()>(means.data() + feature));
     });
     return {result, to_bias};
 }

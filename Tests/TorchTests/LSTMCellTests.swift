@@ -39,6 +39,14 @@ struct LSTMCellTests {
         }
     }
 
+    @Test("an empty batch has empty gradients, in every type", arguments: [ElementType.float32, .float64, .bfloat16, .float16])
+    func emptyBatch(type: ElementType) {
+        let (gates, cell) = (Parameter(Tensor.zeros([0, 12], type: type)), Parameter(Tensor.zeros([0, 3], type: type)))
+        let found = gates.value.longShortTermMemoryCell(cell: cell.value, peepholes: nil)
+        let slopes = gradients(of: found.output.sum() + found.cell.sum(), withRespectTo: [gates, cell])
+        #expect(slopes.map(\.shape) == [[0, 12], [0, 3]])
+    }
+
     @Test("a result alone has gradients too, and gradients have gradients")
     func parts() {
         let random = Generator(seed: 2)

@@ -82,25 +82,28 @@ struct SequenceTests {
         }
     }
 
+    private func expectSameWithinAutocast(_ make: () -> (loss: Tensor, parameters: [Parameter])) {
+        func slopes(_ type: ElementType) -> [Float] {
+            let (loss, parameters) = make()
+            return withAutocast(type, on: .cpu) { gradients(of: loss, withRespectTo: parameters) }.flatMap {
+                #expect($0.type == .float32)
+                return $0.elements(as: Float.self)
+            }
+        }
+        #expect(slopes(.float32) == slopes(.bfloat16))
+    }
+
     @Test("gradients are the same when they are taken within autocast")
     func autocast() {
         let random = Generator(seed: 5)
         let (lstm, gru) = (LSTM(5, hidden: 6, random: random), GRU(5, hidden: 6, random: random))
         let input = Tensor.normal([4, 3, 5], from: random)
-        func slopes(_ take: (Tensor, [Parameter]) -> [Tensor]) -> [Float] {
+        expectSameWithinAutocast {
             let loss = lstm(input, .inference).outputs.squared().sum() + gru(input, .inference).outputs.squared().sum()
             // What the sequence's operator gives: the inputs' product is libtorch's.
             let named = (lstm.namedParameters + gru.namedParameters).filter { $0.path.hasPrefix("stateWeight") }
-            return take(loss, named.map(\.value)).flatMap {
-                #expect($0.type == .float32)
-                return $0.elements(as: Float.self)
-            }
+            return (loss, named.map(\.value))
         }
-        let plain = slopes { gradients(of: $0, withRespectTo: $1) }
-        let within = slopes { loss, parameters in
-            withAutocast(.bfloat16, on: .cpu) { gradients(of: loss, withRespectTo: parameters) }
-        }
-        #expect(plain == within)
     }
 
     @Test("so are those of single steps")
@@ -108,20 +111,12 @@ struct SequenceTests {
         let random = Generator(seed: 5)
         let (lstm, gru) = (LSTM(5, hidden: 6, random: random), GRU(5, hidden: 6, random: random))
         let input = Tensor.normal([3, 5], from: random)
-        func slopes(_ take: (Tensor, [Parameter]) -> [Tensor]) -> [Float] {
+        expectSameWithinAutocast {
             let (boundLSTM, boundGRU) = (lstm.bound(), gru.bound())
             var (one, other) = (boundLSTM.start(batch: 3), boundGRU.start(batch: 3))
             for _ in 0..<3 { (one, other) = (boundLSTM.step(input, from: one), boundGRU.step(input, from: other)) }
-            return take(one.output.squared().sum() + other.squared().sum(), lstm.parameters + gru.parameters).flatMap {
-                #expect($0.type == .float32)
-                return $0.elements(as: Float.self)
-            }
+            return (one.output.squared().sum() + other.squared().sum(), lstm.parameters + gru.parameters)
         }
-        let plain = slopes { gradients(of: $0, withRespectTo: $1) }
-        let within = slopes { loss, parameters in
-            withAutocast(.bfloat16, on: .cpu) { gradients(of: loss, withRespectTo: parameters) }
-        }
-        #expect(plain == within)
     }
 
     @Test("gradients of gradients through a whole sequence trap with what to do")
