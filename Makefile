@@ -28,7 +28,7 @@ endif
 # swift command gets. All of them get the same ones, release included, so that the tests and the command share one build.
 # Assignments first, because bash stops at a failing one but not at a failing $(...) inside a command.
 PREPARE = environment="$$(Scripts/libtorch.sh --print env)"; flags="$$(Scripts/libtorch.sh --print flags)"; \
-	scratch="$(SCRATCH)"; eval "$$environment"; \
+	scratch="$(SCRATCH)"; eval "$$environment"; WEIGHTNORM_COMMIT="$$(Scripts/commit.sh)"; export WEIGHTNORM_COMMIT; \
 	eval "set -- -c release --explicit-target-dependency-import-check error $$flags"; \
 	set -- "$$@" --scratch-path "$$scratch"
 

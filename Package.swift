@@ -7,6 +7,9 @@ let swift: [SwiftSetting] = [
     .treatAllWarnings(as: .error), .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("ExistentialAny"),
 ]
 
+// What `make` builds from, for records that must say so; a build without make does not know.
+let commit = Context.environment["WEIGHTNORM_COMMIT"]?.filter { $0.isHexDigit || $0 == "+" } ?? ""
+
 // Who may import whom, from below (the import check fails the build where a target imports one that it does not name here):
 //
 //   AtomicFiles   files that are seen whole or not at all, and their errors      imports none
@@ -17,6 +20,7 @@ let swift: [SwiftSetting] = [
 //   Training      optimizers, checkpoints, runs and their folders                AtomicFiles, Torch, WeightNorm, WeightFiles
 //   Datasets      images and minibatches, fetching them                          CTransfer, AtomicFiles, Torch
 //   Environments  games, the Atari emulator's process, replay memory             AtomicFiles, Torch, WeightFiles, Training, Datasets
+//   CBuild        which commit this is built from                                imports none
 //   Experiments   the paper's experiments, as runs and reports                   all of these
 //   Command       the command line                                               all of these, ArgumentParser
 //   Workloads     steps of the experiments' models, for the race                 Torch, WeightNorm, Training, Experiments
@@ -49,9 +53,12 @@ let package = Package(
         .target(name: "CTransfer", cSettings: [.treatAllWarnings(as: .error)]),
         .target(name: "Datasets", dependencies: ["CTransfer", "AtomicFiles", "Torch"], swiftSettings: swift),
         .target(name: "Environments", dependencies: ["AtomicFiles", "Torch", "WeightFiles", "Training", "Datasets"], swiftSettings: swift),
+        .target(name: "CBuild", cSettings: [.treatAllWarnings(as: .error), .define("WEIGHTNORM_COMMIT", to: "\"\(commit)\"")]),
         .target(
             name: "Experiments",
-            dependencies: ["AtomicFiles", "Report", "Torch", "WeightNorm", "WeightFiles", "Training", "Datasets", "Environments"],
+            dependencies: [
+                "CBuild", "AtomicFiles", "Report", "Torch", "WeightNorm", "WeightFiles", "Training", "Datasets", "Environments",
+            ],
             swiftSettings: swift),
         .executableTarget(
             name: "Command",

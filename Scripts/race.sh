@@ -85,6 +85,7 @@ fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 eval "$(Scripts/libtorch.sh --print env)"
+WEIGHTNORM_COMMIT=$(Scripts/commit.sh) && export WEIGHTNORM_COMMIT
 eval "set -- $(Scripts/libtorch.sh --print flags)"
 echo "race.sh: building Benchmarks" >&2
 # As make has it.

@@ -662,5 +662,37 @@ weights "a g of whole numbers" "mistyped 'a.weight_g': expected F16, BF16, F32 o
 tensors both.safetensors "{$(f32 a.weight_g 2,1 0,8),$(f32 a.weight_v 2,2 8,24),$(f32 a.weight 2,2 24,40)}" 3 4 3 4 6 8 3 4 6 8
 weights "a plain weight where the folded one goes" "contradictory 'a.weight': expected the weight once, found 'a.weight_v', 'a.weight_g', 'a.weight'" fold both.safetensors "${out[@]}"
 
+# -- Studies: small grids, stopped and gone on with, in shares, and reported.
+for words in "study --help" "study list --help" "study run --help" "study report --help"; do
+    # shellcheck disable=SC2086 # words
+    check "$words" "$command" $words
+done
+check "study list" "$command" study list
+study=(study run draw --tiny --threads 1)
+check "study run" "$command" "${study[@]}" --out studies
+check "study run again" "$command" "${study[@]}" --out studies
+check "study report" "$command" study report studies
+check "…with its page" test -s studies/report.html
+check "…and its records" test -s studies/draw-tiny.json
+check "study report of records" "$command" study report studies/draw-tiny.json --out pages
+check "…is the same page" cmp studies/report.html pages/report.html
+for share in 1 2 1; do "$command" "${study[@]}" --shard $share/2 --out shares >share.log 2>&1 && status=0 || status=$?; echo "$share: $status" >>shares.log; done
+check "shares wait for each other, with 75, and finish with 0" test "$(tr '\n' ' ' <shares.log)" = "1: 75 2: 0 1: 0 "
+check "study run --from" "$command" "${study[@]}" --from studies/draw-tiny.json --out adopted
+check "study run --seed-offset" "$command" "${study[@]}" --seed-offset 5 --parts own --out studies
+"$command" "${study[@]}" --budget 1e-9 --out spent >spent.log 2>&1 && status=0 || status=$?
+check "a spent budget ends with 75" test "$status" = 75
+refuses "study: none of this name" "name: expected .* found 'nothing'" none study run nothing --out none
+refuses "study: no such part" "parts: expected own, tune or best, found 'x'" none study run draw --parts x --out none
+refuses "study: a share that is none" "shard: expected I/N .* found '3/2'" none study run draw --shard 3/2 --out none
+refuses "study: no budget" "budget: expected a number above 0 .* found 0" none study run draw --budget 0 --out none
+refuses "study: nothing to report" "nowhere: expected a folder of a study or a file of its records" none study report nowhere --out none
+refuses "study: a report of something else" "expected a folder of a study or a file of its records, found none" none study report good --out none
+sed 's/"commit":"[^"]*"/"commit":"abc"/' studies/draw-tiny.json >mixed.json
+refuses "study: records of two commits" "expected runs of one commit, found those of" none study report studies/draw-tiny.json mixed.json --out none
+refuses "study: records of another program" "from: expected records of this study's plan, seeds and commit" none "${study[@]}" --from mixed.json --out none2
+head -c 2000 studies/draw-tiny.json >torn.json
+refuses "study: torn records" "torn.json: its content is not a JSON" none study report torn.json --out none
+
 echo "$passed passed, $failed failed"
 ((failed == 0))

@@ -125,6 +125,11 @@ package enum AtomicFile {
         folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
     }
 
+    /// The folder and the name in it of a path: "." for a name alone.
+    package static func split(_ path: String) -> (folder: String, name: String) {
+        (folder(of: path), path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path)
+    }
+
     private static let temporarySuffix = ".partial"
 
     private static func hexadecimal(_ value: UInt64) -> String {

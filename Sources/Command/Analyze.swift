@@ -33,6 +33,11 @@ struct Analyze: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "Epoch after which the networks were kept by --snapshots; 0 is the start. (default: the end of the run)", valueName: "number"))
+    var epoch: Int?
+
+    @Option(
+        help: ArgumentHelp(
             "Training images whose gradients to take. Units with at least as many elements get no condition number.",
             valueName: "number"))
     var examples = 1000
@@ -68,7 +73,8 @@ struct Analyze: ParsableCommand {
             throw ValidationError("--out: expected another folder than the run's, which is where the results go without it, found '\(out)'")
         }
 
-        let analysis = try RunAnalysis(at: source)
+        var analysis = try RunAnalysis(at: source)
+        analysis.epoch = epoch
         let data = data ?? analysis.configuration.data
         let training = try analysis.trainingImages(of: DataFolder.images(data, .training), data: data)
         let normalizations = wanted ?? analysis.normalizations

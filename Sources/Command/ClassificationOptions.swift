@@ -28,6 +28,13 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
 
     @Option(
         help: ArgumentHelp(
+            "\(alternatives(ClassificationSettings.OptimizerKind.allCases.map(\.rawValue))), gradient descent with a momentum of 0.9. (default: adam)",
+            valueName: "name"),
+        transform: { try choice($0, option: "optimizer", outOf: ClassificationSettings.OptimizerKind.allCases) })
+    var optimizer: ClassificationSettings.OptimizerKind?
+
+    @Option(
+        help: ArgumentHelp(
             "Training images to hold out and measure the error on, instead of the test images: for tuning. The paper held out 10000.",
             valueName: "number"))
     var heldOut: Int?
@@ -42,6 +49,7 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
         throws
     {
         try run.apply(to: &settings.epochs, &settings.batch, most: ClassificationSettings.Limits.batch)
+        if let optimizer { settings.optimizer = optimizer == .adam ? nil : optimizer }
         if let width {
             try require(width, in: ClassificationSettings.Limits.width, option: "width")
             settings.setWidth(width)
@@ -68,6 +76,16 @@ struct ThresholdOption<Defaults: ThresholdDefaults>: ParsableArguments {
     var under: [Double]?
 
     func thresholds(stored: [Double]?) -> [Double] { under ?? stored ?? Defaults.thresholds }
+}
+
+/// The option of `compare` and `train classification` to keep networks on the way.
+struct SnapshotOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Epochs after which to write the networks too, separated by commas; 0 is the start. For weightnorm analyze --epoch.",
+            valueName: "list"),
+        transform: { try list($0, option: "snapshots", expected: "whole numbers from 0 up") { Int($0).flatMap { $0 >= 0 ? $0 : nil } } })
+    var snapshots: [Int]?
 }
 
 /// The default thresholds.

@@ -21,6 +21,7 @@ struct Compare: ParsableCommand {
     @OptionGroup var classification: ClassificationOptions<Compare>
     @OptionGroup var rate: LearningRateOption<Compare>
     @OptionGroup var thresholds: ThresholdOption<Compare>
+    @OptionGroup var snapshots: SnapshotOption
     @OptionGroup(title: "Run options") var options: RunOptions<Compare>
 
     func run() throws {
@@ -35,7 +36,8 @@ struct Compare: ParsableCommand {
 
         // Check the data before making the folder: a mistake must not cost the results of an earlier comparison.
         let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
-        let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
+        var comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
+        comparison.snapshots = snapshots.snapshots ?? stored?.snapshots ?? []
         try comparison.check(training: training, test: test)
         let configuration = Comparison.Configuration(data: data, training: training, test: test, heldOut: heldOut, comparison: comparison)
         let plan = comparison.plan(configuration, training: training, test: test, notify: printToError)

@@ -43,6 +43,7 @@ struct TrainClassification: ParsableCommand {
     var ratesFrom: String?
 
     @OptionGroup var thresholds: ThresholdOption<TrainClassification>
+    @OptionGroup var snapshots: SnapshotOption
 
     @Flag(help: "Let CUDA round the factors of products and convolutions to TF32: faster, but with only 10 bits of fraction.")
     var tf32 = false
@@ -81,6 +82,7 @@ struct TrainClassification: ParsableCommand {
         let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
         var comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         comparison.pace = .everyEpoch
+        comparison.snapshots = snapshots.snapshots ?? stored?.snapshots ?? []
         try comparison.check(training: training, test: test)
         let configuration = Comparison.Configuration(
             command: command, data: data, training: training, test: test, heldOut: heldOut, preset: name, comparison: comparison)

@@ -46,6 +46,12 @@ struct TrainVAE: ParsableCommand {
             "Free bits: the divergence, in nats, up to which a map of the ladder's latents is not penalized.", valueName: "nats"))
     var freeNats: Double?
 
+    @Option(
+        help: ArgumentHelp(
+            "Logarithm of the scale of the ladder's pixels at the start, as a fraction of their range; 0 as in Kingma's code.",
+            valueName: "number"))
+    var initialLogScale: Double?
+
     @OptionGroup var common: GenerativeOptions
     @OptionGroup var rate: LearningRateOption<TrainVAE>
     @OptionGroup(title: "Run options") var options: RunOptions<TrainVAE>
@@ -56,7 +62,9 @@ struct TrainVAE: ParsableCommand {
 
     private func apply(to settings: inout VAESettings) throws {
         typealias Limits = VAESettings.Limits
-        let ladder = [("depth", depth != nil), ("maps", maps != nil), ("free-nats", freeNats != nil)]
+        let ladder = [
+            ("depth", depth != nil), ("maps", maps != nil), ("free-nats", freeNats != nil), ("initial-log-scale", initialLogScale != nil),
+        ]
         if settings.pixels != .levels, let (option, _) = ladder.first(where: \.1) {
             throw ValidationError("--\(option): expected colour images, whose model has a ladder, found grey ones")
         }
@@ -65,6 +73,10 @@ struct TrainVAE: ParsableCommand {
         try Command.apply(flowSteps, in: flowLimits, option: "flow-steps", to: &settings.flowSteps)
         try Command.apply(maps, in: Limits.maps, option: "maps", to: &settings.ladderMaps)
         try Command.apply(freeNats, in: Limits.freeNats, option: "free-nats", to: &settings.freeNats)
+        if let initialLogScale {
+            try require(initialLogScale, in: Limits.logScale, option: "initial-log-scale")
+            settings.initialLogScale = initialLogScale
+        }
         if let depth { settings.depth = depth }
     }
 }

@@ -12,7 +12,10 @@ struct WeightNormCommand: ParsableCommand {
         abstract: "Train networks with weight normalization, and see what it does.",
         discussion: "Repeats the experiments of Salimans & Kingma, \"Weight Normalization\" (2016).",
         version: PackageVersion.current,
-        subcommands: [Train.self, Sample.self, Play.self, Compare.self, SweepCommand.self, Analyze.self, DataCommand.self, Weights.self])
+        subcommands: [
+            Train.self, Sample.self, Play.self, Compare.self, SweepCommand.self, StudyCommand.self, Analyze.self, DataCommand.self,
+            Weights.self,
+        ])
 
     // Errors are one line on standard error, without the usage that ArgumentParser appends: `--help` is one word away.
     static func main() {

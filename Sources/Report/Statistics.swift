@@ -16,4 +16,10 @@ public enum Statistics {
         let middle = sorted.count / 2
         return sorted.count == 1 ? last : sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
     }
+
+    /// The mean of the middle half of the numbers: a quarter of them, rounded down, is left out at either end; NaN if there are no numbers.
+    public static func interquartileMean(_ numbers: [Double]) -> Double {
+        let trimmed = numbers.count / 4
+        return mean(Array(numbers.sorted()[trimmed..<(numbers.count - trimmed)]))
+    }
 }

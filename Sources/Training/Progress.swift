@@ -33,6 +33,7 @@ public final class ProgressDisplay {
     private let label: String
     private let unit: String
     private let total: Int
+    private let per: Int
     private let interval: Double
     private let surroundings: Surroundings
     private let redraws: Bool
@@ -55,12 +56,18 @@ public final class ProgressDisplay {
     ///   - total: how much there is to do.
     ///   - done: what was already done by a run that resumes from a checkpoint; it does not count towards the rate.
     ///   - unit: what is counted, in the plural.
+    ///   - per: how many counts make one unit; with more than one, units are shown with a decimal.
     ///   - interval: the minimum number of seconds between two plain lines.
-    public convenience init(label: String, total: Int, done: Int = 0, unit: String = "steps", interval: Double = 10) {
-        self.init(label: label, total: total, done: done, unit: unit, interval: interval, surroundings: .standardError())
+    public convenience init(
+        label: String, total: Int, done: Int = 0, unit: String = "steps", per: Int = 1, interval: Double = 10
+    ) {
+        self.init(label: label, total: total, done: done, unit: unit, per: per, interval: interval, surroundings: .standardError())
     }
 
-    package init(label: String, total: Int, done: Int = 0, unit: String = "steps", interval: Double = 10, surroundings: Surroundings) {
+    package init(
+        label: String, total: Int, done: Int = 0, unit: String = "steps", per: Int = 1, interval: Double = 10, surroundings: Surroundings
+    ) {
+        self.per = max(1, per)
         self.label = oneLine(label)
         self.unit = oneLine(unit)
         self.total = total
@@ -133,12 +140,13 @@ public final class ProgressDisplay {
         let share = total > 0 ? Double(done) / Double(total) : 1
         // Rounded down: 100 % means complete.
         let percent = "\(Int(min(max(share, 0), 1) * 100)) %"
-        let speed = rate.map { "\(Self.number($0)) \(unit)/s" }
+        let speed = rate.map { "\(Self.number($0 / Double(per))) \(unit)/s" }
+        let counts = "\(count(done, whole: false))/\(count(total, whole: true))"
         guard redraws else {
-            let parts = ["\(label): \(done)/\(total) (\(percent))", speed, time, note.isEmpty ? nil : note]
+            let parts = ["\(label): \(counts) (\(percent))", speed, time, note.isEmpty ? nil : note]
             return surroundings.write(parts.compactMap { $0 }.joined(separator: ", ") + "\n")
         }
-        let text = ["\(done)/\(total)", percent, speed, time].compactMap { $0 }.joined(separator: "  ")
+        let text = [counts, percent, speed, time].compactMap { $0 }.joined(separator: "  ")
         // A character in the last column makes some terminals wrap. The width is queried each time: a window may be resized.
         let room = (surroundings.columns() ?? 80) - 1
         let rest = room - width(of: label) - width(of: text) - 5
@@ -157,6 +165,11 @@ public final class ProgressDisplay {
         }
         line = drawn
         surroundings.write(eraseLine + drawn)
+    }
+
+    /// A count in units; a total is a whole number of them.
+    private func count(_ number: Int, whole: Bool) -> String {
+        per == 1 ? "\(number)" : whole ? "\(number / per)" : "\(number / per).\(number % per * 10 / per)"
     }
 
     /// A duration in readable form: `45 s`, `2 min 10 s`, `3 h 05 min`, `2 d 4 h`.

@@ -10,6 +10,8 @@ package import WeightNorm
 package struct RunAnalysis {
     package let path: String
     package let configuration: Comparison.Configuration
+    /// The epoch after which the networks were kept; nil for those at the end.
+    package var epoch: Int?
 
     /// Reads the settings of the run in a folder; a seed and norms are chosen in ``analyse(_:seed:_:training:whitening:progress:)``.
     ///
@@ -33,6 +35,7 @@ package struct RunAnalysis {
         package var data: String
         package var examples: Int
         package var seed: UInt64
+        /// The epochs that the networks were trained for.
         package var epochs: Int
         package var networks: [Network]
         package var warnings: [String]
@@ -46,7 +49,7 @@ package struct RunAnalysis {
             self.data = data
             self.examples = examples
             self.seed = seed
-            epochs = analysis.configuration.settings.epochs
+            epochs = analysis.epoch ?? analysis.configuration.settings.epochs
             self.networks = networks
             warnings = Summary.warnings(networks.flatMap(\.layers), examples: examples)
             self.seconds = seconds
@@ -84,6 +87,11 @@ package struct RunAnalysis {
             let seeds = MessageList.joined(configuration.seeds.map { "\($0)" })
             throw NetworkAnalysis.Failure("seed: expected one of the run's, \(seeds), found \(seed)")
         }
+        let snapshots = configuration.snapshots ?? []
+        if let epoch, !snapshots.contains(epoch) {
+            let known = snapshots.isEmpty ? "none" : MessageList.joined(snapshots.map { "\($0)" })
+            throw NetworkAnalysis.Failure("epoch: expected one of the run's --snapshots, \(known), found \(epoch)")
+        }
         let settings = configuration.settings
         try settings.check(channels: training.channels, rows: training.rows, columns: training.columns, images: 1)
         if let largest = training.labels.max(), largest >= settings.classes {
@@ -99,7 +107,8 @@ package struct RunAnalysis {
     }
 
     private func networkFile(_ norm: Normalization, seed: UInt64) -> String {
-        "\(path)/\(NetworkFile.name(norm: norm.rawValue, seed: seed))"
+        let name = epoch.map { NetworkFile.name(norm: norm.rawValue, seed: seed, epoch: $0) }
+        return AtomicFile.join(path, name ?? NetworkFile.name(norm: norm.rawValue, seed: seed))
     }
 
     /// The images that the run was trained on, out of all the training images of its data set.

@@ -32,6 +32,8 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     // -- Training ------------------------------------------------------------------------------------------------------------------------
     /// Images in a minibatch.
     package var batch = 100
+    /// What takes the steps; nil, as in files of earlier versions, for the paper's Adam.
+    package var optimizer: OptimizerKind?
     /// Passes over the whole training set.
     package var epochs = 200
     /// Adam's β1 in the first half of the run.
@@ -53,6 +55,15 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
     package var usesBfloat16 = false
 
     package init() {}
+
+    /// An optimizer by name.
+    package enum OptimizerKind: String, Codable, CaseIterable, Sendable {
+        case adam
+        /// Gradient descent.
+        case sgd
+        /// Gradient descent with a momentum of ``ClassificationSettings/beta1``.
+        case momentum
+    }
 
     /// The learning rate of a norm.
     package func learningRate(_ normalization: Normalization) -> Double { learningRates[normalization.rawValue] ?? .nan }
@@ -110,6 +121,7 @@ extension ClassificationSettings {
         note("epochs", other.epochs, epochs)
         note("minibatch", other.batch, batch)
         note("dropout", NumberText.general(other.dropout), NumberText.general(dropout))
+        note("optimizer", (other.optimizer ?? .adam).rawValue, (optimizer ?? .adam).rawValue)
         note("input noise", NumberText.general(other.inputNoise), NumberText.general(inputNoise))
         note("β1 in the second half", NumberText.general(other.laterBeta1), NumberText.general(laterBeta1))
         if whitens != other.whitens { words.append(whitens ? "whitened images" : "images that are not whitened") }

@@ -21,7 +21,7 @@ package final class ClassificationTrainer: Trainee {
     /// this step.
     package var divergedAt: Int? { losses.divergedAt }
     private let random: Generator
-    private let optimizer: Adam
+    private let optimizer: any Optimizer
     /// The learning rate of the first half of the run.
     package let learningRate: Double
     private let rate: Schedule
@@ -47,8 +47,7 @@ package final class ClassificationTrainer: Trainee {
         random = Generator(seed: seed, device: device)
         network = ClassificationNetwork(settings, channels: channels, normalization: normalization, random: random)
         observer = WeightObserver(network)
-        optimizer = Adam(
-            network.parameters, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon, epsilonPlace: .insideRoot)
+        optimizer = settings.makeOptimizer(network.parameters)
         let epochs = Double(settings.epochs)
         learningRate = settings.learningRate(normalization)
         rate = .constantThenLinear(learningRate, epochs: epochs)
@@ -76,7 +75,7 @@ package final class ClassificationTrainer: Trainee {
     package func step(_ minibatch: Minibatch) -> Int {
         let (indices, images) = minibatch
         let epoch = Double(stepCount) / Double(stepsPerEpoch)
-        optimizer.beta1 = beta1(epoch)
+        (optimizer as? Adam)?.beta1 = beta1(epoch)
         imageCount += indices.shape[0]
         guard !images.device.isCPU else {
             let (inputs, labels) = images.batch(indices)
@@ -104,7 +103,7 @@ package final class ClassificationTrainer: Trainee {
             let logits = network(laidOut(inputs), .training(random))
             return (logits, logits.softmaxCrossEntropy(labels: labels))
         }
-        withoutGradients { errorSum.assign(errorSum.value + Self.errors(logits, labels)) }
+        withoutGradients { errorSum.assign(errorSum.value + ResidentImages.errors(logits, labels)) }
         return loss
     }
 
@@ -128,25 +127,31 @@ package final class ClassificationTrainer: Trainee {
     }
 
     /// The error rate on a set of images, without noise and dropout.
-    package func error(on set: ResidentImages) -> Double {
-        withoutGradients {
-            var errors = Tensor.zeros([], type: .int64, on: set.device)
-            // On the CPU the layers' outputs should stay in the cache (500 images at a time took three times as long as 100); a GPU works better with
-            // more.
-            let size = set.device.isCPU ? 100 : 1000
-            for start in stride(from: 0, to: set.count, by: size) {
-                let (inputs, labels) = set.batch(start..<min(start + size, set.count))
-                errors = errors + Self.errors(network(laidOut(inputs), .inference), labels)
-            }
-            return errors.item() / Double(set.count)
-        }
-    }
+    package func error(on set: ResidentImages) -> Double { set.error { network(laidOut($0), .inference) } }
 
     /// Channels last where convolutions are faster that way: on the CPU, by a seventh for a network of 16 and 32 maps; on GPUs in 16 bits, from what
     /// is known of cuDNN.
     private func laidOut(_ input: Tensor) -> Tensor { input.device.isCPU || settings.usesBfloat16 ? input.channelsLast() : input }
+}
 
-    private static func errors(_ logits: Tensor, _ labels: Tensor) -> Tensor {
+extension ResidentImages {
+    /// The share of images that a network gives its highest value to another class than theirs.
+    func error(_ logits: (Tensor) -> Tensor) -> Double {
+        withoutGradients {
+            var errors = Tensor.zeros([], type: .int64, on: device)
+            // On the CPU the layers' outputs should stay in the cache (500 images at a time took three times as long as 100); a GPU works better with
+            // more.
+            let size = device.isCPU ? 100 : 1000
+            for start in stride(from: 0, to: count, by: size) {
+                let (inputs, labels) = batch(start..<min(start + size, count))
+                errors = errors + Self.errors(logits(inputs), labels)
+            }
+            return errors.item() / Double(count)
+        }
+    }
+
+    /// The number of wrong answers, a tensor of no dimensions.
+    static func errors(_ logits: Tensor, _ labels: Tensor) -> Tensor {
         (logits.detached().indexOfMaximum(along: 1) .!= labels).sum()
     }
 }
@@ -225,5 +230,16 @@ extension ClassificationTrainer {
         errorSum.assign(errors)
         imageCount = counts.images
         initialization.restore(unitCount: counts.units, constantUnitCount: counts.constantUnits)
+    }
+}
+
+extension ClassificationSettings {
+    /// The optimizer of a network's parameters.
+    func makeOptimizer(_ parameters: [Parameter]) -> any Optimizer {
+        switch optimizer ?? .adam {
+        case .adam: Adam(parameters, beta1: beta1, beta2: beta2, epsilon: epsilon, epsilonPlace: .insideRoot)
+        case .sgd: SGD(parameters)
+        case .momentum: SGD(parameters, momentum: beta1)
+        }
     }
 }

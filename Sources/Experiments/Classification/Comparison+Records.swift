@@ -78,11 +78,14 @@ package struct ComparisonDetails: RunDetails {
     package var heldOut: Int?
     package var thresholds: [Double]
     package var pace: Comparison.Pace
+    /// The epochs after which networks are written; nil for none, as in earlier versions.
+    package var snapshots: [Int]?
 
     package var identity: [(what: String, value: String?)] {
         [
             ("thresholds of --under", thresholds.map { "\($0)" }.joined(separator: ", ")), ("held-out images", "\(heldOut ?? 0)"),
             ("training images", training.map { "\($0)" } ?? "none"), ("test images", test.map { "\($0)" }),
+            ("epochs of --snapshots", (snapshots ?? []).map { "\($0)" }.joined(separator: ", ")),
         ]
     }
 
@@ -96,6 +99,7 @@ package struct ComparisonDetails: RunDetails {
         for threshold in thresholds { try SettingsCheck.number("thresholds", threshold, in: .threshold) }
         if let heldOut = details.heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
         try details.pace.check()
+        try Comparison.check(snapshots: details.snapshots ?? [], epochs: configuration.settings.epochs)
         try configuration.settings.check(norms: configuration.normalizations)
     }
 }
@@ -110,7 +114,8 @@ extension RunConfiguration<ClassificationSettings, ComparisonDetails> {
             preset: preset, settings: comparison.settings,
             details: ComparisonDetails(
                 data: data, training: ImageSummary(training), test: test.map { ImageSummary($0) }, heldOut: heldOut,
-                thresholds: comparison.thresholds, pace: comparison.pace))
+                thresholds: comparison.thresholds, pace: comparison.pace,
+                snapshots: comparison.snapshots.isEmpty ? nil : comparison.snapshots))
     }
 }
 

@@ -47,6 +47,8 @@ package struct Comparison {
     package var goesOnAfterDivergence = false
     /// Whether weight readings and the finished networks are written to the folder.
     package var keepsNetworks = true
+    /// The epochs after which the networks are written too; 0 is the start, after the initialization.
+    package var snapshots: [Int] = []
 
     package init(
         _ settings: ClassificationSettings, normalizations: [Normalization], seeds: [UInt64], thresholds: [Double], device: Device
@@ -61,6 +63,7 @@ package struct Comparison {
     /// Throws if the settings are invalid or do not fit the images; call it before a folder is made.
     package func check(training: ImageSet, test: ImageSet? = nil) throws {
         try settings.check(norms: normalizations)
+        try Self.check(snapshots: snapshots, epochs: settings.epochs)
         if settings.whitens, let defect = Whitening.defect(of: training) { throw RunFailure(defect) }
         guard settings.batch <= training.count else {
             throw RunFailure("minibatch: expected at most the \(training.count) training images, found \(settings.batch)")
@@ -69,6 +72,15 @@ package struct Comparison {
         for labels in [training.labels, test?.labels ?? []] {
             guard let largest = labels.max(), largest >= settings.classes else { continue }
             throw RunFailure("settings: classes: expected more than the largest label of the images, \(largest), found \(settings.classes)")
+        }
+    }
+
+    static func check(snapshots: [Int], epochs: Int) throws(RunFailure) {
+        guard snapshots.count <= SettingsLimits.mostSnapshots else {
+            throw RunFailure("snapshots: expected at most \(SettingsLimits.mostSnapshots), found \(snapshots.count)")
+        }
+        for epoch in snapshots where !(0...epochs).contains(epoch) {
+            throw RunFailure("snapshots: expected epochs from 0 to the run's \(epochs), found \(epoch)")
         }
     }
 
@@ -90,11 +102,18 @@ extension Comparison {
     package func plan(
         _ configuration: Configuration, training: ImageSet, test: ImageSet, notify: @escaping (String) -> Void
     ) -> RunPlan<ComparisonExperiment, ComparisonDetails> {
+        plan(configuration, training: training, test: test) { images(training: training, test: test, notify: notify) }
+    }
+
+    /// The run on these images, with what makes the network's input of them once the run has a folder.
+    func plan(
+        _ configuration: Configuration, training: ImageSet, test: ImageSet, makeInputs: @escaping () -> ClassificationImages
+    ) -> RunPlan<ComparisonExperiment, ComparisonDetails> {
         RunPlan(
             configuration, introduction: introduction(training, test, of: configuration.data, heldOut: configuration.heldOut),
             notices: \.graphFallbacks
         ) { _ in
-            ComparisonExperiment(self, images(training: training, test: test, notify: notify))
+            ComparisonExperiment(self, makeInputs())
         } outcome: { run in
             // Held-out images count too.
             let isCIFAR10 =

@@ -71,6 +71,12 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
             trainer.initialize(inputs)
             try recordWeights(of: trainer, in: run)
         }
+        try keepNetworks(of: run, after: 0)
+    }
+
+    private func keepNetworks(of run: Run<ComparisonExperiment>, after epoch: Int) throws {
+        guard comparison.snapshots.contains(epoch) else { return }
+        for trainer in run.activeTrainees { try NetworkFile.write(trainer, epoch: epoch, into: run.folder) }
     }
 
     package func input(for run: Run<ComparisonExperiment>) -> ClassificationTrainer.Minibatch {
@@ -92,6 +98,7 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
         if weightReadings.contains(place) {
             for trainer in run.activeTrainees { try recordWeights(of: trainer, in: run) }
         }
+        if place == stepsPerEpoch { try keepNetworks(of: run, after: run.step / stepsPerEpoch) }
     }
 
     /// Found at the end of a round.
@@ -128,7 +135,7 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
             guard !comparison.goesOnAfterDivergence else { continue }
             let loss = record.trainLoss ?? .nan
             throw RunFailure.divergence(
-                norm: trainer.normalization, seed: trainer.seed, "the loss is \(loss.isNaN ? "nan" : "\(loss)") at step \(end)",
+                norm: trainer.normalization, seed: trainer.seed, "the loss is \(loss.isNaN ? "nan" : "\(loss)") at step \(end)", at: end,
                 weights: trainer.readWeights(), lastGood: run.lastGoodCheckpoint)
         }
     }

@@ -8,14 +8,18 @@ package enum NetworkFile {
     /// The file of a norm and seed in a run's folder.
     package static func name(norm: String, seed: UInt64) -> String { "network-\(norm)-seed\(seed).safetensors" }
 
+    /// The file with the network after some of the run's epochs.
+    package static func name(norm: String, seed: UInt64, epoch: Int) -> String { "network-\(norm)-seed\(seed)-epoch\(epoch).safetensors" }
+
     /// Writes a trainer's network as it is now, with its norm, seed and settings as metadata.
-    static func write(_ trainer: ClassificationTrainer, into folder: RunFolder) throws {
+    static func write(_ trainer: ClassificationTrainer, epoch: Int? = nil, into folder: RunFolder) throws {
         let norm = trainer.normalization.rawValue
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         let settings = String(decoding: try encoder.encode(trainer.settings), as: UTF8.self)
         try trainer.network.write(
-            to: folder.path(for: name(norm: norm, seed: trainer.seed)), layout: .native,
+            to: folder.path(for: epoch.map { name(norm: norm, seed: trainer.seed, epoch: $0) } ?? name(norm: norm, seed: trainer.seed)),
+            layout: .native,
             metadata: ["norm": norm, "seed": "\(trainer.seed)", "step": "\(trainer.stepCount)", "settings": settings])
     }
 

@@ -196,9 +196,9 @@ package final class DQNExperiment: Experiment, LimitsWholeNumbers {
 
     private func divergence(_ learner: DQNLearner, _ run: Run<DQNExperiment>) -> RunFailure {
         let agent = learner.agent
+        let update = agent.losses.divergedAt ?? agent.updates
         return RunFailure.divergence(
-            norm: agent.normalization, seed: agent.seed,
-            "the loss, a parameter or a value is not finite at update \(agent.losses.divergedAt ?? agent.updates)",
+            norm: agent.normalization, seed: agent.seed, "the loss, a parameter or a value is not finite at update \(update)", at: update,
             weights: WeightObserver(agent.network).read(learningRate: 1), lastGood: run.lastGoodCheckpoint)
     }
 

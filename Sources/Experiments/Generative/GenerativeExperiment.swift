@@ -78,9 +78,9 @@ package final class GenerativeExperiment<Settings: GenerativeSettings>: Experime
     }
 
     private func divergence(of trainer: GenerativeTrainer<Settings>, in run: Run<GenerativeExperiment>) -> RunFailure {
-        RunFailure.divergence(
-            norm: trainer.normalization, seed: trainer.seed,
-            "the loss or the bound is not finite at step \(trainer.divergedAt ?? run.step)",
+        let step = trainer.divergedAt ?? run.step
+        return RunFailure.divergence(
+            norm: trainer.normalization, seed: trainer.seed, "the loss or the bound is not finite at step \(step)", at: step,
             weights: WeightObserver(trainer.model).read(learningRate: 1), lastGood: run.lastGoodCheckpoint)
     }
 

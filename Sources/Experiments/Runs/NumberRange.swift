@@ -63,6 +63,7 @@ package enum SettingsLimits {
     package static let images = 2...1_000_000_000
     package static let mostRates = 1000
     package static let mostThresholds = 100
+    package static let mostSnapshots = 1000
     package static let threads = 1...1024
 }
 

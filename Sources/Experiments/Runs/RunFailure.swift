@@ -6,12 +6,12 @@ import WeightNorm
 extension RunFailure {
     /// A network whose loss or other number is not finite: where, how large its weights had become, and from which checkpoint the run can be resumed.
     static func divergence(
-        norm: Normalization, seed: UInt64, _ what: String, weights: [WeightReading], lastGood: String
+        norm: Normalization, seed: UInt64, _ what: String, at step: Int, weights: [WeightReading], lastGood: String
     ) -> RunFailure {
         let norms = weights.map { "\($0.path) \(NumberText.general($0.gain.mean))" }.joined(separator: ", ")
         return RunFailure(
-            "norm \(norm.rawValue), seed \(seed): \(what); mean ‖w‖ of a unit by layer: \(norms); \(lastGood); try a smaller --learning-rate"
-        )
+            "norm \(norm.rawValue), seed \(seed): \(what); mean ‖w‖ of a unit by layer: \(norms); \(lastGood); try a smaller --learning-rate",
+            divergedAt: step)
     }
 }
 

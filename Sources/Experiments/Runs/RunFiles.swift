@@ -21,8 +21,10 @@ package enum RunFiles {
             Normalization.allCases.contains { norm in
                 let prefix = "\(start)\(norm.rawValue)-seed"
                 guard name.hasPrefix(prefix), name.hasSuffix(end), name.count > prefix.count + end.count else { return false }
-                let seed = name.dropFirst(prefix.count).dropLast(end.count)
-                return UInt64(seed).map { "\($0)" == seed } ?? false
+                // A network may be one of an epoch of the run.
+                let numbers = name.dropFirst(prefix.count).dropLast(end.count).split(separator: "-epoch", omittingEmptySubsequences: false)
+                guard numbers.count == 1 || (numbers.count == 2 && start == "network-") else { return false }
+                return numbers.allSatisfy { number in UInt64(number).map { "\($0)" == number } ?? false }
             }
         }
     }

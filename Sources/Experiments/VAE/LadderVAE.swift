@@ -37,7 +37,7 @@ package struct LadderVAE: GenerativeModel {
         output = TransposedConvolution(
             maps, to: 3, kernel: [5, 5], stride: [2, 2], padding: [2, 2], outputPadding: [1, 1], normalization: normalization, type: type,
             random: random)
-        logScale = Parameter(.zeros([3, 1, 1], type: type, on: random.device))
+        logScale = Parameter(.full([3, 1, 1], settings.initialLogScale ?? 0, type: type, on: random.device))
         freeNats = settings.freeNats
         // One scale fewer than there are: the first works on the input convolution's half-size image.
         let factor = 1 << settings.depth.count

@@ -31,6 +31,7 @@ extension VAESettings: GenerativeSettings {
         package static let flowSteps = 0...100
         package static let depth = 1...100
         package static let freeNats = NumberRange.from(0, to: 1e6, "nats")
+        package static let logScale = NumberRange.from(-10, to: 2)
     }
 
     package func checkNumbers() throws(RunFailure) {
@@ -47,7 +48,8 @@ extension VAESettings: GenerativeSettings {
         try check(
             counts: counts.map { (name: $0.0, value: $0.1, most: $0.2) },
             numbers: [
-                ("freeNats", freeNats, Limits.freeNats), ("targetDeviation", targetDeviation, .deviation),
+                ("freeNats", freeNats, Limits.freeNats), ("initialLogScale", initialLogScale ?? 0, Limits.logScale),
+                ("targetDeviation", targetDeviation, .deviation),
                 ("averageRate", averageRate, .above(0, atMost: 1)), ("beta1", beta1, .decay), ("beta2", beta2, .decay),
                 ("epsilon", epsilon, .epsilon),
             ])
@@ -94,6 +96,7 @@ extension VAESettings: GenerativeSettings {
                 ("Stochastic layers per scale", depth.map { "\($0)" }.joined(separator: ", ")), ("Maps", "\(ladderMaps)"),
                 ("Maps of z", "\(latents)"), ("Flow", flowSteps > 0 ? "one step a layer" : "none"),
                 ("Free bits", "\(NumberText.general(freeNats)) nats per map"),
+                ("Pixels' scale at the start", NumberText.general(exp(initialLogScale ?? 0))),
             ]
             : [
                 ("Maps", maps.map { "\($0)" }.joined(separator: ", ")), ("Residual blocks per sequence", "\(blocks)"),

@@ -23,6 +23,9 @@ package struct VAESettings: Codable, Equatable, Sendable {
     /// The minimum divergence counted for each map of latents, in nats.
     package var freeNats = 0.25
 
+    /// The logarithm of the pixels' scale at the start, as a fraction of their range; nil for Kingma's 0.
+    package var initialLogScale: Double?
+
     // -- Both ----------------------------------------------------------------------------------------------------------------------------
     /// Elements of z; in the ladder, maps in each layer's z.
     package var latents = 32
@@ -70,6 +73,8 @@ package struct VAESettings: Codable, Equatable, Sendable {
                 settings.ladderMaps = 32
                 settings.latents = 8
                 settings.depth = [1, 1]
+                // From 1, the whole range, the scale takes thousands of steps to get where it matters.
+                settings.initialLogScale = -3
             }
         }
         return settings

@@ -141,7 +141,8 @@ extension Experiment {
     /// Ends the run with a ``RunFailure`` that names the trainee and the last good checkpoint.
     public func didDiverge(trainee index: Int, at step: Int, of run: Run<Self>) throws {
         let name = names.indices.contains(index) ? names[index] : "trainee \(index)"
-        throw RunFailure("\(name): the loss or a parameter is not finite at step \(step); \(run.lastGoodCheckpoint)")
+        throw RunFailure(
+            "\(name): the loss or a parameter is not finite at step \(step); \(run.lastGoodCheckpoint)", divergedAt: step)
     }
 
     /// The index.

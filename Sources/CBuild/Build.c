@@ -1,0 +1,3 @@
+#include "CBuild.h"
+
+const char *CBuildCommit(void) { return WEIGHTNORM_COMMIT; }

@@ -1,0 +1,260 @@
+import Training
+import WeightFiles
+
+/// What a study claims, how that is measured, and the rules by which it is judged.
+///
+/// It is fixed before the first run: every record is stored with the plan that it was made by, and a report judges by that plan, whatever the
+/// program has become since.
+package struct StudyPlan: Codable, Equatable, Sendable {
+    /// The name in commands and files, such as "rates".
+    package var name: String
+    package var title: String
+    /// What the source says, in a sentence.
+    package var claim: String
+    /// Where it says so.
+    package var source: String
+    /// What is done, a sentence each.
+    package var method: [String]
+    package var measures: [Measure]
+    package var parts: [Part]
+    package var questions: [Question]
+    package var figures: [Figure]
+    /// What the study does not show, a sentence each.
+    package var limits: [String]
+    /// Whether this is the small grid that only shows that the study works: its verdicts mean nothing.
+    package var isTiny: Bool
+
+    package init(
+        name: String, title: String, claim: String, source: String, method: [String], measures: [Measure], parts: [Part],
+        questions: [Question], figures: [Figure], limits: [String], isTiny: Bool
+    ) {
+        (self.name, self.title, self.claim, self.source, self.method) = (name, title, claim, source, method)
+        (self.measures, self.parts, self.questions, self.figures) = (measures, parts, questions, figures)
+        (self.limits, self.isTiny) = (limits, isTiny)
+    }
+
+    /// A number that every run of a part gives.
+    package struct Measure: Codable, Equatable, Sendable {
+        package enum Best: String, Codable, Sendable {
+            case lowest, highest
+        }
+
+        /// Its key in the records.
+        package var name: String
+        package var title: String
+        /// The unit after ``factor``, such as "%"; empty for none.
+        package var unit: String
+        /// What a value is multiplied by before it is shown.
+        package var factor: Double
+        package var decimals: Int
+        package var best: Best?
+        /// The value that counts for a run that diverged; nil if it has none, and the run is missing from this measure.
+        package var diverged: Double?
+
+        package init(
+            _ name: String, _ title: String, unit: String = "", factor: Double = 1, decimals: Int = 2, best: Best? = nil,
+            diverged: Double? = nil
+        ) {
+            (self.name, self.title, self.unit, self.factor) = (name, title, unit, factor)
+            (self.decimals, self.best, self.diverged) = (decimals, best, diverged)
+        }
+
+        /// A share of wrong answers out of ten classes: a diverged network answers as well as by chance.
+        package static func error(_ name: String, _ title: String) -> Measure {
+            Measure(name, title, unit: "%", factor: 100, best: .lowest, diverged: 0.9)
+        }
+    }
+
+    /// A grid of runs: every stratum × arm × rate × seed.
+    package struct Part: Codable, Equatable, Sendable {
+        /// Where each arm's learning rate comes from, if it is not in the grid.
+        package struct Tuning: Codable, Equatable, Sendable {
+            /// The part whose best rate is taken, for the same stratum and arm.
+            package var part: String
+            /// The measure by which it is the best.
+            package var measure: String
+
+            package init(part: String, measure: String) { (self.part, self.measure) = (part, measure) }
+        }
+
+        package var name: String
+        package var title: String
+        /// What is compared within itself alone: data sets, optimizers, sizes of minibatches. One of no name if there is only one.
+        package var strata: [String]
+        /// What is compared: norms.
+        package var arms: [String]
+        /// The learning rates in the grid; empty if the rate is not part of it.
+        package var rates: [Double]
+        /// Those of strata that have their own.
+        package var ratesOfStrata: [String: [Double]]
+        package var tuning: Tuning?
+        package var seeds: Int
+        package var firstSeed: UInt64
+        /// The measures in the part's table.
+        package var measures: [String]
+
+        package init(
+            _ name: String, _ title: String, strata: [String] = [""], arms: [String], rates: [Double] = [],
+            ratesOfStrata: [String: [Double]] = [:], tuning: Tuning? = nil, seeds: Int, firstSeed: UInt64, measures: [String]
+        ) {
+            (self.name, self.title, self.strata, self.arms) = (name, title, strata, arms)
+            (self.rates, self.ratesOfStrata, self.tuning) = (rates, ratesOfStrata, tuning)
+            (self.seeds, self.firstSeed, self.measures) = (seeds, firstSeed, measures)
+        }
+
+        /// The rates of a stratum's grid.
+        package func rates(of stratum: String) -> [Double] { ratesOfStrata[stratum] ?? rates }
+    }
+
+    /// Where the numbers of a question come from.
+    package struct Side: Codable, Equatable, Sendable {
+        package var arm: String
+        package var measure: String
+
+        package init(_ arm: String, _ measure: String) { (self.arm, self.measure) = (arm, measure) }
+    }
+
+    /// How one number is made from a stratum's, arm's and seed's values at several rates.
+    package struct Derivation: Codable, Equatable, Sendable {
+        package enum Kind: String, Codable, Sendable {
+            /// The decades of rate around the best one at which the measure is at most ``Derivation/within`` worse than there.
+            case plateau
+            /// The slope of the measure's logarithm over the rate's.
+            case slope
+            /// The best value at any rate.
+            case best
+        }
+
+        package var kind: Kind
+        package var within: Double
+
+        package static func plateau(within: Double) -> Derivation { Derivation(kind: .plateau, within: within) }
+        package static let slope = Derivation(kind: .slope, within: 0)
+        package static let best = Derivation(kind: .best, within: 0)
+    }
+
+    /// Which difference counts, named before anything is measured.
+    package struct Rule: Codable, Equatable, Sendable {
+        package enum Claim: String, Codable, Sendable {
+            /// The first side is above the second.
+            case above
+            /// The first side is below the second.
+            case below
+            /// There is no difference that counts.
+            case level
+        }
+
+        package var claim: Claim
+        /// The smallest effect that counts, above 0; a ratio above 1 for a question about ratios.
+        package var smallest: Double
+
+        package static func above(by smallest: Double) -> Rule { Rule(claim: .above, smallest: smallest) }
+        package static func below(by smallest: Double) -> Rule { Rule(claim: .below, smallest: smallest) }
+        package static func level(within smallest: Double) -> Rule { Rule(claim: .level, smallest: smallest) }
+    }
+
+    /// A claim about one effect, and the rule of its verdict.
+    package struct Question: Codable, Equatable, Sendable {
+        package enum Statistic: String, Codable, Sendable {
+            /// The mean over seeds, then over strata.
+            case mean
+            /// The mean of the middle half of all differences.
+            case interquartileMean
+        }
+
+        /// What is claimed, as a sentence.
+        package var claim: String
+        package var part: String
+        /// The strata that count; nil for all.
+        package var strata: [String]?
+        package var of: Side
+        /// What the first side is compared with: another side, or ``number``.
+        package var against: Side?
+        package var number: Double
+        package var derivation: Derivation?
+        /// Whether the sides are compared by their ratio instead of their difference.
+        package var isRatio: Bool
+        package var statistic: Statistic
+        package var rule: Rule
+        /// How the effect is shown: its unit after a factor, and decimals.
+        package var unit: String
+        package var factor: Double
+        package var decimals: Int
+
+        package init(
+            _ claim: String, part: String, strata: [String]? = nil, _ of: Side, against: Side? = nil, number: Double = 0,
+            derivation: Derivation? = nil, isRatio: Bool = false, statistic: Statistic = .mean, _ rule: Rule, unit: String = "",
+            factor: Double = 1, decimals: Int = 2
+        ) {
+            (self.claim, self.part, self.strata, self.of, self.against, self.number) = (claim, part, strata, of, against, number)
+            (self.derivation, self.isRatio, self.statistic, self.rule) = (derivation, isRatio, statistic, rule)
+            (self.unit, self.factor, self.decimals) = (unit, factor, decimals)
+        }
+    }
+
+    /// A figure of the page.
+    package struct Figure: Codable, Equatable, Sendable {
+        package enum Kind: String, Codable, Sendable {
+            /// A measure's curve in the course of the runs.
+            case curves
+            /// A measure against the learning rate.
+            case rates
+            /// A measure against another.
+            case scatter
+            /// Each run's measure, by arm.
+            case dots
+        }
+
+        package var kind: Kind
+        package var title: String
+        package var summary: String
+        package var part: String
+        /// One figure for each of these strata; nil for all.
+        package var strata: [String]?
+        /// The name of the curve, or of the measure on the vertical axis.
+        package var y: String
+        /// The name of the measure on the horizontal axis of a scatter.
+        package var x: String
+        package var xTitle: String
+        package var yTitle: String
+        package var hasLogarithmicX: Bool
+        package var hasLogarithmicY: Bool
+
+        package init(
+            _ kind: Kind, _ title: String, summary: String, part: String, strata: [String]? = nil, y: String, x: String = "",
+            xTitle: String = "", yTitle: String, hasLogarithmicX: Bool = false, hasLogarithmicY: Bool = false
+        ) {
+            (self.kind, self.title, self.summary, self.part, self.strata) = (kind, title, summary, part, strata)
+            (self.y, self.x, self.xTitle, self.yTitle) = (y, x, xTitle, yTitle)
+            (self.hasLogarithmicX, self.hasLogarithmicY) = (hasLogarithmicX, hasLogarithmicY)
+        }
+    }
+
+    package static let mostSeedOffset: UInt64 = 1_000_000_000
+
+    /// Throws unless the grid has a size that can be run: a plan may come from a file.
+    func check() throws(RunFailure) {
+        func check(_ what: String, _ count: Int, _ range: ClosedRange<Int>) throws(RunFailure) {
+            guard range.contains(count) else {
+                throw RunFailure("\(what): expected from \(range.lowerBound) to \(range.upperBound), found \(count)")
+            }
+        }
+        try check("parts", parts.count, 1...100)
+        for part in parts {
+            try check("seeds of a part", part.seeds, 1...SettingsLimits.mostSeeds)
+            try check("strata of a part", part.strata.count, 1...100)
+            try check("arms of a part", part.arms.count, 1...100)
+            for stratum in part.strata { try check("rates of a part", part.rates(of: stratum).count, 0...100) }
+            guard part.firstSeed <= Self.mostSeedOffset else {
+                throw RunFailure("firstSeed: expected at most \(Self.mostSeedOffset), found \(part.firstSeed)")
+            }
+            // A part that tunes is not tuned itself: rates would otherwise be looked for without end.
+            if let tuning = part.tuning, self.part(tuning.part)?.tuning != nil {
+                throw RunFailure("part \(Safetensors.quoted(part.name)): expected to be tuned by one with its own rates, found another")
+            }
+        }
+    }
+
+    package func part(_ name: String) -> Part? { parts.first { $0.name == name } }
+    package func measure(_ name: String) -> Measure? { measures.first { $0.name == name } }
+}

@@ -1,0 +1,155 @@
+import AtomicFiles
+import Foundation
+import Report
+import Training
+import WeightFiles
+
+/// A study with its finished cells, as in `NAME.json`.
+package struct StudyRecords: Codable, Equatable, Sendable {
+    package var format = 1
+    package var plan: StudyPlan
+    /// Added to every seed of the plan: another number is a repetition with other seeds.
+    package var seedOffset: UInt64
+    /// What ran it.
+    package var command: String
+    package var commit: String
+    package var cells: [StudyCellRecord]
+
+    package init(plan: StudyPlan, seedOffset: UInt64, commit: String, cells: [StudyCellRecord]) {
+        (self.plan, self.seedOffset, self.commit, self.cells) = (plan, seedOffset, commit, cells)
+        command =
+            "weightnorm study run \(plan.name)" + (plan.isTiny ? " --tiny" : "") + (seedOffset > 0 ? " --seed-offset \(seedOffset)" : "")
+    }
+
+    /// The file of a study in a folder of records; a repetition has one of its own.
+    package var fileName: String { "\(Self.folderName(plan, seedOffset: seedOffset)).json" }
+
+    /// The name of a study's folder.
+    static func folderName(_ plan: StudyPlan, seedOffset: UInt64) -> String {
+        plan.name + (seedOffset == 0 ? "" : "-\(seedOffset)") + (plan.isTiny ? "-tiny" : "")
+    }
+
+    // MARK: - The grid
+
+    /// The cells of a part; nil if they are not known yet, because the part that its rates come from is not finished.
+    package func cells(of part: StudyPlan.Part) -> [StudyCell]? {
+        var cells: [StudyCell] = []
+        for seed in (0..<UInt64(part.seeds)).map({ part.firstSeed + seedOffset + $0 }) {
+            for stratum in part.strata {
+                let rates: [Double?] = part.rates(of: stratum).isEmpty ? [nil] : part.rates(of: stratum)
+                for rate in rates {
+                    for arm in part.arms {
+                        var rate = rate
+                        if let tuning = part.tuning {
+                            guard let tuned = bestRate(tuning, stratum: stratum, arm: arm) else { return nil }
+                            rate = tuned
+                        }
+                        cells.append(StudyCell(part: part.name, stratum: stratum, arm: arm, rate: rate, seed: seed))
+                    }
+                }
+            }
+        }
+        return cells
+    }
+
+    /// The number of a part's cells.
+    package func count(of part: StudyPlan.Part) -> Int {
+        part.strata.reduce(0) { $0 + max(1, part.rates(of: $1).count) * part.arms.count } * part.seeds
+    }
+
+    /// The best rate that a part found for a stratum and arm, by the mean over its seeds; nil until all of its runs are finished.
+    package func bestRate(_ tuning: StudyPlan.Part.Tuning, stratum: String, arm: String) -> Double? {
+        guard let part = plan.part(tuning.part), let measure = plan.measure(tuning.measure), let grid = cells(of: part) else { return nil }
+        let found = finished
+        var values: [Double: [Double]] = [:]
+        for cell in grid where cell.stratum == stratum && cell.arm == arm {
+            guard let record = found[cell], let rate = cell.rate else { return nil }
+            values[rate, default: []].append(record.value(measure) ?? .nan)
+        }
+        let means = values.mapValues(Statistics.mean).filter { $0.value.isFinite }
+        // The smaller of two equally good rates, so that the choice does not depend on the order.
+        let sign = measure.best == .highest ? -1.0 : 1
+        return means.min { (sign * $0.value, $0.key) < (sign * $1.value, $1.key) }?.key
+    }
+
+    /// The finished cells.
+    package var finished: [StudyCell: StudyCellRecord] { Dictionary(cells.map { ($0.cell, $0) }, uniquingKeysWith: { $1 }) }
+
+    /// The finished cells of a part, in the order of the grid; nil while one is missing.
+    package func complete(_ part: StudyPlan.Part) -> [StudyCellRecord]? {
+        guard let grid = cells(of: part) else { return nil }
+        let found = finished
+        let records = grid.compactMap { found[$0] }
+        return records.count == grid.count ? records : nil
+    }
+
+    /// The finished cells of a part and all of its cells.
+    package func progress(of part: StudyPlan.Part) -> (done: Int, total: Int) {
+        let done = cells.count { $0.cell.part == part.name }
+        return (min(done, count(of: part)), count(of: part))
+    }
+}
+
+// MARK: - Files
+
+extension StudyRecords {
+    /// The records in a file, checked.
+    ///
+    /// - Throws: `FileError` if it cannot be read; ``RunFailure`` if it contradicts itself.
+    package init(at path: String) throws {
+        let (folder, name) = AtomicFile.split(path)
+        self = try RunFolder.read(StudyRecords.self, named: name, at: folder)
+        do throws(RunFailure) { try check() } catch { throw RunFailure("\(path): \(error)") }
+    }
+
+    private func check() throws(RunFailure) {
+        guard format == 1 else { throw RunFailure("expected records of a study of format 1, found format \(format)") }
+        try plan.check()
+        guard seedOffset <= StudyPlan.mostSeedOffset else {
+            throw RunFailure("seedOffset: expected at most \(StudyPlan.mostSeedOffset), found \(seedOffset)")
+        }
+        if let other = cells.first(where: { $0.commit != commit }) {
+            throw RunFailure(
+                "cell \(other.cell.description): expected one of commit \(BuildCommit.short(commit)), as the study, "
+                    + "found one of \(BuildCommit.short(other.commit))")
+        }
+        guard Set(cells.map(\.cell)).count == cells.count else {
+            let twice = Dictionary(grouping: cells, by: \.cell).first { $0.value.count > 1 }
+            throw RunFailure("cell \(twice?.key.description ?? ""): expected it once, found it twice")
+        }
+        for question in plan.questions where plan.part(question.part) == nil {
+            throw RunFailure("question: expected one of the study's parts, found \(Safetensors.quoted(question.part))")
+        }
+        // The grids first: a part's cells are only known if those that it is tuned by are.
+        for part in plan.parts {
+            guard let grid = cells(of: part).map(Set.init) else {
+                if let early = cells.first(where: { $0.cell.part == part.name }) {
+                    throw RunFailure("cell \(early.cell.description): expected all cells that tune its rate, found some missing")
+                }
+                continue
+            }
+            if let stray = cells.first(where: { $0.cell.part == part.name && !grid.contains($0.cell) }) {
+                throw RunFailure("cell \(stray.cell.description): expected one of the study's grid, found another")
+            }
+        }
+        if let stray = cells.first(where: { plan.part($0.cell.part) == nil }) {
+            throw RunFailure(
+                "cell \(stray.cell.description): expected one of the study's parts, found \(Safetensors.quoted(stray.cell.part))")
+        }
+    }
+
+    /// The JSON text: a line for each cell, so that two versions of a file can be compared.
+    package var json: [UInt8] {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            encoder.nonConformingFloatEncodingStrategy = .words
+            var head = self
+            head.cells = []
+            var text = String(decoding: try encoder.encode(head), as: UTF8.self)
+            let lines = try cells.map { String(decoding: try encoder.encode($0), as: UTF8.self) }
+            text.replace("\"cells\":[]", with: "\"cells\":[\n\(lines.joined(separator: ",\n"))\n]", maxReplacements: 1)
+            return Array("\(text)\n".utf8)
+        }
+    }
+}
