@@ -679,7 +679,7 @@ check "…is the same page" cmp studies/report.html pages/report.html
 for share in 1 2 1; do "$command" "${study[@]}" --shard $share/2 --out shares >share.log 2>&1 && status=0 || status=$?; echo "$share: $status" >>shares.log; done
 check "shares wait for each other, with 75, and finish with 0" test "$(tr '\n' ' ' <shares.log)" = "1: 75 2: 0 1: 0 "
 check "study run --from" "$command" "${study[@]}" --from studies/draw-tiny.json --out adopted
-check "study run --seed-offset" "$command" "${study[@]}" --seed-offset 5 --parts own --out studies
+check "study run --seed-offset" "$command" "${study[@]}" --seed-offset 1000 --parts own --out studies
 "$command" "${study[@]}" --budget 1e-9 --out spent >spent.log 2>&1 && status=0 || status=$?
 check "a spent budget ends with 75" test "$status" = 75
 refuses "study: none of this name" "name: expected .* found 'nothing'" none study run nothing --out none

@@ -71,7 +71,7 @@ struct StudyCommand: ParsableCommand {
             transform: { try list($0, option: "parts", expected: "names of parts") { $0.isEmpty ? nil : $0 } })
         var parts: [String]?
 
-        @Option(help: ArgumentHelp("Number added to every seed: runs the study again with other seeds.", valueName: "number"))
+        @Option(help: ArgumentHelp("Number added to every seed, 1000 or more: runs the study again with other seeds.", valueName: "number"))
         var seedOffset: UInt64 = 0
 
         @Option(
@@ -94,9 +94,7 @@ struct StudyCommand: ParsableCommand {
             }
             if let budget { try require(budget, in: .above(0, atMost: 100_000), option: "budget") }
             if let threads { try require(threads, in: SettingsLimits.threads, option: "threads") }
-            guard seedOffset <= StudyPlan.mostSeedOffset else {
-                throw ValidationError("--seed-offset: expected a number from 0 to \(StudyPlan.mostSeedOffset), found \(seedOffset)")
-            }
+            do { try StudyPlan.check(seedOffset: seedOffset) } catch { throw ValidationError("--\(error)") }
             for part in parts ?? [] where study.plan.part(part) == nil {
                 throw ValidationError("--parts: expected \(alternatives(study.plan.parts.map(\.name))), found '\(part)'")
             }
@@ -113,7 +111,7 @@ struct StudyCommand: ParsableCommand {
 
         private func adopt(_ path: String, by runner: StudyRunner) throws {
             let found = try StudyCollection(at: [path]).studies.flatMap(\.self)
-            guard let own = found.first(where: { $0.plan.name == name && $0.seedOffset == seedOffset }) else {
+            guard let own = found.first(where: { $0.plan.name == name && $0.seedOffset == seedOffset && $0.plan.isTiny == tiny }) else {
                 throw ValidationError("--from: expected records of \(name) in \(path), found none")
             }
             try runner.adopt(own)
@@ -142,7 +140,7 @@ struct StudyCommand: ParsableCommand {
                 print("\(runner.records.state). Report: weightnorm study report \(out)")
             case .waiting(let count):
                 print(
-                    "\(runner.records.state). The next rates are chosen by \(count == 1 ? "a run" : "\(count) runs") of other shares that are not finished: when they are, run \(again)"
+                    "\(runner.records.state). The rest waits for \(count == 1 ? "a run" : "\(count) runs") of other shares: when they are finished, run \(again)"
                 )
                 throw Self.moreToDo
             case .stopped:
@@ -188,7 +186,11 @@ struct StudyCommand: ParsableCommand {
             let report = StudyReport(collection)
             print(report.text)
             let folder = try out ?? folder(of: paths[0])
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            do {
+                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            } catch {
+                throw ValidationError("--out: expected a folder that can be made, found '\(folder)': \(error.localizedDescription)")
+            }
             for records in collection.studies.flatMap(\.self) { _ = try records.write(to: folder) }
             let path = AtomicFile.join(folder, "report.html")
             try AtomicFile.write(Array(report.page.html().utf8), to: path)

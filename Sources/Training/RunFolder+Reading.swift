@@ -34,6 +34,15 @@ extension RunFolder {
     /// Whether a folder is a run's.
     package static func isRun(_ path: String) -> Bool { has(markerName, at: path) }
 
+    /// Whether a run is in progress in a folder.
+    package static func isInUse(_ path: String) -> Bool {
+        guard isRun(path), let marker = try? OwnFile.open(AtomicFile.join(path, markerName), O_RDONLY, operation: "read") else {
+            return false
+        }
+        guard flock(marker.number, LOCK_EX | LOCK_NB) == 0 else { return errno == EWOULDBLOCK }
+        return false
+    }
+
     /// Whether a run's folder has an entry of that name.
     package static func has(_ name: String, at path: String) -> Bool { OwnFile.exists(AtomicFile.join(path, name)) }
 

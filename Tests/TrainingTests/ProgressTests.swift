@@ -23,6 +23,15 @@ import Training
 
     private let erase = "\r\u{1B}[K"
 
+    @Test func aUnitMayHaveParts() {
+        let screen = Screen(columns: nil)
+        let progress = ProgressDisplay(
+            label: "study", total: 3000, done: 1000, unit: "runs", per: 1000, surroundings: screen.surroundings())
+        screen.time = 10
+        progress.update(done: 2250)
+        #expect(screen.taken() == ["study: 2.2/3 (75 %), 0.12 runs/s, 6 s left\n"])
+    }
+
     // MARK: On a terminal
 
     @Test func aTerminalShowsOneLineRedrawnInPlace() {

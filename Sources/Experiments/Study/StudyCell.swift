@@ -32,7 +32,9 @@ package struct StudyCell: Codable, Hashable, Sendable {
 /// What was found in a cell.
 package struct StudyMeasurements: Codable, Equatable, Sendable {
     /// By the name of the measure; what is not finite is left out.
-    package var values: [String: Double] = [:]
+    package var values: [String: Double] = [:] {
+        didSet { values = values.filter { $0.value.isFinite } }
+    }
     /// Pairs of x and y, by the name of the curve.
     package var curves: [String: [[Double]]] = [:]
     /// The step at which a loss or a parameter was not finite; nil if none was.
@@ -91,9 +93,11 @@ package struct StudyCellRecord: Codable, Equatable, Sendable {
     package var machine: StudyMachine
     /// The state of the sources that it was made from: ``BuildCommit/current``.
     package var commit: String
+    /// Whether the run was stopped and went on from a checkpoint; a game then goes on differently from one that was not.
+    package var wasResumed: Bool
 
-    package init(_ cell: StudyCell, _ measurements: StudyMeasurements) {
-        (self.cell, self.measurements) = (cell, measurements)
+    package init(_ cell: StudyCell, _ measurements: StudyMeasurements, wasResumed: Bool = false) {
+        (self.cell, self.measurements, self.wasResumed) = (cell, measurements, wasResumed)
         day = Self.today
         (machine, commit) = (.current, BuildCommit.current)
     }
@@ -105,6 +109,7 @@ package struct StudyCellRecord: Codable, Equatable, Sendable {
 
     /// The value of a measure: for a run that diverged, or whose value was not finite, what counts instead; nil if there is none.
     package func value(_ measure: StudyPlan.Measure) -> Double? {
-        measurements.divergedAt == nil ? measurements.values[measure.name] ?? measure.diverged : measure.diverged
+        guard measurements.divergedAt == nil, let value = measurements.values[measure.name], value.isFinite else { return measure.diverged }
+        return value
     }
 }

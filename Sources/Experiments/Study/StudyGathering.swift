@@ -13,23 +13,26 @@ package struct StudyCollection: Sendable {
     ///
     /// - Throws: `FileError` or ``RunFailure`` if one cannot be read, or two contradict each other; ``RunFailure`` if there is none.
     package init(at paths: [String]) throws {
-        var found: [StudyRecords] = []
+        var found: [Found] = []
         for path in paths { found += try Self.records(at: path) }
         guard !found.isEmpty else {
             throw RunFailure("\(paths.joined(separator: ", ")): expected a folder of a study or a file of its records, found none")
         }
-        var merged: [StudyRecords] = []
-        for records in found {
+        var merged: [Found] = []
+        for part in found {
             let place = merged.firstIndex {
-                $0.plan.name == records.plan.name && $0.seedOffset == records.seedOffset && $0.plan.isTiny == records.plan.isTiny
+                $0.records.plan.name == part.records.plan.name && $0.records.seedOffset == part.records.seedOffset
+                    && $0.records.plan.isTiny == part.records.plan.isTiny
             }
-            if let place { merged[place] = try Self.union(merged[place], records) } else { merged.append(records) }
+            if let place { merged[place].records = try Self.union(merged[place], part) } else { merged.append(part) }
         }
         let order = Study.all().map(\.plan.name)
-        func rank(_ records: StudyRecords) -> Int { order.firstIndex(of: records.plan.name) ?? order.count }
-        merged.sort { (rank($0), $0.plan.name, $0.seedOffset) < (rank($1), $1.plan.name, $1.seedOffset) }
-        for records in merged {
-            if let last = studies.last?.last, last.plan.name == records.plan.name {
+        func rank(_ records: StudyRecords) -> Int {
+            (order.firstIndex(of: records.plan.name) ?? order.count) + (records.plan.isTiny ? order.count + 1 : 0)
+        }
+        let sorted = merged.map(\.records).sorted { (rank($0), $0.plan.name, $0.seedOffset) < (rank($1), $1.plan.name, $1.seedOffset) }
+        for records in sorted {
+            if let last = studies.last?.last, last.plan.name == records.plan.name, last.plan.isTiny == records.plan.isTiny {
                 studies[studies.count - 1].append(records)
             } else {
                 studies.append([records])
@@ -37,23 +40,36 @@ package struct StudyCollection: Sendable {
         }
     }
 
-    private static func records(at path: String) throws -> [StudyRecords] {
+    /// Records, and where they were found.
+    private struct Found {
+        var path: String
+        var records: StudyRecords
+    }
+
+    private static func records(at path: String) throws -> [Found] {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
             throw RunFailure("\(path): expected a folder of a study or a file of its records, found nothing there")
         }
-        guard isFolder.boolValue else { return [try StudyRecords(at: path)] }
-        if StudyRunner.isStudy(path) { return [try StudyRunner.records(at: path)] }
-        return try FileManager.default.contentsOfDirectory(atPath: path).sorted().flatMap { name -> [StudyRecords] in
-            let entry = AtomicFile.join(path, name)
-            if StudyRunner.isStudy(entry) { return [try StudyRunner.records(at: entry)] }
-            return name.hasSuffix(".json") ? [try StudyRecords(at: entry)] : []
+        guard isFolder.boolValue else { return [Found(path: path, records: try StudyRecords(at: path))] }
+        if StudyRunner.isStudy(path) { return [Found(path: path, records: try StudyRunner.records(at: path))] }
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+        } catch {
+            throw RunFailure("\(path): expected a folder that can be read, found: \(error.localizedDescription)")
         }
+        let folders = names.filter { StudyRunner.isStudy(AtomicFile.join(path, $0)) }
+        // The records that a report wrote beside a study's own folder are older than that, or the same.
+        let files = names.filter { $0.hasSuffix(".json") && !folders.contains(String($0.dropLast(5))) }
+        return try folders.map { Found(path: AtomicFile.join(path, $0), records: try StudyRunner.records(at: AtomicFile.join(path, $0))) }
+            + files.map { Found(path: AtomicFile.join(path, $0), records: try StudyRecords(at: AtomicFile.join(path, $0))) }
     }
 
     /// One study out of two parts of it.
-    private static func union(_ first: StudyRecords, _ second: StudyRecords) throws -> StudyRecords {
-        let name = first.plan.name
+    private static func union(_ one: Found, _ other: Found) throws -> StudyRecords {
+        let (first, second) = (one.records, other.records)
+        let name = "\(one.path) and \(other.path)"
         guard first.commit == second.commit else {
             throw RunFailure(
                 "\(name): expected runs of one commit, found those of \(BuildCommit.short(first.commit)) and \(BuildCommit.short(second.commit))"
@@ -67,7 +83,10 @@ package struct StudyCollection: Sendable {
                 union.cells.append(record)
                 continue
             }
-            guard own == record else {
+            // A run that was made twice took other seconds.
+            guard own.measurements.values == record.measurements.values, own.measurements.curves == record.measurements.curves,
+                own.measurements.divergedAt == record.measurements.divergedAt
+            else {
                 throw RunFailure("\(name): \(record.cell.description): expected one result, found two that differ")
             }
         }

@@ -15,10 +15,14 @@ package struct StudyInterval: Equatable, Sendable {
     /// widened to Student's t interval where that is wider. A single seed gives no interval: from −∞ to ∞.
     ///
     /// - Parameters:
-    ///   - strata: differences, none of them empty.
-    ///   - statistic: the mean of the strata's means, or the interquartile mean of all differences.
+    ///   - strata: differences, none of them empty; they must not share seeds, or they would count as more than they are.
+    ///   - statistic: the mean of the strata's means, the interquartile mean of all differences, or the difference of two shares.
     ///   - resamples: how often the seeds are drawn.
     package init(_ strata: [[Double]], _ statistic: StudyPlan.Question.Statistic, resamples: Int = 10_000) {
+        if statistic == .share {
+            self = Self.share(strata.flatMap(\.self))
+            return
+        }
         estimate = Self.value(strata, statistic)
         guard estimate.isFinite, strata.allSatisfy({ $0.count > 1 }) else {
             (lower, upper) = (-.infinity, .infinity)
@@ -40,9 +44,19 @@ package struct StudyInterval: Equatable, Sendable {
         (self.estimate, self.lower, self.upper) = (estimate, lower, upper)
     }
 
+    /// The difference of two paired shares, by Agresti and Min (2005): half a pair is added to each of the four kinds, so that pairs that all agree still
+    /// leave an interval.
+    private static func share(_ differences: [Double]) -> StudyInterval {
+        let (more, less) = (Double(differences.count { $0 > 0 }) + 0.5, Double(differences.count { $0 < 0 }) + 0.5)
+        let count = Double(differences.count) + 2
+        let middle = (more - less) / count
+        let half = 1.959964 * (more + less - (more - less) * (more - less) / count).squareRoot() / count
+        return StudyInterval(estimate: Statistics.mean(differences), lower: max(-1, middle - half), upper: min(1, middle + half))
+    }
+
     private static func value(_ strata: [[Double]], _ statistic: StudyPlan.Question.Statistic) -> Double {
         switch statistic {
-        case .mean: Statistics.mean(strata.map(Statistics.mean))
+        case .mean, .share: Statistics.mean(strata.map(Statistics.mean))
         case .interquartileMean: Statistics.interquartileMean(strata.flatMap(\.self))
         }
     }
@@ -51,7 +65,7 @@ package struct StudyInterval: Equatable, Sendable {
     /// McLaughlin (1963) for trimmed means.
     private static func halfWidth(_ strata: [[Double]], _ statistic: StudyPlan.Question.Statistic) -> Double {
         switch statistic {
-        case .mean:
+        case .mean, .share:
             let parts = strata.map {
                 (variance: pow(Statistics.standardDeviation($0), 2) / Double($0.count), freedom: Double($0.count - 1))
             }

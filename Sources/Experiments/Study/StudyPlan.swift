@@ -1,4 +1,4 @@
-import Training
+package import Training
 import WeightFiles
 
 /// What a study claims, how that is measured, and the rules by which it is judged.
@@ -121,7 +121,7 @@ package struct StudyPlan: Codable, Equatable, Sendable {
             case plateau
             /// The slope of the measure's logarithm over the rate's.
             case slope
-            /// The best value at any rate.
+            /// The value at the rate that is the best on average over the seeds.
             case best
         }
 
@@ -142,6 +142,8 @@ package struct StudyPlan: Codable, Equatable, Sendable {
             case below
             /// There is no difference that counts.
             case level
+            /// The first side is not above the second by as much as counts.
+            case notAbove
         }
 
         package var claim: Claim
@@ -150,6 +152,7 @@ package struct StudyPlan: Codable, Equatable, Sendable {
 
         package static func above(by smallest: Double) -> Rule { Rule(claim: .above, smallest: smallest) }
         package static func below(by smallest: Double) -> Rule { Rule(claim: .below, smallest: smallest) }
+        package static func notAbove(by smallest: Double) -> Rule { Rule(claim: .notAbove, smallest: smallest) }
         package static func level(within smallest: Double) -> Rule { Rule(claim: .level, smallest: smallest) }
     }
 
@@ -160,6 +163,8 @@ package struct StudyPlan: Codable, Equatable, Sendable {
             case mean
             /// The mean of the middle half of all differences.
             case interquartileMean
+            /// The difference of two shares, for measures that are 0 or 1.
+            case share
         }
 
         /// What is claimed, as a sentence.
@@ -231,6 +236,17 @@ package struct StudyPlan: Codable, Equatable, Sendable {
     }
 
     package static let mostSeedOffset: UInt64 = 1_000_000_000
+    /// The least number to add to seeds for others than the plan's own.
+    package static let leastSeedOffset: UInt64 = 1000
+    /// The runs of a study.
+    package static let mostCells = 100_000
+
+    /// Throws unless the number can be added to seeds.
+    package static func check(seedOffset: UInt64) throws(RunFailure) {
+        guard seedOffset == 0 || (leastSeedOffset...mostSeedOffset).contains(seedOffset) else {
+            throw RunFailure("seed-offset: expected 0, or a number from \(leastSeedOffset) to \(mostSeedOffset), found \(seedOffset)")
+        }
+    }
 
     /// Throws unless the grid has a size that can be run: a plan may come from a file.
     func check() throws(RunFailure) {
@@ -239,19 +255,44 @@ package struct StudyPlan: Codable, Equatable, Sendable {
                 throw RunFailure("\(what): expected from \(range.lowerBound) to \(range.upperBound), found \(count)")
             }
         }
+        func checkName(_ what: String, _ name: String, isPath: Bool) throws(RunFailure) {
+            let isPlain = name.unicodeScalars.allSatisfy {
+                isPath
+                    ? "abcdefghijklmnopqrstuvwxyz0123456789-".unicodeScalars.contains($0)
+                    : $0.value >= 0x20 && $0 != "/" && $0.value != 0x7F
+            }
+            guard isPlain, name.utf8.count <= 100, !isPath || !name.isEmpty else {
+                throw RunFailure(
+                    "\(what): expected a short name\(isPath ? " of letters, digits and hyphens" : ""), found \(Safetensors.quoted(name))")
+            }
+        }
+        try checkName("name", name, isPath: true)
         try check("parts", parts.count, 1...100)
+        for part in parts {
+            try checkName("part", part.name, isPath: true)
+            for arm in part.arms { try checkName("arm", arm, isPath: false) }
+            for stratum in part.strata { try checkName("stratum", stratum, isPath: false) }
+        }
+        guard Set(parts.map(\.name)).count == parts.count else { throw RunFailure("parts: expected different names, found one twice") }
         for part in parts {
             try check("seeds of a part", part.seeds, 1...SettingsLimits.mostSeeds)
             try check("strata of a part", part.strata.count, 1...100)
             try check("arms of a part", part.arms.count, 1...100)
             for stratum in part.strata { try check("rates of a part", part.rates(of: stratum).count, 0...100) }
-            guard part.firstSeed <= Self.mostSeedOffset else {
-                throw RunFailure("firstSeed: expected at most \(Self.mostSeedOffset), found \(part.firstSeed)")
+            guard part.firstSeed < Self.leastSeedOffset else {
+                throw RunFailure("firstSeed: expected below \(Self.leastSeedOffset), found \(part.firstSeed)")
             }
             // A part that tunes is not tuned itself: rates would otherwise be looked for without end.
-            if let tuning = part.tuning, self.part(tuning.part)?.tuning != nil {
-                throw RunFailure("part \(Safetensors.quoted(part.name)): expected to be tuned by one with its own rates, found another")
+            if let tuning = part.tuning, self.part(tuning.part).map({ $0.tuning != nil }) ?? true {
+                throw RunFailure("part \(Safetensors.quoted(part.name)): expected to be tuned by one with rates of its own, found another")
             }
+        }
+        let cells = parts.reduce(0) { sum, part in
+            sum + part.strata.reduce(0) { $0 + max(1, part.rates(of: $1).count) } * part.arms.count * part.seeds
+        }
+        guard cells <= Self.mostCells else { throw RunFailure("runs: expected at most \(Self.mostCells), found \(cells)") }
+        for question in questions where part(question.part) == nil {
+            throw RunFailure("question: expected one of the study's parts, found \(Safetensors.quoted(question.part))")
         }
     }
 

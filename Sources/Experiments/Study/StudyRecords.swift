@@ -6,7 +6,7 @@ import WeightFiles
 
 /// A study with its finished cells, as in `NAME.json`.
 package struct StudyRecords: Codable, Equatable, Sendable {
-    package var format = 1
+    package var format = Self.format
     package var plan: StudyPlan
     /// Added to every seed of the plan: another number is a repetition with other seeds.
     package var seedOffset: UInt64
@@ -98,16 +98,24 @@ extension StudyRecords {
     /// - Throws: `FileError` if it cannot be read; ``RunFailure`` if it contradicts itself.
     package init(at path: String) throws {
         let (folder, name) = AtomicFile.split(path)
+        let format = try RunFolder.read(Format.self, named: name, at: folder).format
+        guard format == Self.format else {
+            throw RunFailure("\(path): expected records of a study of format \(Self.format), found format \(format)")
+        }
         self = try RunFolder.read(StudyRecords.self, named: name, at: folder)
         do throws(RunFailure) { try check() } catch { throw RunFailure("\(path): \(error)") }
     }
 
-    private func check() throws(RunFailure) {
-        guard format == 1 else { throw RunFailure("expected records of a study of format 1, found format \(format)") }
+    private static let format = 1
+
+    /// What is read first: the rest of another format cannot be.
+    private struct Format: Decodable {
+        var format: Int
+    }
+
+    func check() throws(RunFailure) {
         try plan.check()
-        guard seedOffset <= StudyPlan.mostSeedOffset else {
-            throw RunFailure("seedOffset: expected at most \(StudyPlan.mostSeedOffset), found \(seedOffset)")
-        }
+        try StudyPlan.check(seedOffset: seedOffset)
         if let other = cells.first(where: { $0.commit != commit }) {
             throw RunFailure(
                 "cell \(other.cell.description): expected one of commit \(BuildCommit.short(commit)), as the study, "
@@ -116,9 +124,6 @@ extension StudyRecords {
         guard Set(cells.map(\.cell)).count == cells.count else {
             let twice = Dictionary(grouping: cells, by: \.cell).first { $0.value.count > 1 }
             throw RunFailure("cell \(twice?.key.description ?? ""): expected it once, found it twice")
-        }
-        for question in plan.questions where plan.part(question.part) == nil {
-            throw RunFailure("question: expected one of the study's parts, found \(Safetensors.quoted(question.part))")
         }
         // The grids first: a part's cells are only known if those that it is tuned by are.
         for part in plan.parts {

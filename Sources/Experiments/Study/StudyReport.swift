@@ -39,8 +39,8 @@ package struct StudyReport: RunReport {
         return Page(
             "What the paper claims, measured",
             lead: """
-                Each claim of weight normalization with its verdict: by a rule that was written before the runs, from runs whose learning rates were chosen \
-                for each norm alike.\(isTiny ? " These are small grids, which only show that the studies work: their verdicts mean nothing." : "")
+                Each claim about weight normalization with its verdict: by a rule that was written before the runs, over seeds and, where norms compete, \
+                with a learning rate chosen for each alike.\(isTiny ? " These are small grids, which only show that the studies work: their verdicts mean nothing." : "")
                 """,
             sections: [verdicts] + studies.map(section),
             footer: """
@@ -86,6 +86,7 @@ package struct StudyReport: RunReport {
         if !naming {
             columns += [
                 .init("Pairs") { .text($0.answer.interval == nil ? "–" : "\($0.answer.count)") },
+                .init("Diverged") { .text($0.answer.interval == nil ? "–" : "\($0.answer.diverged)") },
                 .init("Rule", isNumeric: false) { .text($0.answer.question.rule.words($0.answer.question)) },
             ]
         }
@@ -107,9 +108,10 @@ package struct StudyReport: RunReport {
                 ]),
                 .prose(
                     """
-                    Effects are means over paired runs (same seed: same draws, same minibatches), or interquartile means where a claim says so. Intervals are \
+                    Effects are means over paired runs (same seed: same draws and, but for games, the same minibatches), or interquartile means where a claim says so. Intervals are \
                     those of a stratified bootstrap over the seeds, widened to Student's t where that is wider: with a handful of seeds the bootstrap \
-                    alone covers less than it says. A run that diverged counts with the value that its study names, and is never left out. With so many                     claims, one in twenty intervals misses its effect by chance.
+                    alone covers less than it says. A run that diverged counts with the value that its study names, and is never left out; if it has no \
+                    such number at all, the question stays open. Of so many claims, one in twenty intervals misses its effect by chance.
                     """),
             ])
     }
@@ -151,6 +153,7 @@ package struct StudyReport: RunReport {
             ("Days", [days.min(), days.max()].compactMap(\.self).uniqued.joined(separator: " to ")),
             ("Runs", records.state), ("Time", "\(NumberText.fixed(hours, decimals: 1)) hours of runs"),
             ("Runs that diverged", "\(records.cells.count { $0.measurements.divergedAt != nil })"),
+            ("Runs that were stopped and went on", "\(records.cells.count(where: \.wasResumed))"),
         ]
     }
 }

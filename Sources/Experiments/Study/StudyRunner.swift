@@ -14,7 +14,9 @@ package final class StudyRunner {
 
         package init(_ index: Int, of count: Int) { (self.index, self.count) = (index, count) }
 
-        func has(_ place: Int) -> Bool { place % count == index - 1 }
+        /// Whether a cell is this share's. The arms of a group, such as a seed's, go to different shares, and change them from group to group, so that no arm
+        /// is one machine's alone.
+        func has(_ place: Int, arms: Int) -> Bool { (place / arms + place % arms) % count == index - 1 }
     }
 
     /// How a call of ``run(parts:shouldStop:progress:)`` ended.
@@ -46,6 +48,9 @@ package final class StudyRunner {
     private let data = StudyData()
     /// What the folder's study.json holds: a study in progress must be the same.
     private struct Head: Codable, Equatable {
+        static let currentFormat = 1
+
+        var format = currentFormat
         var plan: StudyPlan
         var seedOffset: UInt64
         var commit: String
@@ -82,7 +87,23 @@ package final class StudyRunner {
 
     private static func head(at path: String) throws -> Head? {
         guard OwnFile.exists(AtomicFile.join(path, headName)) else { return nil }
-        return try RunFolder.read(Head.self, named: headName, at: path)
+        return try readHead(at: path)
+    }
+
+    private static func readHead(at path: String) throws -> Head {
+        struct Format: Decodable {
+            var format: Int
+        }
+        let format = try RunFolder.read(Format.self, named: headName, at: path).format
+        guard format == Head.currentFormat else {
+            throw RunFailure("\(path)/\(headName): expected a study of format \(Head.currentFormat), found format \(format)")
+        }
+        let head = try RunFolder.read(Head.self, named: headName, at: path)
+        do throws(RunFailure) {
+            try head.plan.check()
+            try StudyPlan.check(seedOffset: head.seedOffset)
+        } catch { throw RunFailure("\(path)/\(headName): \(error)") }
+        return head
     }
 
     private static func makeFolder(_ path: String) throws {
@@ -100,25 +121,30 @@ package final class StudyRunner {
         for part in records.plan.parts {
             for cell in records.cells(of: part) ?? [] {
                 let folder = AtomicFile.join(path, cell.name)
-                guard OwnFile.exists(AtomicFile.join(folder, cellName)) else { continue }
-                let found = try RunFolder.read(StudyCellRecord.self, named: cellName, at: folder)
-                guard found.cell == cell else {
-                    throw RunFailure("\(folder)/\(cellName): expected the cell \(cell.description), found \(found.cell.description)")
-                }
-                guard found.commit == records.commit else {
-                    throw RunFailure(
-                        "\(folder)/\(cellName): expected a cell of commit \(BuildCommit.short(records.commit)), "
-                            + "found one of \(BuildCommit.short(found.commit))")
-                }
-                records.cells.append(found)
+                if let found = try record(of: cell, commit: records.commit, in: folder) { records.cells.append(found) }
             }
         }
         return records.cells
     }
 
+    /// The record in a cell's folder; nil if the cell is not finished.
+    private static func record(of cell: StudyCell, commit: String, in folder: String) throws -> StudyCellRecord? {
+        guard OwnFile.exists(AtomicFile.join(folder, cellName)) else { return nil }
+        let found = try RunFolder.read(StudyCellRecord.self, named: cellName, at: folder)
+        guard found.cell == cell else {
+            throw RunFailure("\(folder)/\(cellName): expected the cell \(cell.description), found another")
+        }
+        guard found.commit == commit else {
+            throw RunFailure(
+                "\(folder)/\(cellName): expected a cell of commit \(BuildCommit.short(commit)), found one of \(BuildCommit.short(found.commit))"
+            )
+        }
+        return found
+    }
+
     /// The study in a folder that a runner made, with its finished cells.
     package static func records(at path: String) throws -> StudyRecords {
-        let head = try RunFolder.read(Head.self, named: headName, at: path)
+        let head = try readHead(at: path)
         var records = StudyRecords(plan: head.plan, seedOffset: head.seedOffset, commit: head.commit, cells: [])
         records.cells = try cells(of: records, at: path)
         return records
@@ -131,6 +157,7 @@ package final class StudyRunner {
     ///
     /// - Throws: ``RunFailure`` if they are of another study, plan, commit or other seeds.
     package func adopt(_ found: StudyRecords) throws {
+        do throws(RunFailure) { try found.check() } catch { throw RunFailure("--from: \(error)") }
         guard found.plan == records.plan, found.seedOffset == records.seedOffset, found.commit == records.commit else {
             throw RunFailure(
                 "--from: expected records of this study's plan, seeds and commit \(BuildCommit.short(records.commit)), found others, of commit "
@@ -162,14 +189,26 @@ package final class StudyRunner {
     package func run(
         parts: [String]? = nil, shouldStop: @escaping () -> Bool = { false }, progress: @escaping (Progress) throws -> Void = { _ in }
     ) throws -> End {
+        var waiting = 0
         for part in study.plan.parts where parts?.contains(part.name) ?? true {
-            guard let cells = try grid(of: part) else { return .waiting(missing(before: part)) }
-            for (place, cell) in cells.enumerated() where shard.has(place) && records.finished[cell] == nil {
+            guard let cells = try grid(of: part) else {
+                waiting += try missing(before: part, parts: parts)
+                continue
+            }
+            for (place, cell) in cells.enumerated() where shard.has(place, arms: part.arms.count) && records.finished[cell] == nil {
                 if shouldStop() { return .stopped }
-                guard try run(cell, shouldStop: shouldStop, progress: progress) else { return .stopped }
+                // Another process may have finished it meanwhile, or be at it.
+                let folder = AtomicFile.join(path, cell.name)
+                if let found = try Self.record(of: cell, commit: records.commit, in: folder) {
+                    records.cells.append(found)
+                } else if RunFolder.isInUse(folder) {
+                    waiting += 1
+                } else {
+                    guard try run(cell, shouldStop: shouldStop, progress: progress) else { return .stopped }
+                }
             }
         }
-        return .finished
+        return waiting == 0 ? .finished : .waiting(waiting)
     }
 
     /// The cells of a part; nil if its rates are not known yet. Other shards may have found them meanwhile.
@@ -180,10 +219,18 @@ package final class StudyRunner {
         return records.cells(of: part)
     }
 
-    /// The number of cells that are missing to tune a part's rates.
-    private func missing(before part: StudyPlan.Part) -> Int {
+    /// The number of cells that are missing to tune a part's rates, which other processes must finish.
+    private func missing(before part: StudyPlan.Part, parts: [String]?) throws(RunFailure) -> Int {
         guard let tuning = part.tuning.flatMap({ records.plan.part($0.part) }) else { return 0 }
         let progress = records.progress(of: tuning)
+        guard progress.done < progress.total else {
+            throw RunFailure("\(part.name): expected a rate at which no run of \(tuning.name) diverges, found none")
+        }
+        guard shard.count > 1 || parts?.contains(tuning.name) ?? true else {
+            throw RunFailure(
+                "parts: expected \(tuning.name), by which the rates of \(part.name) are chosen, to be finished before, "
+                    + "found \(progress.done) of its \(progress.total) runs")
+        }
         return progress.total - progress.done
     }
 
@@ -192,9 +239,11 @@ package final class StudyRunner {
         var (done, total) = (0, 0)
         for part in records.plan.parts {
             let count = records.count(of: part)
-            total += (0..<count).count { shard.has($0) }
+            total += (0..<count).count { shard.has($0, arms: part.arms.count) }
             let finished = records.finished
-            done += (records.cells(of: part) ?? []).enumerated().count { shard.has($0.offset) && finished[$0.element] != nil }
+            done += (records.cells(of: part) ?? []).enumerated().count {
+                shard.has($0.offset, arms: part.arms.count) && finished[$0.element] != nil
+            }
         }
         return (done, total)
     }
@@ -208,13 +257,14 @@ package final class StudyRunner {
         let parts = Self.partsOfRun
         let folder = AtomicFile.join(path, cell.name)
         let total = max(1, workload.total)
+        let wasResumed = RunFolder.has(RunCheckpoint.name, at: folder)
         let course = StudyCourse(path: folder, shouldStop: shouldStop) { units, note in
             let share = Double(min(units, total)) / Double(total)
             try progress(
                 Progress(done: done * parts + Int(share * Double(parts)), total: cells * parts, note: "\(cell.description) \(note)"))
         }
         guard let found = try workload.run(course) else { return false }
-        try keep(StudyCellRecord(cell, found))
+        try keep(StudyCellRecord(cell, found, wasResumed: wasResumed))
         // What a finished cell needs no more, and the largest of its files.
         for name in [RunCheckpoint.name, "replay-a.safetensors", "replay-b.safetensors"] {
             try? FileManager.default.removeItem(atPath: AtomicFile.join(folder, name))

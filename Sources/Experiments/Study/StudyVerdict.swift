@@ -21,6 +21,7 @@ package enum StudyVerdict: String, Codable, Sendable {
         let isWithin = lower > -smallest && upper < smallest
         switch rule.claim {
         case .level: self = isWithin ? .holds : lower > smallest || upper < -smallest ? .refuted : .open
+        case .notAbove: self = upper < smallest ? .holds : lower > smallest ? .refuted : .open
         case .above, .below: self = lower > smallest ? .holds : isWithin ? .level : upper < -smallest ? .refuted : .open
         }
     }
@@ -35,12 +36,13 @@ extension StudyPlan.Rule {
             return switch claim {
             case .above: "holds if the whole interval is above \(smallest)\(unit)"
             case .below: "holds if the whole interval is below 1/\(smallest)\(unit)"
+            case .notAbove: "holds if the whole interval is below \(smallest)\(unit)"
             case .level: "holds if the whole interval is between 1/\(smallest) and \(smallest)\(unit)"
             }
         }
         return switch claim {
         case .above: "holds if the whole interval is above \(smallest)\(unit)"
-        case .below: "holds if the whole interval is below \(smallest)\(unit)"
+        case .below, .notAbove: "holds if the whole interval is below \(smallest)\(unit)"
         case .level: "holds if the whole interval is within ±\(smallest)\(unit)"
         }
     }
@@ -57,7 +59,9 @@ extension StudyPlan.Question {
     }
 
     /// An estimate, which for a ratio is a logarithm.
-    func shownEstimate(_ value: Double) -> String { value.isFinite ? shown(isRatio ? exp(value) : value) : value < 0 ? "−∞" : "∞" }
+    func shownEstimate(_ value: Double) -> String {
+        value.isNaN ? "none" : value.isFinite ? shown(isRatio ? exp(value) : value) : value < 0 ? "−∞" : "∞"
+    }
 
     /// The interval, as "−0.31 … −0.12".
     func shown(_ interval: StudyInterval) -> String { "\(shownEstimate(interval.lower)) … \(shownEstimate(interval.upper))" }
@@ -73,6 +77,8 @@ package struct StudyAnswer: Equatable, Sendable {
     package var count: Int
     /// The runs that diverged among them.
     package var diverged: Int
+    /// The pairs that are missing, because a run that diverged has no such number: they leave the question open.
+    package var lost: Int
 }
 
 extension StudyRecords {
@@ -81,29 +87,38 @@ extension StudyRecords {
 
     /// The answer to a question; while runs are missing, there is none, and no number either.
     package func answer(_ question: StudyPlan.Question) -> StudyAnswer {
-        var answer = StudyAnswer(question: question, verdict: .unfinished, interval: nil, count: 0, diverged: 0)
+        var answer = StudyAnswer(question: question, verdict: .unfinished, interval: nil, count: 0, diverged: 0, lost: 0)
         guard let part = plan.part(question.part), let records = complete(part) else { return answer }
         let arms = [question.of.arm] + (question.against.map { [$0.arm] } ?? [])
         let strata = question.strata ?? part.strata
         answer.diverged = records.count { record in
             record.measurements.divergedAt != nil && arms.contains(record.cell.arm) && strata.contains(record.cell.stratum)
         }
-        let differences = strata.map { stratum -> [Double] in
+        let seeds = Set(records.map(\.cell.seed)).sorted()
+        let differences = strata.map { stratum -> [Double?] in
             let first = values(question.of, question, stratum, records)
             let second = question.against.map { values($0, question, stratum, records) }
-            return first.keys.sorted().compactMap { seed in
+            return seeds.map { seed in
                 let against = second == nil ? question.number : second?[seed]
                 guard let value = first[seed], let against else { return nil }
-                return question.isRatio ? log(value) - log(against) : value - against
+                let difference = question.isRatio ? log(value) - log(against) : value - against
+                return difference.isFinite ? difference : nil
             }
         }
-        answer.count = differences.reduce(0) { $0 + $1.count }
-        guard differences.allSatisfy({ !$0.isEmpty }) else {
+        answer.count = differences.reduce(0) { $0 + $1.count { $0 != nil } }
+        answer.lost = seeds.count * strata.count - answer.count
+        // The strata share seeds, and so draws and minibatches: what a seed gives in all of them counts once.
+        let bySeed = seeds.indices.compactMap { place -> Double? in
+            let values = differences.compactMap { $0[place] }
+            return values.isEmpty ? nil : Statistics.mean(values)
+        }
+        guard !bySeed.isEmpty else {
             answer.verdict = .open
             return answer
         }
-        let interval = StudyInterval(differences, question.statistic)
-        (answer.interval, answer.verdict) = (interval, StudyVerdict(interval, question.rule, isRatio: question.isRatio))
+        let interval = StudyInterval([bySeed], question.statistic)
+        answer.interval = interval
+        answer.verdict = answer.lost == 0 ? StudyVerdict(interval, question.rule, isRatio: question.isRatio) : .open
         return answer
     }
 
@@ -112,7 +127,15 @@ extension StudyRecords {
         _ side: StudyPlan.Side, _ question: StudyPlan.Question, _ stratum: String, _ records: [StudyCellRecord]
     ) -> [UInt64: Double] {
         guard let measure = plan.measure(side.measure) else { return [:] }
-        let own = records.filter { $0.cell.stratum == stratum && $0.cell.arm == side.arm }
+        var own = records.filter { $0.cell.stratum == stratum && $0.cell.arm == side.arm }
+        if question.derivation?.kind == .best {
+            let sign = measure.best == .highest ? -1.0 : 1
+            let means = Dictionary(grouping: own, by: \.cell.rate).mapValues {
+                sign * Statistics.mean($0.map { $0.value(measure) ?? .nan })
+            }
+            let best = means.filter { $0.value.isFinite }.min { ($0.value, $0.key ?? 0) < ($1.value, $1.key ?? 0) }
+            own = own.filter { $0.cell.rate == best?.key }
+        }
         return Dictionary(grouping: own, by: \.cell.seed).compactMapValues { records in
             guard let derivation = question.derivation else { return records.first?.value(measure) }
             let points = records.compactMap { record -> (rate: Double, value: Double)? in

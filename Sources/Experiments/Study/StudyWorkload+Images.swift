@@ -44,7 +44,8 @@ struct ClassificationWorkload: StudyWorkload {
         return try course.perform(plan) { run in
             var found = StudyMeasurements(
                 try measures(of: run), curves: curves(of: run), divergedAt: run.results.first?.divergedAtStep)
-            found.values.merge(try more(run)) { $1 }
+            // A run that diverged has left nothing to look into.
+            if found.divergedAt == nil { found.values.merge(try more(run)) { $1 } }
             return found
         }
     }
@@ -67,7 +68,7 @@ struct ClassificationWorkload: StudyWorkload {
 }
 
 extension ClassificationWorkload {
-    /// What the weights of a run's first norm did: how ‖v‖ grew, and the effective step where the rate begins to fall.
+    /// What the weights of a run's first norm did: how ‖v‖ grew, and the effective rate where the rate begins to fall.
     static func weightMeasures(of run: Run<ComparisonExperiment>) throws -> [String: Double] {
         let readings: [Comparison.LayerRecord] = try RunFiles.records(in: ComparisonExperiment.layersName, at: run.folder.path)
         let half = Double(run.experiment.settings.epochs) / 2
@@ -79,8 +80,15 @@ extension ClassificationWorkload {
             guard let first = layer.first, let last = layer.last else { return nil }
             return log(last.reading.directionNorm.mean / first.reading.directionNorm.mean)
         }
-        let step = mean { layer in layer.last { $0.epoch <= half }.map { log($0.reading.effectiveStep.mean) } }
-        return ["growth": exp(growth), "effectiveStep": exp(step)]
+        // A step in v moves w by g/‖v‖; with gradient descent the step itself is g/‖v‖ times that in w.
+        let optimizer = run.experiment.settings.optimizer ?? .adam
+        let rate = mean { layer in
+            layer.last { $0.epoch <= half }.map { place in
+                let step = place.reading.effectiveStep.mean
+                return log(optimizer == .adam ? step : step * place.reading.gain.mean / place.reading.directionNorm.mean)
+            }
+        }
+        return ["growth": exp(growth), "effectiveRate": exp(rate)]
     }
 
     /// The cost of a step of each norm, relative to plain weights at the same step.

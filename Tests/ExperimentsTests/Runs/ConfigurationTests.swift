@@ -270,6 +270,7 @@ struct RunFilesTests {
     func names() {
         for norm in Normalization.allCases {
             for (start, end) in [("network", "safetensors"), ("filters", "png"), ("samples", "png"), ("drawn-reconstructions", "png")] {
+                #expect(RunFiles.isOne("network-\(norm.rawValue)-seed7-epoch12.safetensors"))
                 #expect(RunFiles.isOne("\(start)-\(norm.rawValue)-seed18446744073709551615.\(end)"))
             }
         }

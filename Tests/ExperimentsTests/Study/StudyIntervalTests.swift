@@ -56,6 +56,14 @@ import Testing
         #expect(interval.lower <= 1 && interval.upper >= 1)
     }
 
+    /// Ten pairs that all agree do not show that there is no difference.
+    @Test func sharesThatAgreeLeaveAnInterval() {
+        let equal = StudyInterval([Array(repeating: 0, count: 10)], .share)
+        #expect(equal.estimate == 0 && abs(equal.upper - 1.959964 / 12) < 1e-6 && equal.lower == -equal.upper)
+        let all = StudyInterval([Array(repeating: 1, count: 10)], .share)
+        #expect(all.estimate == 1 && all.lower > 0.5 && all.upper == 1)
+    }
+
     @Test func oneSeedGivesNoInterval() {
         #expect(StudyInterval([[0.3]], .mean) == StudyInterval(estimate: 0.3, lower: -.infinity, upper: .infinity))
         #expect(StudyInterval([[0.3, 0.4], [0.1]], .mean).upper == .infinity)
@@ -96,6 +104,13 @@ import Testing
         #expect(verdict(1.1, 2, rule) == .refuted)
         #expect(verdict(-2, -1.1, rule) == .refuted)
         #expect(verdict(-2, 0.5, rule) == .open)
+    }
+
+    @Test func aClaimOfNoMore() {
+        let rule = StudyPlan.Rule.notAbove(by: 1)
+        #expect(verdict(-9, 0.9, rule) == .holds, "less is not more")
+        #expect(verdict(0.5, 1.5, rule) == .open)
+        #expect(verdict(1.1, 2, rule) == .refuted)
     }
 
     @Test func ratiosAreComparedAsLogarithms() {

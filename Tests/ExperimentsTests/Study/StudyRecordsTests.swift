@@ -88,7 +88,7 @@ private func complete(_ plan: StudyPlan) throws -> StudyRecords {
     @Test("there is no verdict until every run is finished, and then the one of the rule") func verdict() throws {
         var all = try complete(plan())
         let answer = all.answers[0]
-        #expect(answer.verdict == .holds && answer.count == 4)
+        #expect(answer.verdict == .holds && answer.count == 4 && answer.lost == 0)
         let interval = try #require(answer.interval)
         #expect(abs(interval.estimate + 0.02) < 1e-12)
         let last = all.cells.removeLast()
@@ -96,6 +96,47 @@ private func complete(_ plan: StudyPlan) throws -> StudyRecords {
         all.cells.append(record(last.cell, nil))
         let diverged = all.answers[0]
         #expect(diverged.diverged == 1 && diverged.verdict == .open, "a run that diverged counts")
+    }
+
+    @Test("what a seed gives in several strata counts once: two seeds, four pairs, one degree of freedom") func sharedSeeds() throws {
+        var all = try complete(plan())
+        for place in all.cells.indices where all.cells[place].cell.part == "main" && all.cells[place].cell.arm == "weight" {
+            all.cells[place].measurements.values["error"] = 0.1 + 0.02 * Double(all.cells[place].cell.seed % 2)
+        }
+        let interval = try #require(all.answers[0].interval)
+        var one = all
+        one.plan.questions[0].strata = ["a"]
+        let single = try #require(one.answers[0].interval)
+        #expect(abs(interval.lower - single.lower) < 1e-12 && abs(interval.upper - single.upper) < 1e-12)
+    }
+
+    @Test("a pair without a number leaves the question open") func lost() throws {
+        var all = try complete(plan())
+        all.plan.measures[0].diverged = nil
+        let place = try #require(all.cells.firstIndex { $0.cell.part == "main" })
+        all.cells[place] = record(all.cells[place].cell, nil)
+        let answer = all.answers[0]
+        #expect(answer.verdict == .open && answer.lost == 1 && answer.count == 3)
+    }
+
+    @Test("at each one's best rate: the best on average, the same for every seed") func best() throws {
+        var plan = plan()
+        plan.parts = [
+            StudyPlan.Part("grid", "Grid", arms: ["normal", "weight"], rates: [0.1, 1], seeds: 2, firstSeed: 0, measures: ["error"])
+        ]
+        plan.questions = [
+            StudyPlan.Question(
+                "Level.", part: "grid", .init("weight", "error"), against: .init("normal", "error"), derivation: .best, .level(within: 0.1))
+        ]
+        var all = records(plan)
+        let cells = try #require(all.cells(of: plan.parts[0]))
+        for cell in cells {
+            // Of weight norm the rate 1 is the best on average, though not for the second seed.
+            let weight = cell.rate == 1 ? [0.1, 0.3] : [0.5, 0.25]
+            all.cells.append(record(cell, cell.arm == "normal" ? 0.2 : weight[Int(cell.seed)]))
+        }
+        let interval = try #require(all.answers[0].interval)
+        #expect(abs(interval.estimate) < 1e-12)
     }
 
     @Test("records survive a file, and the file is the same again") func file() throws {
@@ -125,7 +166,18 @@ private func complete(_ plan: StudyPlan) throws -> StudyRecords {
                 ("some missing", { $0.cells.removeFirst() }),
                 ("main, a, weight, rate 7, seed 10: expected one of the study's grid", { $0.cells[9].cell.rate = 7 }),
                 ("expected one of the study's parts, found 'x'", { $0.cells[9].cell.part = "x" }),
-                ("seeds of a part", { $0.plan.parts[0].seeds = 1_000_000_000 }), ("format 1, found format 2", { $0.format = 2 }),
+                ("seeds of a part", { $0.plan.parts[0].seeds = 1_000_000_000 }), ("seeds of a part", { $0.plan.parts[0].seeds = -1 }),
+                ("format 1, found format 2", { $0.format = 2 }), ("a short name of letters", { $0.plan.name = "../../x" }),
+                ("arm: expected a short name", { $0.plan.parts[0].arms[0] = "a/../b" }),
+                ("to be tuned by one with rates of its own", { $0.plan.parts[1].tuning?.part = "main" }),
+                ("to be tuned by one with rates of its own", { $0.plan.parts[1].tuning?.part = "none" }),
+                ("seed-offset: expected 0, or a number from 1000", { $0.seedOffset = .max }),
+                (
+                    "runs: expected at most",
+                    {
+                        $0.plan.parts[0].rates = Array(repeating: 0.1, count: 100); $0.plan.parts[0].seeds = 1000
+                    }
+                ),
             ]
             for (expected, change) in changes {
                 let found = try message(change)

@@ -141,6 +141,54 @@ private func run(_ name: String, in folder: String, shard: StudyRunner.Shard = .
         }
     }
 
+    @Test("a damaged study.json is refused in one line, whatever is in it") func damaged() throws {
+        try withFolder { folder in
+            let (runner, _) = try run("draw", in: folder)
+            let file = "\(runner.path)/study.json"
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            for (old, new) in [
+                ("\"seeds\" : 2", "\"seeds\" : -1"), ("\"seedOffset\" : 0", "\"seedOffset\" : 18446744073709551615"),
+                ("\"part\" : \"tune\"", "\"part\" : \"best\""), ("\"format\" : 1", "\"format\" : 7"),
+                ("\"name\" : \"draw\"", "\"name\" : \"../x\""),
+            ] {
+                #expect(text.contains(old))
+                try text.replacing(old, with: new).write(toFile: file, atomically: true, encoding: .utf8)
+                let failure = try #require(throws: RunFailure.self) { try StudyRunner.records(at: runner.path) }
+                #expect(failure.description.contains("expected"), "\(failure)")
+            }
+        }
+    }
+
+    @Test("small and whole grids in one folder are apart, and the records that a report wrote do not stand in the way") func together()
+        throws
+    {
+        try withFolder { folder in
+            let (runner, _) = try run("draw", in: folder)
+            var whole = runner.records
+            whole.plan.isTiny = false
+            _ = try whole.write(to: folder)
+            let collection = try StudyCollection(at: [folder])
+            #expect(collection.studies.map { $0.map(\.plan.isTiny) } == [[false], [true]])
+            for records in collection.studies.flatMap(\.self) { _ = try records.write(to: folder) }
+            var old = try StudyRecords(at: "\(folder)/draw-tiny.json")
+            old.commit = "abc"
+            for place in old.cells.indices { old.cells[place].commit = "abc" }
+            _ = try old.write(to: folder)
+            #expect(try StudyCollection(at: [folder]).studies.count == 2)
+        }
+    }
+
+    @Test("a part whose rates are not chosen says which runs it needs") func order() throws {
+        try withFolder { folder in
+            let study = try #require(Study.named("draw", .tiny))
+            let runner = try StudyRunner(study, in: folder)
+            let failure = try #require(throws: RunFailure.self) { try runner.run(parts: ["best"]) }
+            #expect(
+                failure.description.contains(
+                    "expected tune, by which the rates of best are chosen, to be finished before, found 0 of its 4 runs"))
+        }
+    }
+
     @Test("finished runs are taken over from records of the same program") func adoption() throws {
         try withFolder { folder in
             let (first, _) = try run("draw", in: "\(folder)/first")

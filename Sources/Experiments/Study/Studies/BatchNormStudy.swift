@@ -27,7 +27,7 @@ extension Study {
             method: [
                 "Whitened input: one layer of 5 units on 200 drawn examples of 10 features, in float64, with weight normalization and with batch normalization, from the same draws, after 100 steps of gradient descent: the root mean square difference of their outputs, relative to the outputs'. Once on whitened input, once on input with other means and covariances. Ten seeds.",
                 "Small minibatches: the network of the five-way comparison on 20,000 images of Fashion-MNIST, one epoch, in minibatches of 2, 4 and 8, with Adam. Each norm's rate is the best of five for each size, by the error on 10,000 held-out images after training on 10,000 others, one seed; then three other seeds.",
-                "Recurrent: a simple recurrent network of 64 units that reads the digits of MNIST row by row, 1200 minibatches of 100, Adam. Batch normalization of the pre-activation has the statistics of its row in training and one running average at test time. Rates as before, then five other seeds.",
+                "Recurrent: a simple recurrent network of 64 units that reads the digits of MNIST row by row, 1200 minibatches of 100, Adam. Batch normalization of the pre-activation has the statistics of its row in training and one running average at test time. Each norm's rate is the best of five by the error on 10,000 held-out images after training on the other 50,000, one seed; then five other seeds.",
             ],
             measures: [.error("testError", "Test error"), StudyPlan.Measure("difference", "Relative difference", decimals: 6)],
             parts: [

@@ -32,7 +32,7 @@ extension Study {
             source: "§2.1, below eq. 4",
             method: [
                 "The network of the study cifar (24 and 48 maps), trained on CIFAR-10 for five epochs at the rate 0.003 with weight normalization and 0.001 with plain weights, three seeds; kept at the start and after 1, 2, 3 and 5 epochs.",
-                "At each of these moments, the gradients of 1000 single training images give C for up to 16 units of every layer, in float64. For each unit: |cos| of the angle between w and C's leading eigenvector, and how many times smaller the condition number λ₁/λ_d becomes by projecting out w; both also for a direction drawn at random.",
+                "At each of these moments, the gradients of 1000 single training images give C for up to 16 units of every layer, in float64. For each unit: |cos| of the angle between w and C's leading eigenvector, and how many times smaller the condition number λ₁/λ_d becomes by projecting out w; both also for directions drawn at random (of |cos|, their mean).",
                 "A network's value is the median over its layers of the medians over their units; a run's is the mean over the moments after the start.",
                 "And once the network at the paper's full width, after 200 steps, with 2000 images and 4 units a layer.",
             ],

@@ -6,7 +6,7 @@ extension Study {
     static func rates(_ scale: Scale) -> Study {
         let isTiny = scale == .tiny
         let optimizers = ["sgd", "momentum", "adam"]
-        let grid = "grid"
+        let (grid, others) = ("grid", "others")
         func question(_ claim: String, _ strata: [String]?, margin: Double = 0.25) -> StudyPlan.Question {
             StudyPlan.Question(
                 claim, part: grid, strata: strata, StudyPlan.Side("weight", "testError"), against: StudyPlan.Side("normal", "testError"),
@@ -20,25 +20,30 @@ extension Study {
                 """,
             source: "§2.1",
             method: [
-                "The network of the five-way comparison (16 and 32 maps, dropout 0.1) is trained for one epoch of all 60,000 images of Fashion-MNIST in minibatches of 100; the rate is constant for half of the run and then falls linearly to 0.",
-                "Plain weights, weight normalization and batch normalization, each with gradient descent, with a momentum of 0.9, and with Adam, at seven rates half a decade apart, with three seeds. Runs of the same seed start from the same draws and see the same minibatches.",
-                "The plateau is the range of rates around the best one at which the test error is at most 2 points above the best, in decades, with straight lines between the rates that were run. A run that diverged counts with a test error of 90 %.",
-                "The effective step is g·rate/‖v‖, the geometric mean over the layers where the rate begins to fall; the growth is that of ‖v‖ from the first step to the last.",
+                "The network of the five-way comparison (16 and 32 maps, dropout 0.1) is trained for one epoch of 50,000 images of Fashion-MNIST in minibatches of 100; the rate is constant for half of the run and then falls linearly to 0. Errors are those on the other 10,000 training images, so that rates can be chosen by them.",
+                "Plain weights and weight normalization, each with gradient descent, with a momentum of 0.9, and with Adam, at seven rates half a decade apart, with five seeds. Runs of the same seed start from the same draws and see the same minibatches. The other norms with Adam alone and two seeds.",
+                "The plateau is the range of rates around the best one at which the error is at most 2 points above the best, in decades, with straight lines between the rates that were run. A run that diverged counts with an error of 90 %.",
+                "The effective rate is the rate of plain weights that would move w as far at right angles to itself: rate·g²/‖v‖² for gradient descent, whose steps in v are g/‖v‖ times those in w and move w by g/‖v‖ again; rate·g/‖v‖ for Adam, whose steps do not depend on the length of the gradient. It is the geometric mean over the layers, where the rate begins to fall. The growth is that of ‖v‖ from the first step to the last.",
             ],
             measures: [
-                .error("testError", "Test error"), .error("trainError", "Training error"),
+                .error("testError", "Held-out error"), .error("trainError", "Training error"),
                 StudyPlan.Measure("growth", "Growth of ‖v‖", decimals: 2),
-                StudyPlan.Measure("effectiveStep", "Effective step", decimals: 5),
+                StudyPlan.Measure("effectiveRate", "Effective rate", decimals: 5),
             ],
             parts: [
                 StudyPlan.Part(
-                    grid, "Each norm at each rate", strata: optimizers, arms: ["normal", "weight", "batch"],
+                    grid, "Each norm at each rate", strata: optimizers, arms: ["normal", "weight"],
                     ratesOfStrata: isTiny
                         ? ["sgd": [0.01, 0.1, 1], "momentum": [0.001, 0.01, 0.1], "adam": [0.001, 0.01, 0.1]]
                         : [
                             "sgd": [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3], "momentum": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
                             "adam": [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
-                        ], seeds: isTiny ? 2 : 3, firstSeed: 0, measures: ["testError", "trainError", "growth", "effectiveStep"])
+                        ], seeds: isTiny ? 2 : 5, firstSeed: 0, measures: ["testError", "trainError", "growth", "effectiveRate"]),
+                StudyPlan.Part(
+                    others, "The other norms", strata: ["adam"],
+                    arms: ["batch", "mean-only-batch", "weight+mean-only-batch", "fixed-gain", "log-weight"],
+                    rates: isTiny ? [0.001, 0.01] : [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1], seeds: isTiny ? 1 : 2, firstSeed: 0,
+                    measures: ["testError", "trainError", "growth", "effectiveRate"]),
             ],
             questions: [
                 question("The plateau of weight normalization is wider than that of plain weights, over all three optimizers.", nil),
@@ -46,7 +51,7 @@ extension Study {
                 question("The plateau of weight normalization is wider with momentum.", ["momentum"]),
                 question("The plateau of weight normalization is wider with Adam.", ["adam"]),
                 StudyPlan.Question(
-                    "At each one's best rate, weight normalization is level with plain weights in test error.", part: grid,
+                    "At each one's best rate, weight normalization is level with plain weights in error.", part: grid,
                     StudyPlan.Side("weight", "testError"), against: StudyPlan.Side("normal", "testError"), derivation: .best,
                     .level(within: 0.01), unit: "points", factor: 100),
                 StudyPlan.Question(
@@ -54,37 +59,41 @@ extension Study {
                     part: grid,
                     StudyPlan.Side("weight", "growth"), derivation: .slope, .above(by: 0.1)),
                 StudyPlan.Question(
-                    "The effective step corrects itself: its slope over the rate, both as logarithms, is below the 1 that it would be if ‖v‖ did not grow.",
-                    part: grid, StudyPlan.Side("weight", "effectiveStep"), number: 1, derivation: .slope, .below(by: 0.1)),
+                    "The effective rate corrects itself: its slope over the rate, both as logarithms, is below the 1 that it would be if ‖v‖ did not grow.",
+                    part: grid, StudyPlan.Side("weight", "effectiveRate"), number: 1, derivation: .slope, .below(by: 0.1)),
             ],
             figures: [
                 StudyPlan.Figure(
-                    .rates, "Test error against the learning rate", summary: "A wide valley means that the rate matters little.",
-                    part: grid, y: "testError", xTitle: "Learning rate", yTitle: "Test error", hasLogarithmicX: true,
+                    .rates, "Error against the learning rate", summary: "A wide valley means that the rate matters little.",
+                    part: grid, y: "testError", xTitle: "Learning rate", yTitle: "Held-out error", hasLogarithmicX: true,
                     hasLogarithmicY: true),
                 StudyPlan.Figure(
-                    .scatter, "Test error against the effective step",
-                    summary: "Each mark is a run. If only the effective step mattered, the norms' marks would lie on one curve.",
-                    part: grid, y: "testError", x: "effectiveStep", xTitle: "Effective step g·rate/‖v‖", yTitle: "Test error",
+                    .scatter, "Error against the effective rate",
+                    summary: "Each mark is a run. If only the effective rate mattered, the marks of both norms would lie on one curve.",
+                    part: grid, y: "testError", x: "effectiveRate", xTitle: "Effective rate", yTitle: "Held-out error",
                     hasLogarithmicX: true, hasLogarithmicY: true),
+                StudyPlan.Figure(
+                    .rates, "Error of the other norms against the learning rate", summary: "With Adam, two seeds.", part: others,
+                    y: "testError", xTitle: "Learning rate", yTitle: "Held-out error", hasLogarithmicX: true, hasLogarithmicY: true),
                 StudyPlan.Figure(
                     .rates, "Growth of ‖v‖ against the learning rate", summary: "Of plain weights it is ‖w‖ that grows.", part: grid,
                     y: "growth", xTitle: "Learning rate", yTitle: "‖v‖ at the end / at the start", hasLogarithmicX: true,
                     hasLogarithmicY: true),
             ],
             limits: [
-                "One small network, one data set, one epoch of 600 steps: a long run can recover from what a short one cannot.",
+                "One small network, one data set, one epoch of 500 steps: a long run can recover from what a short one cannot.",
                 "Slopes leave out the rates at which a run diverged: it has no ‖v‖ to compare.",
             ],
             isTiny: isTiny)
-        return Study(plan, hours: 1.3) { cell, data in
+        return Study(plan, hours: 1.7) { cell, data in
             var settings = ClassificationSettings.onePass
             settings.optimizer = ClassificationSettings.OptimizerKind(rawValue: cell.stratum)
             settings.setLearningRate(cell.rate ?? .nan)
             if isTiny { settings.makeTiny() }
             return ClassificationWorkload(
                 settings: settings, norms: [try cell.normalization()], seed: cell.seed, data: isTiny ? StudyData.drawn : "fashion-mnist",
-                pace: Comparison.Pace(evaluations: 1, readings: 20), source: data, more: ClassificationWorkload.weightMeasures)
+                heldOut: isTiny ? 60 : 10_000, pace: Comparison.Pace(evaluations: 1, readings: 20), source: data,
+                more: ClassificationWorkload.weightMeasures)
         }
     }
 }

@@ -15,7 +15,6 @@ extension Study {
                 claim, part: part, StudyPlan.Side("weight", measure), against: StudyPlan.Side("normal", measure), rule, unit: unit,
                 decimals: decimals)
         }
-        func tuning(_ part: String) -> StudyPlan.Part.Tuning { .init(part: part, measure: "bound") }
         let rates = isTiny ? [0.002, 0.004] : [0.0005, 0.001, 0.002, 0.004, 0.008]
         let plan = StudyPlan(
             name: "vae", title: "Variational autoencoders",
@@ -27,6 +26,7 @@ extension Study {
                 "Then five other seeds on all training images. Runs of the same seed start from the same draws and see the same minibatches. Bounds are those on the test images, with averaged parameters and one draw of z per image.",
             ],
             measures: [
+                // Diverged: as good as an even chance for every pixel, −784·log 2 nats or 8 bits.
                 StudyPlan.Measure("bound", "Bound (nats)", unit: "nats", best: .highest, diverged: -543.43),
                 StudyPlan.Measure("meanBound", "Bound, mean over the epochs (nats)", unit: "nats", best: .highest, diverged: -543.43),
                 StudyPlan.Measure("bits", "Bits per dimension", decimals: 4, best: .lowest, diverged: 8),
@@ -36,14 +36,16 @@ extension Study {
                     "mnist-tune", "Tuning on MNIST: held-out bound", strata: [mnist], arms: norms, rates: rates, seeds: 1, firstSeed: 0,
                     measures: ["bound"]),
                 StudyPlan.Part(
-                    "mnist", "MNIST at each norm's best rate", strata: [mnist], arms: norms, tuning: tuning("mnist-tune"), seeds: seeds,
+                    "mnist", "MNIST at each norm's best rate", strata: [mnist], arms: norms,
+                    tuning: .init(part: "mnist-tune", measure: "bound"), seeds: seeds,
                     firstSeed: 100, measures: ["bound", "meanBound"]),
                 StudyPlan.Part(
                     "cifar-tune", "Tuning on CIFAR-10: held-out bound", strata: [cifar], arms: norms, rates: rates, seeds: 1, firstSeed: 0,
-                    measures: ["bits", "bound"]),
+                    measures: ["bits"]),
                 StudyPlan.Part(
-                    "cifar", "CIFAR-10 at each norm's best rate", strata: [cifar], arms: norms, tuning: tuning("cifar-tune"), seeds: seeds,
-                    firstSeed: 100, measures: ["bits", "bound"]),
+                    "cifar", "CIFAR-10 at each norm's best rate", strata: [cifar], arms: norms,
+                    tuning: .init(part: "cifar-tune", measure: "bits"), seeds: seeds,
+                    firstSeed: 100, measures: ["bits"]),
             ],
             questions: [
                 question(

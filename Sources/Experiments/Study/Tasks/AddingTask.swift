@@ -25,8 +25,9 @@ struct AddingTask: StudyTask {
     var batch = 32
     var steps = 1500
     var readings = 30
-    /// Sequences that the error is measured on.
+    /// Sequences that the error is measured on, and the seed that they are drawn from.
     var testCount = 1000
+    var testSeed: UInt64 = 1
 
     static let kind = "adding"
 
@@ -58,8 +59,7 @@ struct AddingTask: StudyTask {
     }
 
     func makeSource(seed: UInt64, data: StudyData) -> Source {
-        // The same test sequences for every seed.
-        Source(seed: seed, test: withoutGradients { sequences(testCount, from: Generator(seed: 0x7E57)) })
+        Source(seed: seed, test: withoutGradients { sequences(testCount, from: Generator(seed: testSeed &+ 0x7E57)) })
     }
 
     func makeTrainee(seed: UInt64, source: Source) throws -> ModelTrainee<TemporalNetwork, (Tensor, Tensor)> {
@@ -108,29 +108,31 @@ struct TemporalNetwork: Module {
     }
 
     init(_ task: AddingTask, _ norm: Normalization, random: Generator) {
-        func draw(_ shape: [Int]) -> Tensor {
-            let fanIn = Double(shape.dropFirst().reduce(1, *))
-            return switch task.start {
-            case .usual: (.uniform(shape, from: random) * 2 - 1) * (1 / fanIn.squareRoot())
+        func usual(_ shape: [Int], fanIn: Int) -> Tensor { (.uniform(shape, from: random) * 2 - 1) * (1 / Double(fanIn).squareRoot()) }
+        func draw(_ shape: [Int], _ start: AddingTask.Start) -> Tensor {
+            switch start {
+            case .usual: usual(shape, fanIn: shape.dropFirst().reduce(1, *))
             case .small: .normal(shape, from: random) * 0.01
             }
         }
-        func convolution(_ inputs: Int, kernel: Int, dilation: Int, _ norm: Normalization) -> Convolution {
+        func convolution(_ inputs: Int, kernel: Int, dilation: Int, _ norm: Normalization, _ start: AddingTask.Start) -> Convolution {
             let map = ConvolutionMap(inputs: inputs, outputs: task.channels, kernel: [kernel], dilation: [dilation])
             return Convolution(
-                map: map, weight: norm.makeWeight(draw(map.weightShape), units: map.units), bias: Parameter(.zeros([task.channels])))
+                map: map, weight: norm.makeWeight(draw(map.weightShape, start), units: map.units),
+                bias: Parameter(usual([task.channels], fanIn: inputs * kernel)))
         }
         blocks = (0..<task.levels).map { level in
             let inputs = level == 0 ? 2 : task.channels
             return Block(
-                first: convolution(inputs, kernel: task.kernel, dilation: 1 << level, norm),
-                second: convolution(task.channels, kernel: task.kernel, dilation: 1 << level, norm),
-                // As released: the shortcut and the readout are plain.
-                shortcut: level == 0 ? convolution(inputs, kernel: 1, dilation: 1, .plain) : nil, reach: (task.kernel - 1) << level)
+                first: convolution(inputs, kernel: task.kernel, dilation: 1 << level, norm, task.start),
+                second: convolution(task.channels, kernel: task.kernel, dilation: 1 << level, norm, task.start),
+                // As released: the shortcut and the readout are plain, and so start as small as its code asks for.
+                shortcut: level == 0 ? convolution(inputs, kernel: 1, dilation: 1, .plain, .small) : nil, reach: (task.kernel - 1) << level)
         }
         let map = DenseMap(inputs: task.channels, outputs: 1)
         readout = Dense(
-            map: map, weight: Normalization.plain.makeWeight(draw(map.weightShape), units: map.units), bias: Parameter(.zeros([1])))
+            map: map, weight: Normalization.plain.makeWeight(draw(map.weightShape, .small), units: map.units),
+            bias: Parameter(usual([1], fanIn: task.channels)))
     }
 
     /// `[batch, 1]` for sequences `[batch, 2, length]`.

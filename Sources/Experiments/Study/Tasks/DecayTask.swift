@@ -32,13 +32,7 @@ struct DecayTask: StudyTask {
 
     static let kind = "weight decay"
 
-    struct Source {
-        let training: ResidentImages
-        let test: ResidentImages
-        let order: EpochOrder
-        let seed: UInt64
-        let features: Int
-    }
+    typealias Source = TaskImages
 
     func check() throws(RunFailure) {
         for (name, value) in [("hidden", hidden), ("batch", batch), ("steps", steps), ("images", images)] {
@@ -49,19 +43,15 @@ struct DecayTask: StudyTask {
         try SettingsCheck.number("decay", decay, in: .from(0, below: 1 / learningRate))
     }
 
-    func makeSource(seed: UInt64, data source: StudyData) throws -> Source {
-        let (training, test) = try source.parts(of: data, images: images, heldOut: nil)
-        let resident = ResidentImages(training)
-        return Source(
-            training: resident, test: ResidentImages(test), order: EpochOrder(resident, batch: batch), seed: seed,
-            features: training.features)
+    func makeSource(seed: UInt64, data source: StudyData) throws -> TaskImages {
+        TaskImages(try source.parts(of: data, images: images, heldOut: nil), batch: batch, seed: seed)
     }
 
     func makeTrainee(seed: UInt64, source: Source) -> ModelTrainee<Sequential, (Tensor, Tensor)> {
         let random = Generator(seed: seed)
         let network = Sequential(
             Flatten(), Dense(source.features, to: hidden, random: random), Activation.relu, Dense(hidden, to: 10, random: random))
-        let first = source.training.batch(source.order.minibatch(0, seed: source.seed)).inputs
+        let first = source.minibatch(0).0
         withoutGradients { _ = network(first, .initializing(random)) }
         let optimizer = DirectionDecay(network, treatment, decay: decay)
         return ModelTrainee(network, optimizer: optimizer, random: random) { _ in
@@ -71,14 +61,15 @@ struct DecayTask: StudyTask {
         }
     }
 
-    func input(step: Int, source: Source) -> (Tensor, Tensor) { source.training.batch(source.order.minibatch(step, seed: source.seed)) }
+    func input(step: Int, source: Source) -> (Tensor, Tensor) { source.minibatch(step) }
 
     func values(of network: Sequential, step: Int, source: Source) -> [String: Double] {
         // v is (1 − ηλ)^−t as long as under decay.
         let growth = treatment == .matched ? pow(1 - learningRate * decay, -Double(2 * step)) : 1
         // rate/‖v‖², which alone decides how fast the direction turns: the gradient in v is 1/‖v‖ of that in v/‖v‖.
-        let rates = WeightObserver(network).read(learningRate: learningRate * growth).map { reading in
-            log(reading.effectiveStep.mean / (reading.gain.mean * reading.directionNorm.mean))
+        let rates = network.namedWeights.flatMap { named -> [Double] in
+            let lengths: [Double] = named.value.vector.norm(over: [1]).elements()
+            return lengths.map { log(learningRate * growth / ($0 * $0)) }
         }
         return ["testError": source.test.error { network($0, .inference) }, "effectiveRate": exp(Statistics.mean(rates))]
     }

@@ -20,13 +20,7 @@ struct RowsTask: StudyTask {
 
     static let kind = "rows"
 
-    struct Source {
-        let training: ResidentImages
-        let test: ResidentImages
-        let order: EpochOrder
-        let seed: UInt64
-        let columns: Int
-    }
+    typealias Source = TaskImages
 
     func check() throws(RunFailure) {
         for (name, value) in [("hidden", hidden), ("batch", batch), ("steps", steps)] {
@@ -36,12 +30,8 @@ struct RowsTask: StudyTask {
         try SettingsCheck.number("learningRate", learningRate, in: .rate)
     }
 
-    func makeSource(seed: UInt64, data source: StudyData) throws -> Source {
-        let (training, test) = try source.parts(of: data, images: images, heldOut: heldOut)
-        let resident = ResidentImages(training)
-        return Source(
-            training: resident, test: ResidentImages(test), order: EpochOrder(resident, batch: batch), seed: seed,
-            columns: training.columns * training.channels)
+    func makeSource(seed: UInt64, data source: StudyData) throws -> TaskImages {
+        TaskImages(try source.parts(of: data, images: images, heldOut: heldOut), batch: batch, seed: seed)
     }
 
     func makeTrainee(seed: UInt64, source: Source) throws -> ModelTrainee<RowNetwork, (Tensor, Tensor)> {
@@ -55,7 +45,7 @@ struct RowsTask: StudyTask {
         }
     }
 
-    func input(step: Int, source: Source) -> (Tensor, Tensor) { source.training.batch(source.order.minibatch(step, seed: source.seed)) }
+    func input(step: Int, source: Source) -> (Tensor, Tensor) { source.minibatch(step) }
 
     func values(of network: RowNetwork, step: Int, source: Source) -> [String: Double] {
         ["testError": source.test.error { network($0, .inference) }]
