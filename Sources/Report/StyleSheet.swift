@@ -101,6 +101,8 @@ enum StyleSheet {
         td.numeric{white-space:nowrap}
         td strong{font-weight:700}
         .missing{color:var(--soft)}
+        .interval{display:block}.interval .zone{fill:var(--ink);fill-opacity:.09}.interval .zero{stroke:var(--muted);stroke-width:1}
+        .interval .range{stroke:var(--c0);stroke-width:2.4}.interval .end{fill:var(--c0)}
         .footnotes{font-size:13px;color:var(--soft);margin:8px 0 0;padding:0;list-style:none;max-width:56em}
         sup{line-height:0;font-size:.75em}
         .settings{margin:0 0 24px}

@@ -64,6 +64,8 @@ public struct Table: Sendable {
         /// The footnote that its mark refers to, from 1.
         var footnote: Int?
         var isMissing = false
+        /// What a page draws in place of the text.
+        var drawing: Interval?
 
         /// A cell of text; it never counts as the best.
         public static func text(_ text: String) -> Cell {
@@ -172,7 +174,8 @@ extension Table {
             let cells: [Markup] = zip(row, headings).enumerated().map { index, pair in
                 let (cell, heading) = pair
                 let mark: Markup = cell.footnote.map { "<sup>\(Table.letter($0))</sup>" } ?? ""
-                let text: Markup = cell.isMissing ? "<span class=\"missing\">\(cell.text)</span>" : "\(cell.text)"
+                let text: Markup =
+                    cell.drawing.map(\.markup) ?? (cell.isMissing ? "<span class=\"missing\">\(cell.text)</span>" : "\(cell.text)")
                 if index == 0 { return "<th scope=\"row\"\(alignment(heading))>\(text)\(mark)</th>" }
                 let isBest = cell.value != nil && cell.text == best[index]
                 let shown: Markup = isBest ? "<strong>\(text)</strong>" : text

@@ -45,4 +45,19 @@ struct TableTests {
         #expect(Statistics.standardDeviation([1, 2, 3]) == 1 && Statistics.standardDeviation([5]) == 0 && Statistics.median([7]) == 7)
         #expect(Statistics.mean([]).isNaN && Statistics.median([]).isNaN)
     }
+
+    @Test("an interval is drawn around zero, and cut off with arrows at its bound") func interval() {
+        let cell = Table.Cell.interval(1, from: -0.5, to: 2.5, zone: 1, bound: 5, text: "+1.00 <points>")
+        let page = Table("T", headings: [.init("A"), .init("B")], rows: [["x", cell]]).markup(id: "t").html
+        #expect(page.contains("aria-label=\"+1.00 &lt;points&gt;\""))
+        // From 6 to 164: zero in the middle, a unit every 15.8.
+        #expect(page.contains("x1=\"77.1\" x2=\"124.5\"") && page.contains("cx=\"100.8\""))
+        #expect(page.contains("<rect class=\"zone\" x=\"69.2\" width=\"31.6\""))
+        #expect(!page.contains("<path class=\"end\""))
+        let long = Table.Cell.interval(7, from: -.infinity, to: 9, zone: 1, bound: 5, text: "7")
+        let cut = Table("T", headings: [.init("A"), .init("B")], rows: [["x", long]]).markup(id: "t").html
+        #expect(cut.components(separatedBy: "<path class=\"end\"").count == 3 && !cut.contains("<circle"))
+        #expect(Table(of: [cell], columns: [.init("A") { $0 }]).lines.last == "+1.00 <points>")
+        #expect(Table.Cell.interval(.nan, from: 0, to: 1, zone: 1, bound: 5, text: "none") == "none")
+    }
 }

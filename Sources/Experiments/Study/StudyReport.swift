@@ -75,6 +75,7 @@ package struct StudyReport: RunReport {
             .init("Claim", isNumeric: false) { .text($0.answer.question.claim) },
             .init("Effect") { .text($0.answer.effect) }, .init("95 % interval") { .text($0.answer.range) },
         ]
+        if naming { columns.append(.init("In smallest effects that count", isNumeric: false) { $0.answer.drawing }) }
         if naming { columns.append(verdict) }
         if again {
             columns.append(
@@ -100,6 +101,12 @@ package struct StudyReport: RunReport {
             "Verdicts",
             [
                 .table(Table("All claims", of: rows, columns: columns(naming: true, again: again))),
+                .prose(
+                    """
+                    The drawings have the smallest effect that counts as their unit: shaded is what does not count, and an interval wholly to the right of the \
+                    shade is as claimed (of a claim that there is no difference: one within it; of one that there is no more: one that does not reach beyond it to \
+                    the right).
+                    """),
                 .list([
                     "\(strong: "holds"): the 95 % interval of the effect lies wholly beyond the smallest effect that counts, which was named before the runs; of a claim that there is no difference, wholly within it.",
                     "\(strong: "level"): it lies wholly within the smallest effect that counts.",
@@ -168,6 +175,15 @@ extension StudyRecords {
 }
 
 extension StudyAnswer {
+    /// The interval in units of the smallest effect that counts, so that all claims can be drawn alike: to the right is as claimed.
+    var drawing: Table.Cell {
+        guard let interval else { return .missing }
+        let smallest = question.isRatio ? log(question.rule.smallest) : question.rule.smallest
+        let sign = question.rule.claim == .below ? -1 / smallest : 1 / smallest
+        let ends = [interval.lower * sign, interval.upper * sign].sorted()
+        return .interval(interval.estimate * sign, from: ends[0], to: ends[1], zone: 1, bound: 5, text: "\(effect): \(range)")
+    }
+
     /// The effect with its unit, "–" if there is none.
     var effect: String { interval.map { question.shownEstimate($0.estimate) + question.unitWord } ?? "–" }
 
