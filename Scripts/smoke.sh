@@ -682,6 +682,7 @@ check "study run --from" "$command" "${study[@]}" --from studies/draw-tiny.json 
 check "study run --seed-offset" "$command" "${study[@]}" --seed-offset 1000 --parts own --out studies
 "$command" "${study[@]}" --budget 1e-9 --out spent >spent.log 2>&1 && status=0 || status=$?
 check "a spent budget ends with 75" test "$status" = 75
+"$command" "${study[@]}" --parts tune --out one >one.log 2>&1
 refuses "study: none of this name" "name: expected .* found 'nothing'" none study run nothing --out none
 refuses "study: no such part" "parts: expected own, tune or best, found 'x'" none study run draw --parts x --out none
 refuses "study: a share that is none" "shard: expected I/N .* found '3/2'" none study run draw --shard 3/2 --out none
@@ -689,6 +690,11 @@ refuses "study: no budget" "budget: expected a number above 0 .* found 0" none s
 refuses "study: nothing to report" "nowhere: expected a folder of a study or a file of its records" none study report nowhere --out none
 refuses "study: a report of something else" "expected a folder of a study or a file of its records, found none" none study report good --out none
 sed 's/"commit":"[^"]*"/"commit":"abc"/' studies/draw-tiny.json >mixed.json
+refuses "study: records that would replace others" "expected records of commit .* found those of another study" - study report mixed.json --out pages
+refuses "study: a report of fewer runs over one of more" "found also own, normal, seed 100" - study report one/draw-tiny --out pages
+refuses "study: no folder for a file's page" "out: expected a folder for the page of single records" none study report mixed.json
+refuses "study: a folder of no name" "out: expected a folder, found ''" none study run draw --tiny --out ''
+check "train vae takes a negative --initial-log-scale" grep -q "colour images" <("$command" train vae --data good --initial-log-scale -3 --out none 2>&1)
 refuses "study: records of two commits" "expected runs of one commit, found those of" none study report studies/draw-tiny.json mixed.json --out none
 refuses "study: records of another program" "from: expected records of this study's plan, seeds and commit" none "${study[@]}" --from mixed.json --out none2
 head -c 2000 studies/draw-tiny.json >torn.json

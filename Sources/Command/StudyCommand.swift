@@ -19,6 +19,11 @@ struct StudyCommand: ParsableCommand {
 
     static let folder = "runs/study"
 
+    /// Throws unless a folder has a name.
+    static func requireFolder(_ path: String) throws {
+        guard !path.isEmpty else { throw ValidationError("--out: expected a folder, found ''") }
+    }
+
     /// `weightnorm study list`.
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List the studies, and how much of each is done.")
@@ -27,10 +32,15 @@ struct StudyCommand: ParsableCommand {
         var out = StudyCommand.folder
 
         func run() throws {
+            try StudyCommand.requireFolder(out)
             for study in Study.all() {
                 let plan = study.plan
                 let path = AtomicFile.join(out, plan.name)
-                let done = StudyRunner.isStudy(path) ? try StudyRunner.records(at: path).state : "not begun"
+                let found = StudyRunner.isStudy(path) ? try StudyRunner.records(at: path) : nil
+                if let found, found.plan.name != plan.name {
+                    throw ValidationError("\(path): expected the study \(plan.name), found \(found.plan.name)")
+                }
+                let done = found?.state ?? "not begun"
                 let runs = StudyRecords(plan: plan, seedOffset: 0, commit: "", cells: [])
                 let count = plan.parts.reduce(0) { $0 + runs.count(of: $1) }
                 print(plan.name)
@@ -98,6 +108,7 @@ struct StudyCommand: ParsableCommand {
             for part in parts ?? [] where study.plan.part(part) == nil {
                 throw ValidationError("--parts: expected \(alternatives(study.plan.parts.map(\.name))), found '\(part)'")
             }
+            try StudyCommand.requireFolder(out)
             try prepareProcessor(threads: threads)
             let runner = try StudyRunner(study, in: out, shard: shard ?? StudyRunner.Shard(1, of: 1), seedOffset: seedOffset)
             if let from { try adopt(from, by: runner) }
@@ -160,7 +171,7 @@ struct StudyCommand: ParsableCommand {
             let words = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
             guard words.count == 2, let index = words[0], let count = words[1], (1...10_000).contains(count), (1...count).contains(index)
             else {
-                throw ValidationError("--shard: expected I/N with whole numbers, I from 1 to N, found '\(text)'")
+                throw ValidationError("--shard: expected I/N with whole numbers, N at most 10000 and I from 1 to N, found '\(text)'")
             }
             return StudyRunner.Shard(index, of: count)
         }
@@ -178,30 +189,30 @@ struct StudyCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("Folders of studies, or files of records.", valueName: "path"))
         var paths = [StudyCommand.folder]
 
-        @Option(help: ArgumentHelp("Folder for the page and the records. (default: the first folder)", valueName: "folder"))
+        @Option(help: ArgumentHelp("Folder for the page and the records. (default: the first path)", valueName: "folder"))
         var out: String?
 
         func run() throws {
             let collection = try StudyCollection(at: paths)
             let report = StudyReport(collection)
             print(report.text)
-            let folder = try out ?? folder(of: paths[0])
-            do {
-                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            } catch {
-                throw ValidationError("--out: expected a folder that can be made, found '\(folder)': \(error.localizedDescription)")
-            }
-            for records in collection.studies.flatMap(\.self) { _ = try records.write(to: folder) }
+            let folder = try out ?? defaultFolder()
+            try StudyCommand.requireFolder(folder)
+            try RunFolder.makeFolder(folder, for: folder, operation: "write a report to")
+            // A folder's own studies outrank the records that lie beside them.
+            for records in collection.studies.flatMap(\.self) { try records.write(to: folder, replacing: folder == paths[0]) }
             let path = AtomicFile.join(folder, "report.html")
-            try AtomicFile.write(Array(report.page.html().utf8), to: path)
+            try AtomicFile.write(Array(report.page.html().utf8), to: path, links: .refused)
             print("The report is \(path)")
         }
 
-        /// The folder that a path names; of a file or of a single study, the one that holds it.
-        private func folder(of path: String) throws -> String {
+        /// The first path, if it is a folder: a single study's page goes into its own, where it replaces no page of all studies.
+        private func defaultFolder() throws -> String {
             var isFolder: ObjCBool = false
-            _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-            return isFolder.boolValue && !StudyRunner.isStudy(path) ? path : AtomicFile.split(path).folder
+            guard FileManager.default.fileExists(atPath: paths[0], isDirectory: &isFolder), isFolder.boolValue else {
+                throw ValidationError("--out: expected a folder for the page of single records, found none")
+            }
+            return paths[0]
         }
     }
 }

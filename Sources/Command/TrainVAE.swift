@@ -47,6 +47,7 @@ struct TrainVAE: ParsableCommand {
     var freeNats: Double?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Logarithm of the scale of the ladder's pixels at the start, as a fraction of their range; 0 as in Kingma's code.",
             valueName: "number"))

@@ -19,8 +19,10 @@ extension RunFolder {
         !name.isEmpty && name != "." && name != ".." && !name.unicodeScalars.contains { $0 == "/" || $0.value < 0x20 || $0.value == 0x7F }
     }
 
-    static func makeFolder(_ folder: String, for path: String) throws {
-        let task = "start a run in"
+    /// Makes a folder and its parents, unless it is there.
+    ///
+    /// - Throws: `FileError`, which names the path, if it cannot be made, or is something else.
+    package static func makeFolder(_ folder: String, for path: String, operation task: String = "start a run in") throws {
         var status = stat()
         if stat(folder, &status) == 0 {
             guard status.st_mode & S_IFMT == S_IFDIR else {
@@ -32,7 +34,7 @@ extension RunFolder {
         var parent = Substring(folder)
         while parent.hasSuffix("/") { parent.removeLast() }
         if let slash = parent.lastIndex(of: "/") {
-            try makeFolder(slash == parent.startIndex ? "/" : String(parent[..<slash]), for: path)
+            try makeFolder(slash == parent.startIndex ? "/" : String(parent[..<slash]), for: path, operation: task)
         }
         // Another process may have created it first.
         guard mkdir(folder, 0o777) == 0 || errno == EEXIST else { throw FileError(path: path, operation: task, code: errno) }
@@ -51,6 +53,9 @@ extension RunFolder {
         return names
     }
 
+    /// The reason of the `FileError` for a folder in which a run is in progress.
+    package static let inUse = "another run is using it"
+
     /// Opens the mark of a run's folder and locks it for as long as it stays open.
     static func claim(_ path: String, _ flags: Int32, operation: String) throws -> Descriptor {
         let marker = try OwnFile.open(AtomicFile.join(path, markerName), flags, reportedAs: path, operation: operation)
@@ -58,7 +63,7 @@ extension RunFolder {
         // being started or ended, since that also holds the file.
         for attempt in 0... {
             guard flock(marker.number, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK else { break }
-            guard attempt < 20 else { throw FileError(path: path, operation: operation, reason: "another run is using it") }
+            guard attempt < 20 else { throw FileError(path: path, operation: operation, reason: inUse) }
             usleep(50_000)
         }
         return marker

@@ -80,15 +80,15 @@ extension RunFolder {
 }
 
 /// A document whose type name would mean nothing to a user.
-protocol NamedDocument {
+package protocol NamedDocument {
     /// The name for messages.
     static var documentName: String { get }
 }
 
 extension RunConfiguration: NamedDocument {
-    static var documentName: String { "Configuration" }
+    package static var documentName: String { "Configuration" }
 }
 
 extension RunSummary: NamedDocument {
-    static var documentName: String { "Summary" }
+    package static var documentName: String { "Summary" }
 }

@@ -20,10 +20,7 @@ package struct StudyCollection: Sendable {
         }
         var merged: [Found] = []
         for part in found {
-            let place = merged.firstIndex {
-                $0.records.plan.name == part.records.plan.name && $0.records.seedOffset == part.records.seedOffset
-                    && $0.records.plan.isTiny == part.records.plan.isTiny
-            }
+            let place = merged.firstIndex { $0.records.isSameStudy(as: part.records) }
             if let place { merged[place].records = try Self.union(merged[place], part) } else { merged.append(part) }
         }
         let order = Study.all().map(\.plan.name)
@@ -60,10 +57,18 @@ package struct StudyCollection: Sendable {
             throw RunFailure("\(path): expected a folder that can be read, found: \(error.localizedDescription)")
         }
         let folders = names.filter { StudyRunner.isStudy(AtomicFile.join(path, $0)) }
-        // The records that a report wrote beside a study's own folder are older than that, or the same.
-        let files = names.filter { $0.hasSuffix(".json") && !folders.contains(String($0.dropLast(5))) }
-        return try folders.map { Found(path: AtomicFile.join(path, $0), records: try StudyRunner.records(at: AtomicFile.join(path, $0))) }
-            + files.map { Found(path: AtomicFile.join(path, $0), records: try StudyRecords(at: AtomicFile.join(path, $0))) }
+        let studies = try folders.map {
+            Found(path: AtomicFile.join(path, $0), records: try StudyRunner.records(at: AtomicFile.join(path, $0)))
+        }
+        let files = try names.filter { $0.hasSuffix(".json") }.map {
+            Found(path: AtomicFile.join(path, $0), records: try StudyRecords(at: AtomicFile.join(path, $0)))
+        }
+        // Records beside a study's own folder, such as those that a report wrote, may hold runs of other shares; those of an earlier study in that folder do not
+        // count any more.
+        return studies
+            + files.filter { file in
+                !studies.contains { $0.records.isSameStudy(as: file.records) && $0.records.commit != file.records.commit }
+            }
     }
 
     /// One study out of two parts of it.
@@ -103,10 +108,32 @@ extension StudyRecords {
         return ordered
     }
 
-    /// Writes the records to a folder, under their ``fileName``.
-    package func write(to folder: String) throws -> String {
+    /// Whether other records are of the same study, size and seeds.
+    func isSameStudy(as other: StudyRecords) -> Bool {
+        plan.name == other.plan.name && seedOffset == other.seedOffset && plan.isTiny == other.plan.isTiny
+    }
+
+    /// Writes the records to a folder, under their ``fileName``; those that are there already must be part of them.
+    ///
+    /// - Throws: ``RunFailure`` if runs would be lost; `FileError` if the file cannot be written.
+    @discardableResult
+    package func write(to folder: String, replacing mayReplace: Bool = false) throws -> String {
         let path = AtomicFile.join(folder, fileName)
-        try AtomicFile.write(json, to: path)
+        if !mayReplace, OwnFile.exists(path) {
+            let there = try StudyRecords(at: path)
+            guard there.commit == commit, there.plan == plan else {
+                throw RunFailure(
+                    "\(path): expected records of commit \(BuildCommit.short(commit)), found those of another study, of commit "
+                        + "\(BuildCommit.short(there.commit)): choose another --out, or remove it")
+            }
+            let own = finished
+            if let lost = there.cells.first(where: { own[$0.cell] == nil }) {
+                throw RunFailure(
+                    "\(path): expected no more than was gathered, found also \(lost.cell.description): name it among the paths, or choose another --out"
+                )
+            }
+        }
+        try AtomicFile.write(json, to: path, links: .refused)
         return path
     }
 }

@@ -275,6 +275,14 @@ package struct StudyPlan: Codable, Equatable, Sendable {
         }
         guard Set(parts.map(\.name)).count == parts.count else { throw RunFailure("parts: expected different names, found one twice") }
         for part in parts {
+            for (what, list) in [("arms", part.arms), ("strata", part.strata)] where Set(list).count != list.count {
+                throw RunFailure("\(what) of a part: expected different ones, found one twice")
+            }
+            for stratum in part.strata where Set(part.rates(of: stratum)).count != part.rates(of: stratum).count {
+                throw RunFailure("rates of a part: expected different ones, found one twice")
+            }
+        }
+        for part in parts {
             try check("seeds of a part", part.seeds, 1...SettingsLimits.mostSeeds)
             try check("strata of a part", part.strata.count, 1...100)
             try check("arms of a part", part.arms.count, 1...100)
@@ -291,8 +299,36 @@ package struct StudyPlan: Codable, Equatable, Sendable {
             sum + part.strata.reduce(0) { $0 + max(1, part.rates(of: $1).count) } * part.arms.count * part.seeds
         }
         guard cells <= Self.mostCells else { throw RunFailure("runs: expected at most \(Self.mostCells), found \(cells)") }
-        for question in questions where part(question.part) == nil {
+        try check("questions", questions.count, 0...1000)
+        try check("figures", figures.count, 0...1000)
+        for question in questions { try checkQuestion(question) }
+        // A terminal would obey control characters.
+        let texts = [name, title, claim, source] + method + limits + questions.flatMap { [$0.claim, $0.unit] }
+        for text in texts
+        where text.utf8.count > 10_000 || text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
+            throw RunFailure("text: expected at most 10000 bytes without control characters, found \(Safetensors.quoted(text))")
+        }
+    }
+
+    private func checkQuestion(_ question: Question) throws(RunFailure) {
+        guard let part = part(question.part) else {
             throw RunFailure("question: expected one of the study's parts, found \(Safetensors.quoted(question.part))")
+        }
+        for stratum in question.strata ?? [] where !part.strata.contains(stratum) {
+            throw RunFailure("question: expected strata of \(part.name), found \(Safetensors.quoted(stratum))")
+        }
+        guard question.strata?.isEmpty != true else { throw RunFailure("question: expected strata, found none") }
+        for side in [question.of] + (question.against.map { [$0] } ?? []) {
+            guard part.arms.contains(side.arm) else {
+                throw RunFailure("question: expected an arm of \(part.name), found \(Safetensors.quoted(side.arm))")
+            }
+            guard measure(side.measure) != nil else {
+                throw RunFailure("question: expected one of the study's measures, found \(Safetensors.quoted(side.measure))")
+            }
+        }
+        let smallest = question.rule.smallest
+        guard smallest.isFinite, smallest > (question.isRatio ? 1 : 0) else {
+            throw RunFailure("question: expected a smallest effect above \(question.isRatio ? 1 : 0), found \(smallest)")
         }
     }
 

@@ -34,17 +34,24 @@ package struct StudyRecords: Codable, Equatable, Sendable {
     /// The cells of a part; nil if they are not known yet, because the part that its rates come from is not finished.
     package func cells(of part: StudyPlan.Part) -> [StudyCell]? {
         var cells: [StudyCell] = []
+        // Once for every arm, not for every cell.
+        var tuned: [[String]: Double] = [:]
+        if let tuning = part.tuning {
+            let rates = bestRates(tuning)
+            for stratum in part.strata {
+                for arm in part.arms {
+                    guard let rate = rates[[stratum, arm]] else { return nil }
+                    tuned[[stratum, arm]] = rate
+                }
+            }
+        }
         for seed in (0..<UInt64(part.seeds)).map({ part.firstSeed + seedOffset + $0 }) {
             for stratum in part.strata {
                 let rates: [Double?] = part.rates(of: stratum).isEmpty ? [nil] : part.rates(of: stratum)
                 for rate in rates {
                     for arm in part.arms {
-                        var rate = rate
-                        if let tuning = part.tuning {
-                            guard let tuned = bestRate(tuning, stratum: stratum, arm: arm) else { return nil }
-                            rate = tuned
-                        }
-                        cells.append(StudyCell(part: part.name, stratum: stratum, arm: arm, rate: rate, seed: seed))
+                        cells.append(
+                            StudyCell(part: part.name, stratum: stratum, arm: arm, rate: tuned[[stratum, arm]] ?? rate, seed: seed))
                     }
                 }
             }
@@ -57,19 +64,22 @@ package struct StudyRecords: Codable, Equatable, Sendable {
         part.strata.reduce(0) { $0 + max(1, part.rates(of: $1).count) * part.arms.count } * part.seeds
     }
 
-    /// The best rate that a part found for a stratum and arm, by the mean over its seeds; nil until all of its runs are finished.
-    package func bestRate(_ tuning: StudyPlan.Part.Tuning, stratum: String, arm: String) -> Double? {
-        guard let part = plan.part(tuning.part), let measure = plan.measure(tuning.measure), let grid = cells(of: part) else { return nil }
+    /// The best rate that a part found for a stratum and arm, by the mean over its seeds; nil until all of their runs are finished.
+    package func bestRate(_ tuning: StudyPlan.Part.Tuning, stratum: String, arm: String) -> Double? { bestRates(tuning)[[stratum, arm]] }
+
+    /// The best rates that a part found, by stratum and arm, as far as all of their runs are finished.
+    private func bestRates(_ tuning: StudyPlan.Part.Tuning) -> [[String]: Double] {
+        guard let part = plan.part(tuning.part), let measure = plan.measure(tuning.measure), let grid = cells(of: part) else { return [:] }
         let found = finished
-        var values: [Double: [Double]] = [:]
-        for cell in grid where cell.stratum == stratum && cell.arm == arm {
-            guard let record = found[cell], let rate = cell.rate else { return nil }
-            values[rate, default: []].append(record.value(measure) ?? .nan)
-        }
-        let means = values.mapValues(Statistics.mean).filter { $0.value.isFinite }
-        // The smaller of two equally good rates, so that the choice does not depend on the order.
         let sign = measure.best == .highest ? -1.0 : 1
-        return means.min { (sign * $0.value, $0.key) < (sign * $1.value, $1.key) }?.key
+        return Dictionary(grouping: grid) { [$0.stratum, $0.arm] }.compactMapValues { cells -> Double? in
+            guard cells.allSatisfy({ found[$0] != nil && $0.rate != nil }) else { return nil }
+            let means = Dictionary(grouping: cells) { $0.rate ?? .nan }.mapValues { cells in
+                sign * Statistics.mean(cells.map { found[$0]?.value(measure) ?? .nan })
+            }
+            // The smaller of two equally good rates, so that the choice does not depend on the order.
+            return means.filter { $0.value.isFinite }.min { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+        }
     }
 
     /// The finished cells.
@@ -157,4 +167,12 @@ extension StudyRecords {
             return Array("\(text)\n".utf8)
         }
     }
+}
+
+extension StudyRecords: NamedDocument {
+    package static let documentName = "study"
+}
+
+extension StudyCellRecord: NamedDocument {
+    package static let documentName = "cell of a study"
 }

@@ -47,7 +47,8 @@ package final class StudyRunner {
     private let shard: Shard
     private let data = StudyData()
     /// What the folder's study.json holds: a study in progress must be the same.
-    private struct Head: Codable, Equatable {
+    private struct Head: Codable, Equatable, NamedDocument {
+        static let documentName = "study"
         static let currentFormat = 1
 
         var format = currentFormat
@@ -74,7 +75,7 @@ package final class StudyRunner {
             }
             guard found == head else { throw RunFailure("\(path): expected the study \(plan.name) as this program has it, found another") }
         } else {
-            try Self.makeFolder(path)
+            try RunFolder.makeFolder(path, for: path, operation: "start a study in")
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
             try AtomicFile.write([UInt8](encoder.encode(head)), to: AtomicFile.join(path, Self.headName), links: .refused)
@@ -104,14 +105,6 @@ package final class StudyRunner {
             try StudyPlan.check(seedOffset: head.seedOffset)
         } catch { throw RunFailure("\(path)/\(headName): \(error)") }
         return head
-    }
-
-    private static func makeFolder(_ path: String) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            throw RunFailure("\(path): expected a folder that can be made, found: \(error.localizedDescription)")
-        }
     }
 
     /// The finished cells in a study's folder.
@@ -169,7 +162,7 @@ package final class StudyRunner {
 
     private func keep(_ record: StudyCellRecord) throws {
         let folder = AtomicFile.join(path, record.cell.name)
-        try Self.makeFolder(folder)
+        try RunFolder.makeFolder(folder, for: folder)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         encoder.nonConformingFloatEncodingStrategy = .words
@@ -204,7 +197,11 @@ package final class StudyRunner {
                 } else if RunFolder.isInUse(folder) {
                     waiting += 1
                 } else {
-                    guard try run(cell, shouldStop: shouldStop, progress: progress) else { return .stopped }
+                    do {
+                        guard try run(cell, shouldStop: shouldStop, progress: progress) else { return .stopped }
+                    } catch let error as FileError where error.reason == RunFolder.inUse {
+                        waiting += 1
+                    }
                 }
             }
         }
@@ -262,9 +259,10 @@ package final class StudyRunner {
             let share = Double(min(units, total)) / Double(total)
             try progress(
                 Progress(done: done * parts + Int(share * Double(parts)), total: cells * parts, note: "\(cell.description) \(note)"))
+        } keep: { found in
+            try self.keep(StudyCellRecord(cell, found, wasResumed: wasResumed))
         }
-        guard let found = try workload.run(course) else { return false }
-        try keep(StudyCellRecord(cell, found, wasResumed: wasResumed))
+        guard try workload.run(course) != nil else { return false }
         // What a finished cell needs no more, and the largest of its files.
         for name in [RunCheckpoint.name, "replay-a.safetensors", "replay-b.safetensors"] {
             try? FileManager.default.removeItem(atPath: AtomicFile.join(folder, name))

@@ -19,7 +19,7 @@ struct ClassificationWorkload: StudyWorkload {
     var pace = Comparison.Pace.everyEpoch
     let source: StudyData
     /// What is kept besides the common measures.
-    var more: (Run<ComparisonExperiment>) throws -> [String: Double] = { _ in [:] }
+    var more: (Run<ComparisonExperiment>) throws -> StudyMeasurements = { _ in StudyMeasurements() }
 
     /// Without images no cell is made: how much there is to do is known once they are.
     var total: Int { (try? steps()) ?? 0 }
@@ -45,7 +45,10 @@ struct ClassificationWorkload: StudyWorkload {
             var found = StudyMeasurements(
                 try measures(of: run), curves: curves(of: run), divergedAt: run.results.first?.divergedAtStep)
             // A run that diverged has left nothing to look into.
-            if found.divergedAt == nil { found.values.merge(try more(run)) { $1 } }
+            guard found.divergedAt == nil else { return found }
+            let more = try more(run)
+            found.values.merge(more.values) { $1 }
+            found.curves.merge(more.curves) { $1 }
             return found
         }
     }
@@ -69,7 +72,7 @@ struct ClassificationWorkload: StudyWorkload {
 
 extension ClassificationWorkload {
     /// What the weights of a run's first norm did: how ‖v‖ grew, and the effective rate where the rate begins to fall.
-    static func weightMeasures(of run: Run<ComparisonExperiment>) throws -> [String: Double] {
+    static func weightMeasures(of run: Run<ComparisonExperiment>) throws -> StudyMeasurements {
         let readings: [Comparison.LayerRecord] = try RunFiles.records(in: ComparisonExperiment.layersName, at: run.folder.path)
         let half = Double(run.experiment.settings.epochs) / 2
         let byLayer = Dictionary(grouping: readings, by: \.reading.path).values
@@ -88,14 +91,13 @@ extension ClassificationWorkload {
                 return log(optimizer == .adam ? step : step * place.reading.gain.mean / place.reading.directionNorm.mean)
             }
         }
-        return ["growth": exp(growth), "effectiveRate": exp(rate)]
+        return StudyMeasurements(["growth": exp(growth), "effectiveRate": exp(rate)])
     }
 
     /// The cost of a step of each norm, relative to plain weights at the same step.
-    static func costs(of run: Run<ComparisonExperiment>) -> [String: Double] {
-        Dictionary(
-            run.results.compactMap { result in result.costRelativeToNormal.map { ("cost.\(result.norm)", $0) } },
-            uniquingKeysWith: { first, _ in first })
+    static func costs(of run: Run<ComparisonExperiment>) -> StudyMeasurements {
+        let costs = run.results.compactMap { result in result.costRelativeToNormal.map { ("cost.\(result.norm)", $0) } }
+        return StudyMeasurements(Dictionary(costs, uniquingKeysWith: { first, _ in first }))
     }
 }
 

@@ -18,9 +18,14 @@ package struct StudyCourse {
     package let shouldStop: () -> Bool
     /// Gets the units done and a note.
     package let progress: (Int, String) throws -> Void
+    /// Gets what was found while the run's folder is still locked: another process may be waiting for it.
+    package let keep: (StudyMeasurements) throws -> Void
 
-    package init(path: String, shouldStop: @escaping () -> Bool, progress: @escaping (Int, String) throws -> Void) {
-        (self.path, self.shouldStop, self.progress) = (path, shouldStop, progress)
+    package init(
+        path: String, shouldStop: @escaping () -> Bool, progress: @escaping (Int, String) throws -> Void,
+        keep: @escaping (StudyMeasurements) throws -> Void
+    ) {
+        (self.path, self.shouldStop, self.progress, self.keep) = (path, shouldStop, progress, keep)
     }
 
     /// Starts or resumes the run of a plan in the cell's folder, and measures it when it is finished. A run that diverges is measured too: it counts.
@@ -38,12 +43,14 @@ package struct StudyCourse {
         } catch let failure as RunFailure where failure.divergedAt != nil {
             var found = try measure(run)
             (found.divergedAt, found.seconds) = (failure.divergedAt, run.seconds)
+            try withExtendedLifetime(run) { try keep(found) }
             return found
         }
         guard run.isFinished else { return nil }
         _ = try plan.finish(run)
         var found = try measure(run)
         found.seconds = run.seconds
+        try withExtendedLifetime(run) { try keep(found) }
         return found
     }
 

@@ -157,7 +157,7 @@ private func complete(_ plan: StudyPlan) throws -> StudyRecords {
             func message(_ change: (inout StudyRecords) -> Void) throws -> String {
                 var all = try complete(plan())
                 change(&all)
-                let path = try all.write(to: folder)
+                let path = try all.write(to: folder, replacing: true)
                 return try #require(throws: RunFailure.self) { try StudyRecords(at: path) }.description
             }
             let changes: [(String, (inout StudyRecords) -> Void)] = [
@@ -171,11 +171,16 @@ private func complete(_ plan: StudyPlan) throws -> StudyRecords {
                 ("arm: expected a short name", { $0.plan.parts[0].arms[0] = "a/../b" }),
                 ("to be tuned by one with rates of its own", { $0.plan.parts[1].tuning?.part = "main" }),
                 ("to be tuned by one with rates of its own", { $0.plan.parts[1].tuning?.part = "none" }),
+                ("question: expected an arm of main, found 'x'", { $0.plan.questions[0].of.arm = "x" }),
+                ("question: expected a smallest effect above 0, found -1.0", { $0.plan.questions[0].rule.smallest = -1 }),
+                ("question: expected strata, found none", { $0.plan.questions[0].strata = [] }),
+                ("arms of a part: expected different ones", { $0.plan.parts[0].arms = ["a", "a"] }),
+                ("without control characters", { $0.plan.claim = "\u{1B}[2J" }),
                 ("seed-offset: expected 0, or a number from 1000", { $0.seedOffset = .max }),
                 (
                     "runs: expected at most",
                     {
-                        $0.plan.parts[0].rates = Array(repeating: 0.1, count: 100); $0.plan.parts[0].seeds = 1000
+                        $0.plan.parts[0].rates = (1...100).map(Double.init); $0.plan.parts[0].seeds = 1000
                     }
                 ),
             ]

@@ -59,6 +59,7 @@ private func run(_ name: String, in folder: String, shard: StudyRunner.Shard = .
             #expect(page.contains("verdicts mean nothing") && !page.contains("undefined"))
             for question in records.plan.questions { #expect(report.text.contains(question.claim)) }
             // Escaped: up to the first apostrophe.
+            #expect(!page.contains("nothing to draw"))
             for figure in records.plan.figures { #expect(page.contains(figure.title.prefix { $0 != "'" }), "\(figure.title)") }
         }
     }
@@ -169,12 +170,14 @@ private func run(_ name: String, in folder: String, shard: StudyRunner.Shard = .
             _ = try whole.write(to: folder)
             let collection = try StudyCollection(at: [folder])
             #expect(collection.studies.map { $0.map(\.plan.isTiny) } == [[false], [true]])
-            for records in collection.studies.flatMap(\.self) { _ = try records.write(to: folder) }
+            for records in collection.studies.flatMap(\.self) { try records.write(to: folder) }
             var old = try StudyRecords(at: "\(folder)/draw-tiny.json")
             old.commit = "abc"
             for place in old.cells.indices { old.cells[place].commit = "abc" }
-            _ = try old.write(to: folder)
-            #expect(try StudyCollection(at: [folder]).studies.count == 2)
+            #expect(throws: RunFailure.self) { try old.write(to: folder) }
+            try old.write(to: folder, replacing: true)
+            let studies = try StudyCollection(at: [folder]).studies
+            #expect(studies.count == 2 && studies[1][0].commit == BuildCommit.current)
         }
     }
 

@@ -88,7 +88,7 @@ extension Study {
                 settings: settings, norms: isCost ? norms.compactMap { Normalization(rawValue: $0) } : [try cell.normalization()],
                 seed: cell.seed, data: isTiny ? StudyData.drawn : "cifar10", images: isCost && !isTiny ? 10_000 : nil,
                 heldOut: cell.part == "tune" ? (isTiny ? 60 : 10_000) : nil, source: data,
-                more: isCost ? ClassificationWorkload.costs : { _ in [:] })
+                more: isCost ? ClassificationWorkload.costs : { _ in StudyMeasurements() })
         }
     }
 }

@@ -86,26 +86,28 @@ extension Study {
         }
     }
 
-    /// The measures of a run's networks at the given moments, each by its name, and with the moment as "cosine@3".
+    /// The measures of a run's networks at the given moments, as curves, and their means over the moments after the start.
     private static func analyse(
         _ run: Run<ComparisonExperiment>, moments: [Int], _ options: NetworkAnalysis.Options, images: ImageSet
-    ) throws -> [String: Double] {
-        guard let norm = run.experiment.comparison.normalizations.first, let seed = run.experiment.seeds.first else { return [:] }
+    ) throws -> StudyMeasurements {
+        guard let norm = run.experiment.comparison.normalizations.first, let seed = run.experiment.seeds.first else {
+            return StudyMeasurements()
+        }
         var analysis = try RunAnalysis(at: run.folder.path)
         let whitening = analysis.whitening(of: images, notify: { _ in })
-        var values: [String: Double] = [:]
+        let names = ["cosine", "drawnCosine", "improvement", "drawnImprovement"]
+        var curves: [String: [[Double]]] = [:]
         for moment in moments {
             analysis.epoch = moment
             let found = try analysis.analyse(norm, seed: seed, options, training: images, whitening: whitening) { _, _ in }
             func middle(_ value: (NetworkAnalysis.Layer) -> Double?) -> Double { Statistics.median(found.layers.compactMap(value)) }
-            values["cosine@\(moment)"] = middle { $0.cosines.first?.median }
-            values["drawnCosine@\(moment)"] = middle { $0.drawnCosine }
-            values["improvement@\(moment)"] = middle { $0.improvement?.median }
-            values["drawnImprovement@\(moment)"] = middle { $0.improvementOfDrawn?.median }
+            let values = [
+                middle { $0.cosines.first?.median }, middle { $0.drawnCosine }, middle { $0.improvement?.median },
+                middle { $0.improvementOfDrawn?.median },
+            ]
+            for (name, value) in zip(names, values) { curves[name, default: []].append([Double(moment), value]) }
         }
-        for name in ["cosine", "drawnCosine", "improvement", "drawnImprovement"] {
-            values[name] = Statistics.mean(moments.filter { $0 > 0 }.compactMap { values["\(name)@\($0)"] })
-        }
-        return values
+        let means = curves.mapValues { curve in Statistics.mean(curve.filter { $0[0] > 0 }.map { $0[1] }) }
+        return StudyMeasurements(means, curves: curves)
     }
 }

@@ -28,7 +28,7 @@ protocol StudyTask: Codable, Equatable, Sendable {
 }
 
 /// A task in training: one trainee, one seed.
-final class TaskExperiment<Task: StudyTask>: Experiment {
+final class TaskExperiment<Task: StudyTask>: Experiment, LimitsWholeNumbers {
     struct Record: Codable, Sendable {
         var step: Int
         var values: [String: Double]
