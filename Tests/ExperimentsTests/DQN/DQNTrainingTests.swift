@@ -468,7 +468,6 @@ struct DQNTrainingTests {
         .enabled(if: Atari.isInstalled, "needs the Atari emulator: make atari"), .timeLimit(.minutes(5)))
     func emulator() throws {
         var settings = try #require(DQNSettings.preset(.quick, forGame: "breakout"))
-        // Small, since the suites that run beside this one measure how much memory the process takes.
         settings.network = .dense([8])
         (settings.games, settings.replayCapacity, settings.actionsBeforeLearning, settings.batch) = (2, 1000, 60, 8)
         (settings.initializationStates, settings.epochs, settings.actionsPerEpoch, settings.evaluationActions) = (20, 2, 80, 20)
@@ -479,9 +478,11 @@ struct DQNTrainingTests {
             let configuration = DQNSetup.Configuration(experiment, resources, preset: "quick", savesReplay: true)
             var training: DQNTraining? = DQNTraining(
                 experiment, resources, try RunFolder.start(at: path, config: configuration), savesReplay: true)
-            #expect(throws: EnvironmentError.self) {
+            let failure = try #require(throws: RunFailure.self) {
                 try training?.run(checkpoints: CheckpointClock(every: 0), progress: { if $0.done >= 120 { kill(process, SIGKILL) } })
             }
+            #expect(failure.description.contains("expected the emulator process to keep running"))
+            #expect(failure.description.contains("the last good checkpoint is from action 1") && failure.divergedAt == nil)
             let saved = try #require(training?.savedAt)
             #expect(saved >= 120 && training?.learner?.agent.updates ?? 0 > 5)
             training = nil
