@@ -76,7 +76,7 @@ eventually() {
 # ---- Stand-ins
 
 mkdir -p "$root/stand-ins" "$root/tools" "$root/Scripts" "$root/wheels"
-cp "$scripts"/common.sh "$scripts"/libtorch.sh "$scripts"/fashion-mnist.sh "$scripts"/atari.sh "$scripts"/atari-requirements.txt "$root/Scripts/"
+cp "$scripts"/common.sh "$scripts"/commit.sh "$scripts"/libtorch.sh "$scripts"/fashion-mnist.sh "$scripts"/atari.sh "$scripts"/atari-requirements.txt "$root/Scripts/"
 cp "$scripts/../Makefile" "$root/"
 # Every tool of the system, so that one can be taken away.
 find /usr/bin/ /bin/ -maxdepth 1 ! -type d -exec ln -s -f -t "$root/tools" {} +
