@@ -6,7 +6,8 @@ import Foundation
 extension RunFolder {
     static let newline = UInt8(ascii: "\n")
 
-    static func encode(_ value: some Encodable, pretty: Bool) throws -> [UInt8] {
+    /// A value as JSON, as every file of a run has it: sorted keys, and numbers that are not finite as words.
+    package static func encode(_ value: some Encodable, pretty: Bool) throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         if pretty { encoder.outputFormatting.insert(.prettyPrinted) }

@@ -7,6 +7,8 @@ import Training
 package final class StudyData {
     private var sets: [String: ImageSet] = [:]
     private var inputs: [String: ClassificationImages] = [:]
+    /// The last parts that were asked for: they are copies, and a cell asks several times.
+    private var lastParts: (key: String, parts: (training: ImageSet, test: ImageSet))?
 
     package init() {}
 
@@ -26,6 +28,8 @@ package final class StudyData {
 
     /// Training images and those on which the error is measured: the test images, or held-out training images.
     func parts(of data: String, images count: Int?, heldOut: Int?) throws -> (training: ImageSet, test: ImageSet) {
+        let key = "\(data) \(count ?? 0) \(heldOut ?? 0)"
+        if let lastParts, lastParts.key == key { return lastParts.parts }
         let all = try images(data, .training)
         var (training, test) = (all, all)
         if let heldOut {
@@ -35,6 +39,7 @@ package final class StudyData {
             test = try images(data, .test)
         }
         if let count { training = training.sample(count, seed: 0) }
+        lastParts = (key, (training, test))
         return (training, test)
     }
 

@@ -67,18 +67,22 @@ package struct StudyRecords: Codable, Equatable, Sendable {
     /// The best rate that a part found for a stratum and arm, by the mean over its seeds; nil until all of their runs are finished.
     package func bestRate(_ tuning: StudyPlan.Part.Tuning, stratum: String, arm: String) -> Double? { bestRates(tuning)[[stratum, arm]] }
 
+    /// The rate with the best mean of a measure; the smaller of two equally good ones, so that the choice does not depend on the order. Nil if none has one.
+    static func bestRate(of records: [StudyCellRecord], _ measure: StudyPlan.Measure) -> Double? {
+        let sign = measure.best == .highest ? -1.0 : 1
+        let means = Dictionary(grouping: records) { $0.cell.rate ?? .nan }.mapValues { records in
+            sign * Statistics.mean(records.map { $0.value(measure) ?? .nan })
+        }
+        return means.filter { $0.key.isFinite && $0.value.isFinite }.min { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+    }
+
     /// The best rates that a part found, by stratum and arm, as far as all of their runs are finished.
     private func bestRates(_ tuning: StudyPlan.Part.Tuning) -> [[String]: Double] {
         guard let part = plan.part(tuning.part), let measure = plan.measure(tuning.measure), let grid = cells(of: part) else { return [:] }
         let found = finished
-        let sign = measure.best == .highest ? -1.0 : 1
         return Dictionary(grouping: grid) { [$0.stratum, $0.arm] }.compactMapValues { cells -> Double? in
-            guard cells.allSatisfy({ found[$0] != nil && $0.rate != nil }) else { return nil }
-            let means = Dictionary(grouping: cells) { $0.rate ?? .nan }.mapValues { cells in
-                sign * Statistics.mean(cells.map { found[$0]?.value(measure) ?? .nan })
-            }
-            // The smaller of two equally good rates, so that the choice does not depend on the order.
-            return means.filter { $0.value.isFinite }.min { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+            let records = cells.compactMap { found[$0] }
+            return records.count == cells.count ? Self.bestRate(of: records, measure) : nil
         }
     }
 
@@ -156,13 +160,10 @@ extension StudyRecords {
     /// The JSON text: a line for each cell, so that two versions of a file can be compared.
     package var json: [UInt8] {
         get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            encoder.nonConformingFloatEncodingStrategy = .words
             var head = self
             head.cells = []
-            var text = String(decoding: try encoder.encode(head), as: UTF8.self)
-            let lines = try cells.map { String(decoding: try encoder.encode($0), as: UTF8.self) }
+            var text = String(decoding: try RunFolder.encode(head, pretty: false), as: UTF8.self)
+            let lines = try cells.map { String(decoding: try RunFolder.encode($0, pretty: false), as: UTF8.self) }
             text.replace("\"cells\":[]", with: "\"cells\":[\n\(lines.joined(separator: ",\n"))\n]", maxReplacements: 1)
             return Array("\(text)\n".utf8)
         }

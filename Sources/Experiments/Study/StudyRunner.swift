@@ -76,9 +76,7 @@ package final class StudyRunner {
             guard found == head else { throw RunFailure("\(path): expected the study \(plan.name) as this program has it, found another") }
         } else {
             try RunFolder.makeFolder(path, for: path, operation: "start a study in")
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-            try AtomicFile.write([UInt8](encoder.encode(head)), to: AtomicFile.join(path, Self.headName), links: .refused)
+            try AtomicFile.write(RunFolder.encode(head, pretty: true), to: AtomicFile.join(path, Self.headName), links: .refused)
         }
         records.cells = try Self.cells(of: records, at: path)
     }
@@ -163,11 +161,8 @@ package final class StudyRunner {
     private func keep(_ record: StudyCellRecord) throws {
         let folder = AtomicFile.join(path, record.cell.name)
         try RunFolder.makeFolder(folder, for: folder)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        encoder.nonConformingFloatEncodingStrategy = .words
-        try AtomicFile.write(
-            [UInt8](encoder.encode(record)) + [UInt8(ascii: "\n")], to: AtomicFile.join(folder, Self.cellName), links: .refused)
+        let json = try RunFolder.encode(record, pretty: false) + [UInt8(ascii: "\n")]
+        try AtomicFile.write(json, to: AtomicFile.join(folder, Self.cellName), links: .refused)
         records.cells.append(record)
     }
 

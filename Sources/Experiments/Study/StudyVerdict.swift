@@ -129,12 +129,8 @@ extension StudyRecords {
         guard let measure = plan.measure(side.measure) else { return [:] }
         var own = records.filter { $0.cell.stratum == stratum && $0.cell.arm == side.arm }
         if question.derivation?.kind == .best {
-            let sign = measure.best == .highest ? -1.0 : 1
-            let means = Dictionary(grouping: own, by: \.cell.rate).mapValues {
-                sign * Statistics.mean($0.map { $0.value(measure) ?? .nan })
-            }
-            let best = means.filter { $0.value.isFinite }.min { ($0.value, $0.key ?? 0) < ($1.value, $1.key ?? 0) }
-            own = own.filter { $0.cell.rate == best?.key }
+            let best = Self.bestRate(of: own, measure)
+            own = own.filter { $0.cell.rate == best }
         }
         return Dictionary(grouping: own, by: \.cell.seed).compactMapValues { records in
             guard let derivation = question.derivation else { return records.first?.value(measure) }
