@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Exchanges a network with every layer with the real PyTorch, both ways, in every layout, float32 and double. `Scripts/check-interchange.sh`
+# Exchanges a network with every layer, and each layer by itself along every dim, with the real PyTorch, both ways, in every layout, float32 and double.
+# `Scripts/check-interchange.sh`
 #
 #   PYTHON   a python3 that has torch and safetensors; without it they are put into ~/.cache/swift-weightnorm (1 to 5 GB, by the wheel that pip finds)
 #
@@ -9,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=Scripts/common.sh
 source Scripts/common.sh
-torch=2.13.0 safetensors=0.8.0
+torch=2.15.0 safetensors=0.8.0
 
 set_up_python() {
     local name=pytorch-$torch reason
@@ -52,9 +53,11 @@ eval "$environment"
 eval "set -- -c release --explicit-target-dependency-import-check error $flags"
 
 python -c 'import torch, safetensors; print(f"PyTorch {torch.__version__}, safetensors {safetensors.__version__}")'
-python Scripts/reference/interchange.py write "$folder/theirs"
+python -B Scripts/reference/interchange.py write "$folder/theirs"
+python -B Scripts/reference/layers.py write "$folder/theirs"
 swift build "$@" --build-tests
 export WEIGHTNORM_REFERENCE=$folder/theirs WEIGHTNORM_INTERCHANGE=$folder/ours
 OMP_WAIT_POLICY=passive swift test "$@" --skip-build --filter InterchangeTests |
     grep -E '^(from PyTorch|✘|✔ Test run)'
-python Scripts/reference/interchange.py check "$folder/ours"
+python -B Scripts/reference/interchange.py check "$folder/ours"
+python -B Scripts/reference/layers.py check "$folder/ours"

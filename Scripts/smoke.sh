@@ -87,6 +87,10 @@ if command -v python3 >/dev/null; then check "…is JSON" python3 -m json.tool j
 check "weights fold" "$command" weights fold model.safetensors --out plain.safetensors
 tensors expected "{$meta,$(f32 fc.bias 2 0,8),$(f32 fc.weight 2,2 8,24),$(f32 out.weight 1,2 24,32)}     " 3 4 6 8 12 16 3 4
 check "…gives w = g·v/‖v‖" cmp <(tail -c 32 plain.safetensors) <(tail -c 32 expected)
+check "weights unfold --like" "$command" weights unfold plain.safetensors --like model.safetensors --out like.safetensors
+check "…has the names that the other file has" grep -qa 'fc.weight_g.*fc.weight_v.*out.weight"' like.safetensors
+"$command" weights fold like.safetensors --out likefold.safetensors >like.log
+check "…and folds to what it came from" cmp likefold.safetensors plain.safetensors
 check "weights convert" "$command" weights convert model.safetensors --to parametrizations --out new.safetensors
 check "…to the newer names" grep -qa 'fc.parametrizations.weight.original0' new.safetensors
 check "weights convert, back" "$command" weights convert new.safetensors --to weight-norm --out back.safetensors
@@ -650,7 +654,12 @@ refuses "weights: a folder that is not there" "cannot write nowhere/x: No such f
 weights "no output" "out" fold model.safetensors
 weights "an unknown layout" "to: expected native, plain, weight-norm or parametrizations, found 'old'" convert model.safetensors --to old "${out[@]}"
 weights "unfolding to plain" "layout: expected native, weight-norm or parametrizations, found 'plain'" unfold plain.safetensors --layout plain "${out[@]}"
-weights "an unknown dim" "dim: expected 0, 1 or none, found '2'" unfold plain.safetensors --dim 2 "${out[@]}"
+weights "an unknown dim" "dim: expected an axis from 0 up, several such as 0,2, or none, found '-1'" unfold plain.safetensors --dim=-1 "${out[@]}"
+weights "a dim that no weight has" "expected at least one selected plain weight .* units of axis 7" unfold plain.safetensors --dim 7 "${out[@]}"
+weights "several dims in PyTorch's layout" "expected ones that PyTorch's dim can name for the layout parametrizations, found axes 0, 1" unfold plain.safetensors --dim 0,1 "${out[@]}"
+weights "a dim beside --like" "like: expected it without --layout and --dim" unfold plain.safetensors --like model.safetensors --dim 1 "${out[@]}"
+weights "--like without a file" "cannot read nowhere: No such file" unfold plain.safetensors --like nowhere "${out[@]}"
+weights "--like a file without v and g" "expected at least one selected plain weight .* a weight that 'plain.safetensors' has as v and g" unfold plain.safetensors --like plain.safetensors "${out[@]}"
 weights "a pattern that nothing matches" "expected at least one selected plain weight" unfold plain.safetensors --match 'x*' "${out[@]}"
 tensors half.safetensors "{$(f32 a.weight_g 2,1 0,8),$(f32 b.weight_v 2,2 8,24)}" 3 4 3 4 6 8
 weights "halves of weights" "missing 'a.weight_v': .* missing 'b.weight_g'" fold half.safetensors "${out[@]}"

@@ -84,8 +84,10 @@ class Network(nn.Module):
 def weights(network):
     """Every weight that can be normalized: its module and its name there."""
     for module in network.modules():
+        if isinstance(module, nn.LayerNorm):
+            continue
         for name, parameter in list(module.named_parameters(recurse=False)):
-            if name.startswith("weight") and parameter.dim() > 1:
+            if (name.startswith("weight") or name == "in_proj_weight") and parameter.dim() > 1:
                 yield module, name
 
 
@@ -159,13 +161,12 @@ def write(folder):
             save_file({k: v.contiguous() for k, v in results.items()}, folder / f"{stem}.reference.safetensors", made)
 
 
-def normalized_as(state):
-    """A network whose weights are normalized as in a state dict."""
-    network = Network()
+def normalized_as(state, network):
+    """The network, with its weights normalized as in a state dict."""
 
     def dim(gain, direction):
-        fitting = [axis for axis in range(direction.dim()) if gain.dim() and gain.shape[axis] == direction.shape[axis]]
-        return fitting[0] if fitting else None
+        fitting = [axis for axis in range(direction.dim()) if gain.dim() and gain.shape[axis] == direction.shape[axis] > 1]
+        return fitting[0] if fitting else (0 if gain.dim() else None)
 
     names = {module: name for name, module in network.named_modules()}
     for module, name in list(weights(network)):
@@ -184,14 +185,14 @@ def scale_of(name):
 
 
 def check(folder):
-    files = sorted(path for path in folder.glob("*.safetensors") if not path.name.endswith(".reference.safetensors"))
+    files = sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("layers-") and not path.name.endswith(".reference.safetensors"))
     if not files:
         sys.exit(f"expected safetensors files in {folder}, found none")
     failed = 0
     for path in files:
         state, reference = load_file(path), load_file(path.with_suffix(".reference.safetensors"))
         dtype = reference["input"].dtype
-        network = normalized_as(state).to(dtype)
+        network = normalized_as(state, Network()).to(dtype)
         network.load_state_dict(state, strict=True)
         with safe_open(path, "pt") as file:
             layout = (file.metadata() or {}).get("weightnorm.layout")

@@ -93,8 +93,9 @@ struct InspectWeights: ParsableCommand {
             name = weight.stored.name
             layout = weight.stored.layout.rawValue
             dim = weight.units.map { units in
-                guard let axis = units.axis else { return "whole" }
-                return units.blocks > 1 ? "\(axis) in \(units.blocks) blocks" : "\(axis)"
+                if units == .whole { return "whole" }
+                let axes = units.axes.map(String.init).joined(separator: ",")
+                return units.blocks > 1 ? "\(axes) in \(units.blocks) blocks" : axes
             }
             dtype = weight.typeName
             shape = weight.shape

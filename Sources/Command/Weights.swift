@@ -87,7 +87,7 @@ struct UnfoldWeights: ParsableCommand {
         discussion: """
             Applies to tensors of at least 2 dimensions named weight, weight_ih_l0, weight_hh_l0 and so on. Embeddings are named weight too: \
             exclude them with --except. A unit whose weights are all 0 gets a v of ones and g = 0, since PyTorch divides by ‖v‖. `fold` goes the other \
-            way.
+            way. To get back what was folded, with a dim for each weight, name the file from before with --like.
             """)
 
     @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
@@ -99,11 +99,16 @@ struct UnfoldWeights: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            The axis of the output units, PyTorch's dim: 0, 1 or none. It is 1 for a transposed convolution, which the file does not reveal. \
-            (default: 0)
+            The axis along which each index has its own norm, PyTorch's dim: 0, 1, 2 … or none; several, such as 0,2, for --layout native. It is 0 in PyTorch unless \
+            told otherwise, also for a transposed convolution, whose outputs lie along 1. Tensors without that axis stay plain. (default: 0)
             """,
             valueName: "axis"), transform: units)
     var dim: OutputUnits?
+    @Option(
+        help: ArgumentHelp(
+            "A safetensors file with v and g: what is normalized there is normalized here, with the same names and dim. Excludes --layout and --dim.",
+            valueName: "file"))
+    var like: String?
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp("Only tensors whose name matches, with * and ? as in a shell; may be repeated.", valueName: "pattern"))
@@ -113,18 +118,32 @@ struct UnfoldWeights: ParsableCommand {
     @OptionGroup var output: WeightsOutput
 
     @Sendable private static func units(_ text: String) throws -> OutputUnits {
-        let known: [String: OutputUnits] = ["0": .axis(0), "1": .axis(1), "none": .whole]
-        guard let units = known[text] else { throw ValidationError("--dim: expected 0, 1 or none, found '\(text)'") }
-        return units
+        if text == "none" { return .whole }
+        let axes = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+        guard !axes.isEmpty, axes.allSatisfy({ (0..<64).contains($0 ?? -1) }), Set(axes).count == axes.count else {
+            throw ValidationError("--dim: expected an axis from 0 up, several such as 0,2, or none, found '\(text)'")
+        }
+        return .axes(axes.compactMap(\.self))
     }
 
     func run() throws {
         let weights = try WeightFile(opening: file)
         try output.check()
         func isOne(_ name: String, of patterns: [String]) -> Bool { patterns.contains { fnmatch($0, name, 0) == 0 } }
-        let outcome = try weights.unfold(to: layout ?? .parametrizations, units: dim ?? .axis(0), path: output.out) { name in
-            (match.isEmpty ? WeightFile.isWeight(name) : isOne(name, of: match)) && !isOne(name, of: except)
+        func isChosen(_ name: String, else byName: Bool) -> Bool {
+            (match.isEmpty ? byName : isOne(name, of: match)) && !isOne(name, of: except)
         }
+        guard let like else {
+            let outcome = try weights.unfold(to: layout ?? .parametrizations, units: dim ?? .axis(0), path: output.out) { name in
+                isChosen(name, else: WeightFile.isWeight(name))
+            }
+            return output.report(outcome, "unfolded")
+        }
+        guard layout == nil, dim == nil else {
+            throw ValidationError(
+                "--like: expected it without --layout and --dim, which follow from that file, found \(dim == nil ? "--layout" : "--dim")")
+        }
+        let outcome = try weights.unfold(like: WeightFile(opening: like), path: output.out) { isChosen($0, else: true) }
         output.report(outcome, "unfolded")
     }
 }

@@ -82,10 +82,13 @@ public struct Operator: @unchecked Sendable {
     /// Calls the operator and returns its only result, a tensor.
     ///
     /// Traps if it does not have exactly one result, a tensor.
-    public func callAsFunction(_ arguments: Value...) -> Tensor {
+    public func callAsFunction(_ arguments: Value...) -> Tensor { self(arguments) }
+
+    /// The same with the arguments as an array.
+    public func callAsFunction(_ arguments: [Value]) -> Tensor {
         var result: Tensor?
         call(arguments, capacity: 1) { result = $0.first ?? nil }
-        guard let result else { fatalError("\(name): expected a tensor, found none") }
+        guard let result else { fail("\(name): expected a tensor, found none") }
         return result
     }
 
@@ -137,7 +140,7 @@ public struct Operator: @unchecked Sendable {
     private func call(
         _ arguments: [Value], isInPlace: Bool, _ work: (CTorchOperator, UnsafePointer<CTorchValue>?) -> CTorchMessage?
     ) {
-        if let failure { fatalError("\(name): \(failure)") }
+        if let failure { fail("\(name): \(failure)") }
         guard let handle else { fatalError("\(name): not found") }
         let words = arguments.reduce(0) { $0 + $1.wordCount }
         let message: CTorchMessage? = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: max(words, 1)) { scratch in
@@ -156,7 +159,7 @@ public struct Operator: @unchecked Sendable {
             let failure = "\(name)(\(shapes)): \(takeMessage(message))"
             // Some operators wait for the device, which cannot be recorded. An operator that changes its arguments is not run at all.
             let survives = StepPhase.survives(failure) { if !isInPlace { call(arguments, isInPlace: true, work) } }
-            if !survives { fatalError(failure) }
+            if !survives { fail(failure) }
         }
     }
 }

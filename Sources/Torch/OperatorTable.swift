@@ -19,6 +19,8 @@ package struct OperatorTable: Sendable {
         "randint.low_generator",
         "(SymInt low, SymInt high, SymInt[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, "
             + "Device? device=None, bool? pin_memory=None) -> Tensor")
+    let multinomial = Operator(
+        "multinomial", "(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor")
 
     // Arithmetic, element by element
     package let add = Operator("add.Tensor", "(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor")
@@ -35,6 +37,7 @@ package struct OperatorTable: Sendable {
     let powerScalar = Operator("pow.Tensor_Scalar", "(Tensor self, Scalar exponent) -> Tensor")
     let squareRoot = Operator("sqrt", "(Tensor self) -> Tensor")
     let reciprocalSquareRoot = Operator("rsqrt", "(Tensor self) -> Tensor")
+    let errorFunction = Operator("erf", "(Tensor self) -> Tensor")
     let exponential = Operator("exp", "(Tensor self) -> Tensor")
     let exponentialMinusOne = Operator("expm1", "(Tensor self) -> Tensor")
     let logarithm = Operator("log", "(Tensor self) -> Tensor")
@@ -46,6 +49,10 @@ package struct OperatorTable: Sendable {
     let sine = Operator("sin", "(Tensor self) -> Tensor")
     let arcCosine = Operator("acos", "(Tensor self) -> Tensor")
     let floor = Operator("floor", "(Tensor self) -> Tensor")
+    let divideRounding = Operator("div.Tensor_mode", "(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor")
+    let divideScalarRounding = Operator("div.Scalar_mode", "(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor")
+    let remainder = Operator("remainder.Tensor", "(Tensor self, Tensor other) -> Tensor")
+    let remainderScalar = Operator("remainder.Scalar", "(Tensor self, Scalar other) -> Tensor")
     let mantissaAndExponent = Operator("frexp.Tensor", "(Tensor self) -> (Tensor mantissa, Tensor exponent)")
     let clamp = Operator("clamp", "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor")
     let maximum = Operator("maximum", "(Tensor self, Tensor other) -> Tensor")
@@ -84,6 +91,7 @@ package struct OperatorTable: Sendable {
     let all = Operator("all", "(Tensor self) -> Tensor")
     let any = Operator("any", "(Tensor self) -> Tensor")
     let cumulativeSum = Operator("cumsum", "(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor")
+    let cumulativeProduct = Operator("cumprod", "(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor")
     let vectorNorm = Operator(
         "linalg_vector_norm",
         "(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor")
@@ -104,6 +112,17 @@ package struct OperatorTable: Sendable {
     let split = Operator("split_with_sizes", "(Tensor(a -> *) self, SymInt[] split_sizes, int dim=0) -> Tensor(a)[]")
     let indexSelect = Operator("index_select", "(Tensor self, int dim, Tensor index) -> Tensor")
     let gather = Operator("gather", "(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor")
+    let scatter = Operator("scatter.src", "(Tensor self, int dim, Tensor index, Tensor src) -> Tensor")
+    let scatterAdd = Operator("scatter_add", "(Tensor self, int dim, Tensor index, Tensor src) -> Tensor")
+    let indexCopy = Operator("index_copy", "(Tensor self, int dim, Tensor index, Tensor source) -> Tensor")
+    let selectScatter = Operator("select_scatter", "(Tensor self, Tensor src, int dim, SymInt index) -> Tensor")
+    let sliceScatter = Operator(
+        "slice_scatter", "(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor")
+    let sort = Operator(
+        "sort.stable", "(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)")
+    let topK = Operator(
+        "topk", "(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)")
+    let oneHot = Operator("one_hot", "(Tensor self, int num_classes=-1) -> Tensor")
     let flip = Operator("flip", "(Tensor self, int[] dims) -> Tensor")
     let contiguous = Operator("contiguous", "(Tensor(a) self, *, MemoryFormat memory_format=0) -> Tensor(a)")
     let clone = Operator("clone", "(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor")
@@ -122,7 +141,7 @@ package struct OperatorTable: Sendable {
     let symmetricEigenvalues = Operator("linalg_eigvalsh", "(Tensor self, str UPLO=\"L\") -> Tensor")
     let symmetricEigen = Operator("linalg_eigh", "(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)")
 
-    // Networks Not `convolution`, which covers all cases: the CPU's autocast does not know it.
+    // Networks. Not `convolution`, which covers all cases: the CPU's autocast does not know it.
     let convolution1d = Operator("conv1d", convolutionSchema(1))
     /// libtorch's `conv2d`, or with ``Runtime/allowsWinograd`` this library's way to the same.
     let convolution2d = Operator(
@@ -134,14 +153,6 @@ package struct OperatorTable: Sendable {
     let transposedConvolution1d = Operator("conv_transpose1d", transposedConvolutionSchema(1))
     let transposedConvolution2d = Operator("conv_transpose2d.input", transposedConvolutionSchema(2))
     let transposedConvolution3d = Operator("conv_transpose3d.input", transposedConvolutionSchema(3))
-    let maxPool2d = Operator(
-        "max_pool2d",
-        "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
-            + "bool ceil_mode=False) -> Tensor")
-    let averagePool2d = Operator(
-        "avg_pool2d",
-        "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, "
-            + "bool count_include_pad=True, int? divisor_override=None) -> Tensor")
     let longShortTermMemory = Operator(
         "lstm.input",
         "(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
@@ -156,6 +167,8 @@ package struct OperatorTable: Sendable {
     let activationInPlace = Operator("activation_", "(Tensor(a!) self, int kind, float slope) -> Tensor(a!)", namespace: "weightnorm")
     let leakyRelu = Operator("leaky_relu", "(Tensor self, Scalar negative_slope=0.01) -> Tensor")
     let softplus = Operator("softplus", "(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor")
+    let gelu = Operator("gelu", "(Tensor self, *, str approximate=\"none\") -> Tensor")
+    let silu = Operator("silu", "(Tensor self) -> Tensor")
     let softmax = Operator("softmax.int", "(Tensor self, int dim, ScalarType? dtype=None) -> Tensor")
     let logSoftmax = Operator("log_softmax.int", "(Tensor self, int dim, ScalarType? dtype=None) -> Tensor")
     let negativeLogLikelihood = Operator(
@@ -165,6 +178,26 @@ package struct OperatorTable: Sendable {
         "binary_cross_entropy_with_logits",
         "(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor")
     let huberLoss = Operator("huber_loss", "(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor")
+    let smoothL1Loss = Operator("smooth_l1_loss", "(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor")
+    let meanSquaredError = Operator("mse_loss", "(Tensor self, Tensor target, int reduction=1) -> Tensor")
+    let meanAbsoluteError = Operator("l1_loss", "(Tensor self, Tensor target, int reduction=1) -> Tensor")
+    let embedding = Operator(
+        "embedding",
+        "(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor")
+    let scaledDotProductAttention = Operator(
+        "scaled_dot_product_attention",
+        "(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool is_causal=False, *, "
+            + "float? scale=None, bool enable_gqa=False) -> Tensor")
+    let layerNorm = Operator(
+        "layer_norm",
+        "(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, "
+            + "bool cudnn_enable=True) -> Tensor")
+    let rootMeanSquareNorm = Operator(
+        "rms_norm", "(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor")
+    let groupNorm = Operator(
+        "group_norm",
+        "(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, "
+            + "bool cudnn_enabled=True) -> Tensor")
     let batchNormWithoutStatistics = Operator(
         "_native_batch_norm_legit.no_stats",
         "(Tensor input, Tensor? weight, Tensor? bias, bool training, float momentum, float eps) -> (Tensor, Tensor, "
@@ -174,9 +207,6 @@ package struct OperatorTable: Sendable {
         "(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, "
             + "float momentum, float eps, bool cudnn_enabled) -> Tensor")
     let referenceWeightNorm = Operator("_weight_norm", "(Tensor v, Tensor g, int dim=0) -> Tensor")
-    let upsampleNearest2d = Operator(
-        "upsample_nearest2d",
-        "(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor")
 
     // Our own, registered by CTorch
     let longShortTermMemoryCell = Operator(
@@ -197,6 +227,7 @@ package struct OperatorTable: Sendable {
         namespace: "weightnorm")
     let normalizeWeight = Operator(
         "normalize", "(Tensor v, Tensor g, int blocks, int outer, int units, int inner) -> Tensor", namespace: "weightnorm")
+    let snake = Operator("snake", "(Tensor input, Tensor frequency, Tensor scale) -> Tensor", namespace: "weightnorm")
     let bernoulliInPlace = Operator(
         "bernoulli_", "(Tensor(a!) self, float p, float value, Generator? generator, int first, int total, int axis) -> Tensor(a!)",
         namespace: "weightnorm")
@@ -229,14 +260,18 @@ package struct OperatorTable: Sendable {
     let fusedAdamInPlace = Operator("_fused_adam_", fusedAdamSchema(rate: "float"))
     let fusedAdamWithRateTensorInPlace = Operator("_fused_adam_.tensor_lr", fusedAdamSchema(rate: "Tensor"))
 
+    /// Those over windows of a signal or image.
+    let signals = SignalOperators()
+
     /// Each operator with its name in this table, for the test.
     package var entries: [(name: String, operator: Operator)] {
-        Mirror(reflecting: self).children.compactMap { child in (child.value as? Operator).map { (child.label ?? "", $0) } }
+        (Array(Mirror(reflecting: self).children) + Array(Mirror(reflecting: signals).children))
+            .compactMap { child in (child.value as? Operator).map { (child.label ?? "", $0) } }
     }
 }
 
 /// The arguments that tell every creating operator where to place its result.
-private let placement = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
+let placement = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
 
 private func convolutionSchema(_ dimensions: Int) -> String {
     let size = "SymInt[\(dimensions)]"

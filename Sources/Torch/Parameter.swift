@@ -7,6 +7,20 @@ public final class Parameter {
     /// It is the live tensor, not a copy: its numbers change with the optimizer's next step. Use ``snapshot()`` for a value that does not change.
     public let value: Tensor
 
+    /// Its path in the largest module that it was listed in, for messages.
+    package private(set) var path: String?
+
+    /// Keeps the path unless a longer one, in a larger module, is known.
+    package func keepPath(_ path: String) {
+        if path.utf8.count > self.path?.utf8.count ?? -1 { self.path = path }
+    }
+
+    /// Whether a module that held it holds others in its place: a loss that does not depend on it any more was meant to.
+    package private(set) var isReplaced = false
+
+    /// Remembers that a module holds others in its place.
+    package func replace() { isReplaced = true }
+
     /// A parameter that starts at a copy of the given numbers. Traps unless they are floating-point.
     public init(_ initial: Tensor) {
         trap(unless: initial.type.isFloatingPoint, "parameter: expected floating-point elements, found \(initial.type)")

@@ -70,3 +70,28 @@ extension Tensor {
     /// tanh x.
     public func tanh() -> Tensor { activated(.tanh) }
 }
+
+// MARK: - Activations whose derivative does not follow from their value
+
+/// How a GELU is computed.
+public enum GELUForm: String, Sendable {
+    /// x·Φ(x), with Φ the distribution function of N(0, 1).
+    case exact = "none"
+    /// ½x·(1 + tanh(√(2/π)·(x + 0.044715x³))), which differs from it by less than 5e-4.
+    case tanh
+}
+
+extension Tensor {
+    /// x·Φ(x), with Φ the distribution function of N(0, 1) (Hendrycks & Gimpel, 2016), or its approximation.
+    public func gelu(_ form: GELUForm = .exact) -> Tensor { operators.gelu(.tensor(self), .text(form.rawValue)) }
+    /// x·σ(x), also called Swish (Elfwing et al., 2017; Ramachandran et al., 2017).
+    public func silu() -> Tensor { operators.silu(.tensor(self)) }
+    /// log(1 + exp x).
+    public func softplus() -> Tensor { operators.softplus(.tensor(self), .integer(1), .integer(20)) }
+    /// x + scale·sin²(frequency·x) of `[batch, channels, …]`, with a frequency and a scale for each channel, `[channels]` (Ziyin, Hartwig & Ueda, 2020).
+    public func snake(frequency: Tensor, scale: Tensor) -> Tensor {
+        operators.snake(.tensor(self), .tensor(frequency), .tensor(scale))
+    }
+    /// erf x = 2/√π·∫₀ˣ exp(−t²) dt.
+    public func erf() -> Tensor { operators.errorFunction(.tensor(self)) }
+}

@@ -1,14 +1,4 @@
-// What networks are made of: products, convolutions, pooling, activations, losses.
-
-/// How the losses of a batch are reduced to one number.
-public enum LossReduction: Int, Sendable {
-    /// They stay as they are.
-    case none = 0
-    /// Their mean.
-    case mean = 1
-    /// Their sum.
-    case sum = 2
-}
+// What networks are made of: products, convolutions, normalizations.
 
 extension Tensor {
     /// The matrix product of the last two dimensions, broadcast over the others.
@@ -66,67 +56,10 @@ extension Tensor {
         operators.transposedConvolution1d, operators.transposedConvolution2d, operators.transposedConvolution3d,
     ]
 
-    /// The largest element of each window of `[batch, channels, height, width]`; windows do not overlap unless the stride makes them.
-    public func maxPooled2d(_ size: Int, stride: Int? = nil) -> Tensor {
-        let stride = stride ?? size
-        return operators.maxPool2d(
-            .tensor(self), .integers([size, size]), .integers([stride, stride]), .integers([0, 0]), .integers([1, 1]), .boolean(false))
-    }
-
-    /// The mean of each window of `[batch, channels, height, width]`; windows do not overlap unless the stride makes them.
-    public func averagePooled2d(_ size: Int, stride: Int? = nil) -> Tensor {
-        let stride = stride ?? size
-        return operators.averagePool2d(
-            .tensor(self), .integers([size, size]), .integers([stride, stride]), .integers([0, 0]), .boolean(false), .boolean(true), .none)
-    }
-
-    /// Each pixel of `[batch, channels, height, width]` repeated to the given height and width.
-    public func resizedNearest2d(height: Int, width: Int) -> Tensor {
-        operators.upsampleNearest2d(.tensor(self), .integers([height, width]), .none, .none)
-    }
-
-    /// log(1 + exp x).
-    public func softplus() -> Tensor { operators.softplus(.tensor(self), .integer(1), .integer(20)) }
     /// exp x / Σ exp x along a dimension.
     public func softmax(along dimension: Int) -> Tensor { operators.softmax(.tensor(self), .integer(dimension), .none) }
     /// log of ``softmax(along:)``, without overflow.
     public func logSoftmax(along dimension: Int) -> Tensor { operators.logSoftmax(.tensor(self), .integer(dimension), .none) }
-
-    /// −log softmax(x)[label], in nats: x of `[batch, classes]`, labels of `[batch]` (`.int64`).
-    ///
-    /// Computed and returned in float32 for 16-bit logits.
-    public func softmaxCrossEntropy(labels: Tensor, reduction: LossReduction = .mean) -> Tensor {
-        operators.negativeLogLikelihood(
-            .tensor(converted(to: type.accumulator).logSoftmax(along: 1)), .tensor(labels), .none, .integer(reduction.rawValue),
-            .integer(-100))
-    }
-
-    /// −y log σ(x) − (1 − y) log(1 − σ(x)), in nats, element by element of logits x and targets y in [0, 1].
-    ///
-    /// For an infinite logit it is the limit: 0 if the logit agrees with the target, else infinity, with the gradient σ(x) − y.
-    public func sigmoidCrossEntropy(targets: Tensor, reduction: LossReduction = .mean) -> Tensor {
-        func losses(_ reduction: LossReduction) -> Tensor {
-            operators.binaryCrossEntropyWithLogits(.tensor(self), .tensor(targets), .none, .none, .integer(reduction.rawValue))
-        }
-        // On other devices than the CPU, checking would wait for the device.
-        if device.isCPU, withoutGradients({ detached().isFinite().allTrue() }) { return losses(reduction) }
-        let (isInfinite, slope) = withoutGradients {
-            (detached().magnitude() .== .infinity, detached().sigmoid() - targets.detached())
-        }
-        // The operator computes ∞ − ∞ there. Where x·slope is chosen, it is infinite and has that slope.
-        let limits = losses(.none).replacing(where: isInfinite, with: 0)
-            .replacing(where: withoutGradients { isInfinite .& (slope .!= 0) }, with: self * slope)
-        return switch reduction {
-        case .none: limits
-        case .mean: limits.mean()
-        case .sum: limits.sum()
-        }
-    }
-
-    /// ½d² where the difference d from the targets is at most δ in size, δ(|d| − ½δ) beyond.
-    public func huberLoss(targets: Tensor, delta: Double = 1, reduction: LossReduction = .mean) -> Tensor {
-        operators.huberLoss(.tensor(self), .tensor(targets), .integer(reduction.rawValue), .real(delta))
-    }
 
     /// (x − μ)/√(σ² + ε)·scale + shift per channel of `[batch, channels, …]`, with the batch's own statistics (σ² is the population's).
     ///

@@ -74,6 +74,12 @@ extension Tensor {
         wideNorm(over: dimensions, keeping: keeping).converted(to: type.accumulator)
     }
 
+    /// x/‖x‖ along a dimension, where the norm is taken as at least ε: 0 stays 0. Correct even if squares leave the type's range.
+    public func normalized(along dimension: Int = -1, epsilon: Double = 1e-12) -> Tensor {
+        let values = converted(to: type.accumulator)
+        return (values / values.norm(over: [dimension], keeping: true).clamped(from: epsilon)).converted(to: type)
+    }
+
     /// log Σ exp x, without overflow.
     public func logSumExp(over dimensions: [Int], keeping: Bool = false) -> Tensor {
         if dimensions.isEmpty { return self }
@@ -83,6 +89,11 @@ extension Tensor {
     /// The sums of the first 1, 2, … elements along a dimension.
     public func cumulativeSum(along dimension: Int) -> Tensor {
         operators.cumulativeSum(.tensor(self), .integer(dimension), .none)
+    }
+
+    /// The products of the first 1, 2, … elements along a dimension.
+    public func cumulativeProduct(along dimension: Int) -> Tensor {
+        operators.cumulativeProduct(.tensor(self), .integer(dimension), .none)
     }
 
     private func isNone(_ dimensions: [Int]?) -> Bool { dimensions?.isEmpty ?? false }

@@ -51,16 +51,6 @@ extension Tensor {
         operators.split.results(capacity: lengths.count, .tensor(self), .integers(lengths), .integer(dimension))
     }
 
-    /// The parts at the given indices (`[n]`, `.int64` or `.int32`) of a dimension.
-    public func selecting(_ indices: Tensor, along dimension: Int) -> Tensor {
-        operators.indexSelect(.tensor(self), .integer(dimension), .tensor(indices))
-    }
-
-    /// For each element of `indices` (`.int64`), the element at that place along the dimension.
-    public func gathered(_ indices: Tensor, along dimension: Int) -> Tensor {
-        operators.gather(.tensor(self), .integer(dimension), .tensor(indices), .boolean(false))
-    }
-
     /// The elements in reverse order along the given dimensions.
     public func flipped(along dimensions: [Int]) -> Tensor { operators.flip(.tensor(self), .integers(dimensions)) }
 

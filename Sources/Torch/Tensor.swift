@@ -63,6 +63,9 @@ public struct Tensor: Sendable {
     /// Whether operations on it are recorded for gradients.
     public var requiresGradient: Bool { withExtendedLifetime(reference) { ctorch_tensor_requires_gradient(reference.handle) } }
 
+    /// Whether both are copies of one value.
+    package func isSame(as other: Tensor) -> Bool { reference === other.reference }
+
     /// The address of the first element, to tell whether two tensors share storage.
     package var address: UInt64 { withExtendedLifetime(reference) { ctorch_tensor_address(reference.handle) } }
 

@@ -193,8 +193,19 @@ extension Checkpoint {
                 ("\(name)/buffers/\(buffer.path)", value.type, value.shape, { buffer.value.assign($0.moved(to: value.device)) }))
         }
         var problems: [String] = []
+        // A weight of another form or units has parts of other names or shapes: told once, with what to do.
+        let found = values["\(name)/forms"].flatMap { try? JSONDecoder().decode([String: String].self, from: Data($0.utf8)) } ?? [:]
+        var others: [String] = []
+        for (path, form) in Self.forms(of: module).sorted(by: { $0.key < $1.key }) {
+            guard let other = found[path], other != form else { continue }
+            others.append("\(name)/parameters/\(path)")
+            problems.append(
+                "weight '\(path)': expected it \(form), found it \(other); make the layer with that normalization and those units, "
+                    + "as loading the weights' file before the optimizer is made does")
+        }
+        func isPart(_ path: String) -> Bool { others.contains { path == $0 || path.hasPrefix($0 + ".") } }
         let expected = Set(targets.map(\.0))
-        for (path, type, shape, _) in targets {
+        for (path, type, shape, _) in targets where !isPart(path) {
             if let found = tensors[path] {
                 if found.shape != shape || found.type != type {
                     problems.append("'\(path)': expected \(type)\(shape), found \(found.type)\(found.shape)")
@@ -204,11 +215,10 @@ extension Checkpoint {
             }
         }
         for path in order where path.hasPrefix("\(name)/parameters/") || path.hasPrefix("\(name)/buffers/") {
-            if !expected.contains(path) { problems.append("'\(path)': expected none, found one") }
+            if !expected.contains(path) && !isPart(path) { problems.append("'\(path)': expected none, found one") }
         }
-        let found = values["\(name)/forms"].flatMap { try? JSONDecoder().decode([String: String].self, from: Data($0.utf8)) } ?? [:]
-        for (path, form) in Self.forms(of: module).sorted(by: { $0.key < $1.key }) where problems.isEmpty && found[path] != form {
-            problems.append("weight '\(path)': expected it \(form), found it \(found[path] ?? "nowhere")")
+        for path in Self.forms(of: module).keys.sorted() where problems.isEmpty && found[path] == nil {
+            problems.append("weight '\(path)': expected its form, found none")
         }
         guard problems.isEmpty else { throw CheckpointError(path: self.path, problem: MessageList.joined(problems, separator: "; ")) }
         for (path, _, _, assign) in targets { if let tensor = tensors[path] { assign(tensor) } }

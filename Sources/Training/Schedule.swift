@@ -1,3 +1,4 @@
+import Foundation
 import Torch
 
 /// A learning rate, or another number, as a function of the time in epochs.
@@ -27,4 +28,45 @@ public struct Schedule: Sendable {
     public static func step(_ before: Double, then after: Double, at epoch: Double) -> Schedule {
         Schedule { $0 < epoch ? before : after }
     }
+
+    /// A linear rise from `first` times the schedule's own number to all of it over a time in epochs, then the schedule, whose time begins at 0 too.
+    ///
+    /// Traps unless the time is above 0 and the first part from 0 to 1.
+    public func warmedUp(over epochs: Double, from first: Double = 0) -> Schedule {
+        trap(
+            unless: epochs > 0 && (0...1).contains(first),
+            "warm-up: expected a time above 0 and a first part from 0 to 1, found \(epochs) and \(first)")
+        return Schedule { epoch in self(epoch) * (epoch < epochs ? first + (1 - first) * max(0, epoch) / epochs : 1) }
+    }
+
+    /// From a number down to a last one along half a cosine (Loshchilov & Hutter, *SGDR*, 2017, eq. 5, without restarts): last + ½(number − last)(1 + cos(π·epoch/epochs)), and the last
+    /// from then on.
+    ///
+    /// Traps unless the time is above 0.
+    public static func cosine(_ number: Double, to last: Double = 0, epochs: Double) -> Schedule {
+        trap(unless: epochs > 0, "cosine schedule: expected epochs above 0, found \(epochs)")
+        return Schedule { epoch in last + (number - last) * halfCosine(epoch / epochs) }
+    }
+
+    /// One cycle (Smith & Topin, *Super-Convergence*, 2018): up from largest/divisor to the largest number along half a cosine for the rising part of the run, then down along another to
+    /// largest/(divisor·lastDivisor) at its end. PyTorch's `OneCycleLR` has the same form and defaults.
+    ///
+    /// Traps unless the time and the divisors are above 0 and the part is between 0 and 1.
+    public static func oneCycle(
+        _ largest: Double, epochs: Double, risingPart: Double = 0.3, divisor: Double = 25, lastDivisor: Double = 1e4
+    ) -> Schedule {
+        trap(
+            unless: epochs > 0 && risingPart > 0 && risingPart < 1 && divisor > 0 && lastDivisor > 0,
+            "one-cycle schedule: expected epochs and divisors above 0 and a rising part between 0 and 1, found \(epochs), \(divisor), \(lastDivisor) and \(risingPart)"
+        )
+        let (first, last, top) = (largest / divisor, largest / divisor / lastDivisor, risingPart * epochs)
+        return Schedule { epoch in
+            epoch < top
+                ? largest + (first - largest) * halfCosine(epoch / top)
+                : last + (largest - last) * halfCosine((epoch - top) / (epochs - top))
+        }
+    }
 }
+
+/// 1 at 0, 0 at 1, half a cosine between, and constant beyond.
+private func halfCosine(_ part: Double) -> Double { (1 + cos(.pi * max(0, min(part, 1)))) / 2 }

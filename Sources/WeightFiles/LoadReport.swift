@@ -15,6 +15,8 @@ public struct LoadReport: Sendable {
         /// Whether v and g (or w) were taken as they are, in the file's element types. Otherwise w was computed and put into the module's own form,
         /// or rounded to its types: the same function, or nearly, but training continues differently.
         public let isExact: Bool
+        /// Whether the module's weight has new `Parameter` objects, because it took over the file's units or form: an optimizer that was made before holds the old ones.
+        public let hasNewParameters: Bool
     }
 
     /// A tensor that does not belong to a weight.

@@ -49,7 +49,7 @@ struct ModuleState {
         var contents = weights.map { ($0.path, StateSlot.Content.weight($0.value)) }
         contents += module.namedParameters.filter { !isPart($0.path) }.map { ($0.path, .parameter($0.value)) }
         contents += module.namedBuffers.filter { !isPart($0.path) }.map { ($0.path, .buffer($0.value)) }
-        let firsts = contents.map { Self.slot($0, $1, owner: owners[Self.owner(of: $0)], first: nil, renaming) }
+        let firsts = contents.map { Self.slot($0, $1, owners, first: nil, renaming) }
         slots = firsts + Self.again(contents, module.sharedPaths, owners, renaming)
     }
 
@@ -67,8 +67,7 @@ struct ModuleState {
                 let other = further + path.dropFirst(origin.count)
                 guard paths.insert(other).inserted else { continue }
                 found.append((other, content, first))
-                let owner = owners[Self.owner(of: other)] ?? owners[Self.owner(of: first)]
-                slots.append(slot(other, content, owner: owner, first: first, renaming))
+                slots.append(slot(other, content, owners, first: first, renaming))
             }
         }
         return slots
@@ -76,13 +75,33 @@ struct ModuleState {
 
     private static func owner(of path: String) -> String { String(StoredWeight.split(path).prefix.dropLast()) }
 
-    private static func slot(
-        _ path: String, _ content: StateSlot.Content, owner: (any Module)?, first: String?, _ renaming: Renaming
-    ) -> StateSlot {
+    /// The prefix that stays and PyTorch's names under it: by the outermost module that names what is at a path under it, else by the owner.
+    private static func pyTorchNames(
+        _ path: String, _ owners: [String: any Module], first: String?
+    ) -> (prefix: String, leaves: [String], owner: (any PyTorchNamed)?) {
+        let parts = path.split(separator: ".", omittingEmptySubsequences: false)
+        // A module is known by the first path of what is shared.
+        func module(at path: String, besides rest: String) -> (any PyTorchNamed)? {
+            if let found = owners[path] { return found as? any PyTorchNamed }
+            guard let first, first == rest || first.hasSuffix("." + rest) else { return nil }
+            return owners[first == rest ? "" : String(first.dropLast(rest.count + 1))] as? any PyTorchNamed
+        }
+        for count in parts.indices {
+            let outer = parts[..<count].joined(separator: ".")
+            let rest = parts[count...].joined(separator: ".")
+            guard let names = module(at: outer, besides: rest)?.pyTorchNames(ofPath: rest) else { continue }
+            return (count == 0 ? "" : outer + ".", names, nil)
+        }
         let (prefix, leaf) = StoredWeight.split(path)
-        let named = owner as? any PyTorchNamed
-        let leaves = named?.pyTorchNames(of: String(leaf)) ?? [String(leaf)]
-        let counter = named?.pyTorchCounter(beside: String(leaf))
+        let owner = module(at: owner(of: path), besides: String(leaf))
+        return (String(prefix), owner?.pyTorchNames(of: String(leaf)) ?? [String(leaf)], owner)
+    }
+
+    private static func slot(
+        _ path: String, _ content: StateSlot.Content, _ owners: [String: any Module], first: String?, _ renaming: Renaming
+    ) -> StateSlot {
+        let (prefix, leaves, owner) = pyTorchNames(path, owners, first: first)
+        let counter = owner?.pyTorchCounter(beside: String(StoredWeight.split(path).leaf))
         return StateSlot(
             path: path, content: content, names: leaves.map { renaming.snakeCase(prefix + $0) },
             otherNames: leaves.map { renaming(prefix + Renaming.snakeCase($0)) },

@@ -36,9 +36,9 @@ extension PyTorchForm {
         return [(gain, partNames[1]), (direction, partNames[0])]
     }
 
-    /// Those of g and v; for units in blocks, which PyTorch's `dim` cannot express, along axis 1.
+    /// Those of g and v; for units in blocks or along several axes, which PyTorch's `dim` cannot express, along axis 1 or the first of them.
     public static func pyTorchShapes(ofWeight shape: [Int], units: OutputUnits) -> [[Int]] {
-        let kept = units.blocks == 1 ? units : .axis(1)
+        let kept = units.inPyTorch
         return [kept == .whole ? [] : kept.normsShape(ofWeight: shape) ?? [], shape]
     }
 
@@ -63,18 +63,24 @@ extension LogNormalizedWeight: PyTorchForm {
 }
 
 extension OutputUnits {
+    /// The units that stand for these where there can only be those along one axis: the same, if they are.
+    package var inPyTorch: OutputUnits {
+        if blocks > 1 { return .axis(1) }
+        return axes.count > 1 ? .axis(axes[0]) : self
+    }
+
     /// g and v as PyTorch has them: g in the shape that its `dim` gives, and no v of norm 0.
     fileprivate func pyTorchTensors(_ direction: Tensor, _ gain: Tensor) -> [Tensor] {
-        guard blocks == 1 else {
+        guard inPyTorch == self else {
             let weight = normalize(direction, gain: gain)
-            let units = OutputUnits.axis(1)
+            let units = inPyTorch
             return units.pyTorchTensors(weight, units.norms(of: weight).converted(to: gain.type))
         }
         // Where ‖v‖ = 0, w is 0 whatever g is.
         let zero = norms(of: direction) .== 0
-        guard zero.anyTrue() else { return [axis == nil ? gain.reshaped([]) : gain, direction] }
+        guard zero.anyTrue() else { return [self == .whole ? gain.reshaped([]) : gain, direction] }
         let stopped = gain.replacing(where: zero.reshaped(gain.shape), with: 0)
-        return [axis == nil ? stopped.reshaped([]) : stopped, replacingZeroDirections(direction)]
+        return [self == .whole ? stopped.reshaped([]) : stopped, replacingZeroDirections(direction)]
     }
 }
 
@@ -84,6 +90,11 @@ public protocol PyTorchNamed: Module {
     /// `snake_case`.
     func pyTorchNames(of property: String) -> [String]
 
+    /// PyTorch's names, under this module, for what is at a path under it, such as `layers.1.bias`; nil, the default, if they follow from the properties' names.
+    ///
+    /// For a module whose parts are properties of their own in PyTorch. An outer module is asked before an inner one.
+    func pyTorchNames(ofPath path: String) -> [String]?
+
     /// PyTorch's name for a counter, always 0 here, that it keeps beside a property; nil, the default, if there is none.
     func pyTorchCounter(beside property: String) -> String?
 }
@@ -91,6 +102,8 @@ public protocol PyTorchNamed: Module {
 extension PyTorchNamed {
     /// The property's own name.
     public func pyTorchNames(of property: String) -> [String] { [property] }
+    /// Nil: they follow from the properties' names.
+    public func pyTorchNames(ofPath path: String) -> [String]? { nil }
     /// None.
     public func pyTorchCounter(beside property: String) -> String? { nil }
 }
@@ -131,6 +144,53 @@ extension GRU: PyTorchNamed {
         case "inputBias": ["bias_ih_l0"]
         case "stateBias": ["bias_hh_l0"]
         default: [property]
+        }
+    }
+}
+
+extension LayerNorm: PyTorchNamed {
+    /// `weight` and `bias`.
+    public func pyTorchNames(of property: String) -> [String] { [property == "gain" ? "weight" : property] }
+}
+
+extension RMSNorm: PyTorchNamed {
+    /// `weight`.
+    public func pyTorchNames(of property: String) -> [String] { [property == "gain" ? "weight" : property] }
+}
+
+extension GroupNorm: PyTorchNamed {
+    /// `weight` and `bias`.
+    public func pyTorchNames(of property: String) -> [String] { [property == "gain" ? "weight" : property] }
+}
+
+extension InstanceNorm: PyTorchNamed {
+    /// `weight` and `bias`.
+    public func pyTorchNames(of property: String) -> [String] { [property == "gain" ? "weight" : property] }
+}
+
+extension MultiHeadAttention: PyTorchNamed {
+    /// `in_proj_weight` and `in_proj_bias` for what is in `inProjection`, `out_proj` for the other.
+    public func pyTorchNames(ofPath path: String) -> [String]? {
+        switch path {
+        case "inProjection.weight": ["in_proj_weight"]
+        case "inProjection.bias": ["in_proj_bias"]
+        case "outProjection.weight": ["out_proj.weight"]
+        case "outProjection.bias": ["out_proj.bias"]
+        default: nil
+        }
+    }
+}
+
+extension Stacked: PyTorchNamed {
+    /// `weight_ih_l1`, `bias_hh_l1_reverse` and so on, with the number of the layer and its direction.
+    public func pyTorchNames(ofPath path: String) -> [String]? {
+        let parts = path.split(separator: ".")
+        guard parts.count == 3, ["layers", "reversed"].contains(parts[0]), let index = Int(parts[1]), layers.indices.contains(index),
+            let layer = layers[index] as? any PyTorchNamed
+        else { return nil }
+        return layer.pyTorchNames(of: String(parts[2])).map { name in
+            let base = name.hasSuffix("_l0") ? String(name.dropLast(3)) : Renaming.snakeCase(name)
+            return "\(base)_l\(index)\(parts[0] == "reversed" ? "_reverse" : "")"
         }
     }
 }

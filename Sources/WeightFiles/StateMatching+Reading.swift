@@ -37,9 +37,20 @@ extension StoredWeight {
 }
 
 extension StateMatching.WeightMatch {
-    /// What the module's weight becomes; an error if it cannot hold finite numbers of the file.
-    func values(of found: Weight, in file: SafetensorsFile) throws -> Weight.Values {
-        let values = weight.values(of: found)
+    /// The module's weight, or if both it and the file's have units, and others, one of the module's form with the file's.
+    func weightInUnits(of found: Weight) -> Weight {
+        guard let ours = weight.units, let theirs = found.units, !ours.hasSameNorms(as: theirs, weight.shape) else { return weight }
+        return withoutGradients {
+            // Its values are assigned afterwards; they need only have the right shapes and types.
+            let start = type(of: weight.form).makeWeight(weight.vector, units: theirs, settings: weight.form.settings)
+            let parts = zip(start.form.parts, weight.elementTypes).map { $0.value.converted(to: $1) }
+            return Weight(type(of: weight.form).init(parts: parts, units: theirs, settings: weight.form.settings))
+        }
+    }
+
+    /// What a weight becomes, the module's or one made for it; an error if it cannot hold finite numbers of the file.
+    func values(of found: Weight, for target: Weight, in file: SafetensorsFile) throws -> Weight.Values {
+        let values = target.values(of: found)
         guard values.isFinite || !found.isFinite else {
             throw SafetensorsError(path: file.path, problem: "weight \(Safetensors.quoted(stored.name)): \(tooLarge(weight.vector.type))")
         }

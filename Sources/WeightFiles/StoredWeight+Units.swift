@@ -41,6 +41,12 @@ extension StoredWeight {
         if let given { return [given] }
         guard form.hasUnits else { return [.whole] }
         var candidates = preferred + weight.indices.map { .axis($0) } + [.whole]
+        // PyTorch's layouts have no units along several axes.
+        if layout == .native {
+            for gain in shapes where gain.count == weight.count && gain != weight {
+                candidates.append(.axes(gain.indices.filter { gain[$0] != 1 }))
+            }
+        }
         // One dimension more than v: the blocks of the native layout.
         for gain in shapes where gain.count == weight.count + 1 && gain.count > 2 && gain[0] > 1 {
             candidates.append(.axis(1, blocks: gain[0]))

@@ -43,7 +43,7 @@ extension WeightFile {
             if changes { outcome.changed.append(weight.stored.name) } else { outcome.kept.append(weight.stored.name) }
             if changes && Self.areComputed(weight, in: layout) { outcome.computed.append(weight.stored.name) }
         }
-        let metadata = metadata(to: layout, plain: []) { Self.changes($0, to: layout) }
+        let metadata = metadata(file.metadata, to: layout, plain: []) { Self.changes($0, to: layout) }
         try Safetensors.write(items: items, metadata: metadata, to: path)
         return outcome
     }
@@ -56,37 +56,79 @@ extension WeightFile {
     ///   - layout: the names that v and g get; not the plain layout.
     ///   - units: the parts that each have their own norm.
     ///   - path: the file to write, which may be the one that is read.
-    ///   - selects: whether a tensor is normalized, judged by its name, if it is floating-point and has at least 2 dimensions; by default, whether
+    ///   - selects: whether a tensor is normalized, judged by its name, if it is floating-point, has at least 2 dimensions and such units; by default, whether
     ///     its name is that of a weight (``isWeight(_:)``).
     /// - Throws: ``ModuleFileError`` if a weight is incomplete; ``SafetensorsError`` if there is no such tensor, or a norm leaves the range of its
     ///   type; `FileError` if the system cannot read or write a file.
     /// - Precondition: the layout has v and g.
     public func unfold(to layout: StateLayout, units: OutputUnits, path: String, selects: (String) -> Bool = isWeight) throws -> Outcome {
-        trap(unless: layout != .plain, "unfold weights: expected a layout with v and g, found the plain one")
-        guard layout == .native || units.blocks == 1 else {
-            throw SafetensorsError(
-                path: file.path,
-                problem: "units: expected ones that PyTorch's dim can name for the layout \(layout.rawValue), found \(units)")
+        try unfold(path: path, "units of \(units)") { name in selects(name) ? (layout, units) : nil }
+    }
+
+    /// Writes the file with those plain weights as v and g that another file holds as v and g, with its names and units: the opposite of folding that file.
+    ///
+    /// - Parameters:
+    ///   - model: the other file.
+    ///   - path: the file to write, which may be the one that is read.
+    ///   - selects: whether a tensor is normalized, judged by its name, if the other file has it normalized; by default always.
+    /// - Throws: ``ModuleFileError`` if a weight of either file is incomplete, or if the other file's weight of the same name has another shape; else as
+    ///   ``unfold(to:units:path:selects:)``.
+    public func unfold(like model: WeightFile, path: String, selects: (String) -> Bool = { _ in true }) throws -> Outcome {
+        try model.requireWhole()
+        var known: [[UInt8]: FoundWeight] = [:]
+        for weight in model.weights where !weight.isPlain { known[Array(weight.name.utf8)] = weight }
+        let misshapen = file.names.compactMap { name -> ModuleFileError.Defect? in
+            guard let weight = known[Array(name.utf8)], selects(name), let shape = file.entry(name)?.shape, shape != weight.shape else {
+                return nil
+            }
+            return ModuleFileError.Defect(
+                .misshapen, name, expected: "\(weight.shape), as in \(Safetensors.quoted(model.file.path))", found: "\(shape)")
         }
+        guard misshapen.isEmpty else { throw ModuleFileError(path: file.path, defects: misshapen) }
+        return try unfold(path: path, "a weight that \(Safetensors.quoted(model.file.path)) has as v and g") { name in
+            guard selects(name), let weight = known[Array(name.utf8)] else { return nil }
+            let form = weight.form
+            let layout = weight.layout == .native && form != NormalizedWeight.self ? .parametrizations : weight.layout
+            return (layout, weight.units ?? .axis(0))
+        }
+    }
+
+    /// Writes the file with the tensors as v and g for which the closure gives a layout and units; `wanted` says in words what these are.
+    private func unfold(
+        path: String, _ wanted: String, _ choose: (String) -> (layout: StateLayout, units: OutputUnits)?
+    ) throws -> Outcome {
         try requireWhole()
         var outcome = Outcome()
         var items: [SafetensorsItem] = []
+        var layouts: [[UInt8]: StateLayout] = [:]
         /// The first selected tensor that cannot be unfolded.
         var unfit: (name: String, type: String, shape: [Int])?
         for name in file.names {
             let entry = file.entry(name)
             var found: StoredWeight?
             if case .part(let weight, _) = role(of: name) { found = weight.stored }
-            guard found?.isPlain ?? true, let shape = entry?.shape, let type = entry?.type, type.isFloatingPoint, shape.count > 1,
-                selects(name), let norms = units.normsShape(ofWeight: shape)
+            let choice = found?.isPlain ?? true ? choose(name) : nil
+            if let choice {
+                trap(unless: choice.layout != .plain, "unfold weights: expected a layout with v and g, found the plain one")
+                guard choice.layout == .native || choice.units.inPyTorch == choice.units else {
+                    throw SafetensorsError(
+                        path: file.path,
+                        problem:
+                            "units: expected ones that PyTorch's dim can name for the layout \(choice.layout.rawValue), found \(choice.units)"
+                    )
+                }
+            }
+            guard let (layout, units) = choice, let shape = entry?.shape, let type = entry?.type, type.isFloatingPoint, shape.count > 1,
+                let norms = units.normsShape(ofWeight: shape)
             else {
-                if found?.isPlain ?? true, selects(name), unfit == nil, let entry { unfit = (name, entry.typeName, entry.shape) }
+                if choice != nil, unfit == nil, let entry { unfit = (name, entry.typeName, entry.shape) }
                 if let found, case .part(_, 0) = role(of: name) { outcome.kept.append(found.name) }
                 if let item = file.item(name, as: name) { items.append(item) }
                 continue
             }
             let stored = StoredWeight.normalized(name, layout)
             outcome.changed.append(name)
+            layouts[Array(name.utf8)] = layout
             let file = file
             let gainShape = layout != .native && units == .whole ? [] : norms
             items.append(
@@ -108,12 +150,14 @@ extension WeightFile {
             throw SafetensorsError(
                 path: file.path,
                 problem:
-                    "expected at least one selected plain weight of floating-point numbers, with at least 2 dimensions and units of \(units), found \(found)"
+                    "expected at least one selected plain weight of floating-point numbers, with at least 2 dimensions and \(wanted), found \(found)"
             )
         }
-        let changed = Set(outcome.changed.map { Array($0.utf8) })
         // Not everything chosen by a pattern has a weight's name.
-        let metadata = metadata(to: layout, plain: changed) { $0.stored.isPlain && changed.contains(Array($0.stored.name.utf8)) }
+        let metadata = Set(layouts.values).sorted { $0.rawValue < $1.rawValue }.reduce(file.metadata) { metadata, layout in
+            let changed = Set(layouts.keys.filter { layouts[$0] == layout })
+            return self.metadata(metadata, to: layout, plain: changed) { $0.stored.isPlain && changed.contains(Array($0.stored.name.utf8)) }
+        }
         try Safetensors.write(items: items, metadata: metadata, to: path)
         return outcome
     }
@@ -141,7 +185,7 @@ extension WeightFile {
     /// Whether a layout has different v and g, or the like, for the same weight.
     private static func areComputed(_ weight: FoundWeight, in layout: StateLayout) -> Bool {
         guard weight.stored.layout == .native, let form = pyTorchForm(weight, in: layout) else { return false }
-        return !form.isReadFromPyTorch || (weight.units?.blocks ?? 1) > 1
+        return !form.isReadFromPyTorch || weight.units?.inPyTorch != weight.units
     }
 
     /// What replaces one part of a weight in another layout.
@@ -181,12 +225,15 @@ extension WeightFile {
     /// The file's own strings, with the entries on the layout and on left-out duplicates updated.
     ///
     /// - Parameters:
+    ///   - before: the strings so far.
     ///   - plain: the plain tensors that become v and g, whether or not their names are those of weights.
     ///   - changes: whether a weight goes into the new layout.
-    private func metadata(to layout: StateLayout, plain: Set<[UInt8]>, changes: (FoundWeight) -> Bool) -> [String: String] {
+    private func metadata(
+        _ before: [String: String], to layout: StateLayout, plain: Set<[UInt8]>, changes: (FoundWeight) -> Bool
+    ) -> [String: String] {
         let changed = weights.filter(changes)
-        guard !changed.isEmpty || !plain.isEmpty else { return file.metadata }
-        var metadata = file.metadata
+        guard !changed.isEmpty || !plain.isEmpty else { return before }
+        var metadata = before
         if file.isNative {
             for weight in changed {
                 for key in StateKey.keys(weight.stored.name, of: weight.stored.form) { metadata[key] = nil }

@@ -162,10 +162,12 @@ public struct WeightFile: Sendable {
         return guesses
     }
 
-    /// Whether a tensor's name is that of a weight: `weight`, `weight_ih_l0`, `weight_hh_l1_reverse`, `inputWeight`, `stateWeight`.
+    /// Whether a tensor's name is that of a weight: `weight`, `weight_ih_l0`, `weight_hh_l1_reverse`, `in_proj_weight`, `inputWeight`, `stateWeight`.
     public static func isWeight(_ name: String) -> Bool {
         let leaf = StoredWeight.split(name).leaf
-        if ["weight", "inputWeight", "stateWeight"].contains(leaf) { return true }
+        if ["weight", "in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "inputWeight", "stateWeight"].contains(leaf) {
+            return true
+        }
         for prefix in ["weight_ih_l", "weight_hh_l"] where leaf.hasPrefix(prefix) {
             let rest = leaf.dropFirst(prefix.count)
             let number = rest.hasSuffix("_reverse") ? rest.dropLast("_reverse".count) : rest

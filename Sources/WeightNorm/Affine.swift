@@ -13,12 +13,15 @@ public final class Affine<Map: LinearMap>: Layer {
     /// Batch normalization or mean-only batch normalization of w·x.
     public let normalizer: (any Normalizer)?
 
-    /// An affine layer made of the given parts; traps unless their shapes fit each other and the weight's units are the map's or the whole.
-    public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil) {
+    /// An affine layer made of the given parts; traps unless their shapes fit each other and the weight's units are the map's, the whole or those that are asked for.
+    ///
+    /// - Parameter units: which elements of the weight share a norm, if not those of an output. They must be asked for: a transposed convolution's outputs lie along axis 1, and a
+    ///   weight normalized along axis 0 is rarely meant.
+    public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil, units: OutputUnits? = nil) {
         trap(unless: weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
         trap(
-            unless: [nil, map.units, .whole].contains(weight.units),
-            "units of an affine layer's weight: expected \(map.units) or the whole, found \(weight.units ?? .whole)")
+            unless: [nil, units ?? map.units, .whole].contains(weight.units),
+            "units of an affine layer's weight: expected \(units ?? map.units) or the whole, found \(weight.units ?? .whole)")
         if let bias {
             trap(
                 unless:
@@ -32,22 +35,30 @@ public final class Affine<Map: LinearMap>: Layer {
     }
 
     /// An affine layer with v drawn from N(0, deviation²) (the paper: 0.05), g = ‖v‖ and b = 0, before data-dependent initialization.
+    ///
+    /// - Parameter units: which elements of the weight share a norm, by default those of one output, the map's. Data-dependent initialization, which sets a gain for each
+    ///   output, traps for others, except for the whole.
     public convenience init(
-        map: Map, normalization: Normalization, bias: Bool = true, deviation: Double = 0.05, type: ElementType = .float32, random: Generator
+        map: Map, normalization: Normalization, units: OutputUnits? = nil, bias: Bool = true, deviation: Double = 0.05,
+        type: ElementType = .float32, random: Generator
     ) {
+        trap(
+            unless: units?.normsShape(ofWeight: map.weightShape) != nil || units == nil,
+            "units of a layer: expected axes of its weight of \(map.weightShape), found \(units ?? .whole)")
         let initial = map.initialWeight(.normal(map.weightShape, type: type, from: random) * deviation)
         let normalizer = normalization.normalizer(features: map.outputs, axis: map.featureAxis, type: type, device: random.device)
         self.init(
-            map: map, weight: normalization.makeWeight(initial, units: map.units),
-            bias: bias && normalizer == nil ? Parameter(.zeros([map.outputs], type: type, on: random.device)) : nil, normalizer: normalizer)
+            map: map, weight: normalization.makeWeight(initial, units: units ?? map.units),
+            bias: bias && normalizer == nil ? Parameter(.zeros([map.outputs], type: type, on: random.device)) : nil, normalizer: normalizer,
+            units: units)
     }
 
     /// w·x + b, normalized if the layer has a normalizer. In an initializing pass, gain and bias are first set from the batch.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { result(of: input, pass, then: nil) }
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { traced { result(of: input, pass, then: nil) } }
 
     /// The activation of the layer's result: to rounding what the two give one after the other, but in one operator where there is one for both.
     public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
-        result(of: input, pass, then: activation)
+        traced { result(of: input, pass, then: activation) }
     }
 
     private func result(of input: Tensor, _ pass: Pass, then activation: Activation?) -> Tensor {
@@ -86,47 +97,75 @@ public typealias TransposedConvolution = Affine<TransposedConvolutionMap>
 
 extension Affine where Map == DenseMap {
     /// A dense layer with drawn weights.
+    ///
+    /// - Parameter units: which elements of the weight share a norm, by default those of an output, its rows; PyTorch's `dim`.
     public convenience init(
-        _ inputs: Int, to outputs: Int, normalization: Normalization = .weight, bias: Bool = true, type: ElementType = .float32,
-        random: Generator
+        _ inputs: Int, to outputs: Int, normalization: Normalization = .weight, units: OutputUnits? = nil, bias: Bool = true,
+        type: ElementType = .float32, random: Generator
     ) {
-        self.init(map: DenseMap(inputs: inputs, outputs: outputs), normalization: normalization, bias: bias, type: type, random: random)
+        self.init(
+            map: DenseMap(inputs: inputs, outputs: outputs), normalization: normalization, units: units, bias: bias, type: type,
+            random: random)
     }
 }
 
 extension Affine where Map == ConvolutionMap {
     /// A convolution with drawn weights; the number of dimensions is the kernel's.
+    ///
+    /// Padding adds elements on both sides of the input, by default none; if the convolution is causal, dilation·(kernel − 1) before its first and none after its last. Units are the
+    /// elements of the weight that share a norm, by default those of an output; PyTorch's `dim`.
     public convenience init(
-        _ inputs: Int, to outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, dilation: [Int]? = nil, groups: Int = 1,
-        normalization: Normalization = .weight, bias: Bool = true, type: ElementType = .float32, random: Generator
+        _ inputs: Int, to outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, paddingMode: PaddingMode = .zeros,
+        isCausal: Bool = false, dilation: [Int]? = nil, groups: Int = 1, normalization: Normalization = .weight, units: OutputUnits? = nil,
+        bias: Bool = true, type: ElementType = .float32, random: Generator
     ) {
         let map = ConvolutionMap(
-            inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding, dilation: dilation, groups: groups)
-        self.init(map: map, normalization: normalization, bias: bias, type: type, random: random)
+            inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding, paddingMode: paddingMode,
+            isCausal: isCausal,
+            dilation: dilation, groups: groups)
+        self.init(map: map, normalization: normalization, units: units, bias: bias, type: type, random: random)
     }
 
-    /// A convolution in two dimensions with a square kernel.
+    /// The same with equal lengths in all dimensions: by default two, a square kernel for images.
     public convenience init(
-        _ inputs: Int, to outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, normalization: Normalization = .weight,
+        _ inputs: Int, to outputs: Int, kernel: Int, dimensions: Int = 2, stride: Int = 1, padding: Int = 0,
+        paddingMode: PaddingMode = .zeros,
+        isCausal: Bool = false, dilation: Int = 1, groups: Int = 1, normalization: Normalization = .weight, units: OutputUnits? = nil,
         bias: Bool = true, type: ElementType = .float32, random: Generator
     ) {
         self.init(
-            inputs, to: outputs, kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding],
+            inputs, to: outputs, kernel: cube(kernel, dimensions), stride: cube(stride, dimensions), padding: cube(padding, dimensions),
+            paddingMode: paddingMode, isCausal: isCausal, dilation: cube(dilation, dimensions), groups: groups,
             normalization: normalization,
-            bias: bias, type: type, random: random)
+            units: units, bias: bias, type: type, random: random)
     }
 }
 
 extension Affine where Map == TransposedConvolutionMap {
     /// A transposed convolution with drawn weights; the number of dimensions is the kernel's.
+    ///
+    /// - Parameter units: which elements of the weight share a norm, by default those of an output. PyTorch's `weight_norm` has `dim=0` unless told otherwise, the
+    ///   inputs: `.axis(0)`.
     public convenience init(
         _ inputs: Int, to outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, outputPadding: [Int]? = nil,
-        dilation: [Int]? = nil, groups: Int = 1, normalization: Normalization = .weight, bias: Bool = true, type: ElementType = .float32,
-        random: Generator
+        dilation: [Int]? = nil, groups: Int = 1, normalization: Normalization = .weight, units: OutputUnits? = nil, bias: Bool = true,
+        type: ElementType = .float32, random: Generator
     ) {
         let map = TransposedConvolutionMap(
             inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding, outputPadding: outputPadding,
             dilation: dilation, groups: groups)
-        self.init(map: map, normalization: normalization, bias: bias, type: type, random: random)
+        self.init(map: map, normalization: normalization, units: units, bias: bias, type: type, random: random)
+    }
+
+    /// The same with equal lengths in all dimensions: by default two, a square kernel for images.
+    public convenience init(
+        _ inputs: Int, to outputs: Int, kernel: Int, dimensions: Int = 2, stride: Int = 1, padding: Int = 0, outputPadding: Int = 0,
+        dilation: Int = 1, groups: Int = 1, normalization: Normalization = .weight, units: OutputUnits? = nil, bias: Bool = true,
+        type: ElementType = .float32, random: Generator
+    ) {
+        self.init(
+            inputs, to: outputs, kernel: cube(kernel, dimensions), stride: cube(stride, dimensions), padding: cube(padding, dimensions),
+            outputPadding: cube(outputPadding, dimensions), dilation: cube(dilation, dimensions), groups: groups,
+            normalization: normalization, units: units, bias: bias, type: type, random: random)
     }
 }

@@ -25,15 +25,22 @@ extension Module {
     }
 
     /// Replaces every plain weight by a normalized one that equals it to rounding, g = ‖w‖: the opposite of ``foldWeights()``.
-    public func normalizeWeights() {
-        changeWeights { _, weight, units in
-            weight.plain.map { .normalized($0.value, units: units) } ?? weight
+    ///
+    /// - Parameter units: which elements of a weight share a norm; by default those of an output of its layer. Traps for a weight that has no such axes.
+    public func normalizeWeights(along units: OutputUnits? = nil) {
+        changeWeights { path, weight, own in
+            guard let plain = weight.plain else { return weight }
+            let units = units ?? own
+            trap(
+                unless: units.normsShape(ofWeight: weight.shape) != nil,
+                "normalize weight '\(path)': expected units of a weight of \(weight.shape), found \(units)")
+            return .normalized(plain.value, units: units)
         }
     }
 
     /// Calls the closure for each weight, with its path and the units that its normalized form has, and stores what the closure returns.
     ///
-    /// A weight that several layers share is changed once and stays shared. Traps if a weight is stored in a type that is not ``HoldsWeights``: the change
+    /// A weight that several layers share is changed once and stays shared. An optimizer that holds parameters which are replaced traps at its next step. Traps if a weight is stored in a type that is not ``HoldsWeights``: the change
     /// would not reach it.
     public func changeWeights(_ change: (_ path: String, _ weight: Weight, _ units: OutputUnits) -> Weight) {
         let (holders, weights) = holdersAndWeights
@@ -47,6 +54,10 @@ extension Module {
                 let after = change(path, weight, units)
                 trap(unless: after.shape == weight.shape, "weight '\(path)': expected shape \(weight.shape), found \(after.shape)")
                 changed[weight.identity] = after
+                let kept = Set(after.form.parts.map { ObjectIdentifier($0.object) })
+                for case .parameter(let parameter) in weight.form.parts where !kept.contains(ObjectIdentifier(parameter)) {
+                    parameter.replace()
+                }
                 return after
             }
         }

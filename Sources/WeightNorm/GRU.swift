@@ -72,8 +72,10 @@ public final class GRU: Module {
     ///
     /// The sequence is `[time, batch, inputs]`. Without a state, `[batch, hidden]`, to continue from, it starts at ``initialState``.
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: Tensor? = nil) -> (outputs: Tensor, last: Tensor) {
-        refuseInitialization(pass)
-        return bound(pass)(sequence, from: state)
+        traced {
+            refuseInitialization(pass)
+            return bound(pass)(sequence, from: state)
+        }
     }
 }
 

@@ -18,7 +18,7 @@ extension Affine {
                 unless: units == map.units || units == .whole,
                 "data-dependent initialization: expected a weight with a gain per output unit (\(map.units)) or for the whole, found \(units)"
             )
-            let featureAxis = units.axis == nil ? nil : map.featureAxis
+            let featureAxis = units == .whole ? nil : map.featureAxis
             // Only derived when needed: not for a layer that already has its scale, or whose turn comes later.
             func moments() -> UnitMoments {
                 UnitMoments(of: map(input, weight: weight.form.unscaled(in: units), bias: nil), featureAxis: featureAxis)

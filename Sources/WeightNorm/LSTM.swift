@@ -92,8 +92,10 @@ public final class LSTM: Module {
     ///
     /// The sequence is `[time, batch, inputs]`. Without a state to continue from, it starts at ``initialState`` and ``initialCell``.
     public func callAsFunction(_ sequence: Tensor, _ pass: Pass, from state: State? = nil) -> (outputs: Tensor, last: State) {
-        refuseInitialization(pass)
-        return BoundLSTM(self, pass, takesSteps: false)(sequence, from: state)
+        traced {
+            refuseInitialization(pass)
+            return BoundLSTM(self, pass, takesSteps: false)(sequence, from: state)
+        }
     }
 }
 

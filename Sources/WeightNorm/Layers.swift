@@ -1,6 +1,6 @@
 public import Torch
 
-// Layers without parameters.
+// Layers without parameters; activations and pooling have files of their own.
 
 /// A layer that can apply an activation to its result in the same operator, as ``Affine`` can. ``Sequential`` asks for it where an ``Activation`` follows the layer.
 public protocol ActivatedLayer: Layer {
@@ -22,13 +22,16 @@ public struct Sequential: Layer {
     /// The last layer's output.
     public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
         var result = input
-        var rest = layers[...]
-        while let layer = rest.popFirst() {
-            if let activation = rest.first as? Activation, let layer = layer as? any ActivatedLayer {
-                rest.removeFirst()
-                result = layer(result, pass, activation: activation)
+        var index = 0
+        while index < layers.count {
+            let layer = layers[index]
+            let activation = index + 1 < layers.count ? layers[index + 1] as? Activation : nil
+            if let activation, let layer = layer as? any ActivatedLayer {
+                result = traced(part: "\(index)") { layer(result, pass, activation: activation) }
+                index += 2
             } else {
-                result = layer(result, pass)
+                result = traced(part: "\(index)") { layer(result, pass) }
+                index += 1
             }
         }
         return result
@@ -38,48 +41,6 @@ public struct Sequential: Layer {
 extension Sequential: PartsOfModule {
     /// The layers; each is named only by its index, as in PyTorch: `features.0.weight`.
     public var moduleParts: [(label: String, value: Any)] { layers.enumerated().map { ("\($0)", $1) } }
-}
-
-/// A function applied element by element.
-public struct Activation: Layer, Sendable {
-    private enum Function: Sendable {
-        case known(ActivationFunction)
-        case other(@Sendable (Tensor) -> Tensor)
-    }
-
-    private let function: Function
-
-    /// The function, if operators can apply it to their result at once.
-    var known: ActivationFunction? {
-        if case .known(let function) = function { function } else { nil }
-    }
-
-    /// Any function that keeps the shape.
-    public init(_ function: @escaping @Sendable (Tensor) -> Tensor) { self.function = .other(function) }
-
-    /// One that operators can apply to their result at once.
-    public init(_ function: ActivationFunction) { self.function = .known(function) }
-
-    /// max(x, 0).
-    public static let relu = Activation(.relu)
-    /// x above zero, slope·x below.
-    public static func leakyRelu(slope: Double = 0.1) -> Activation {
-        slope >= 0 ? Activation(.leakyRelu(slope: slope)) : Activation { $0.leakyRelu(slope: slope) }
-    }
-    /// x above zero, exp x − 1 below.
-    public static let elu = Activation(.elu)
-    /// tanh x.
-    public static let tanh = Activation(.tanh)
-    /// 1/(1 + exp −x).
-    public static let sigmoid = Activation(.sigmoid)
-
-    /// The function's value.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor {
-        switch function {
-        case .known(let function): input.activated(function)
-        case .other(let function): function(input)
-        }
-    }
 }
 
 /// Adds draws from N(0, deviation²), except in inference.
@@ -121,39 +82,6 @@ public struct Dropout: Layer {
                 .bernoulli($0, probability: kept, value: 1 / kept, type: input.type, from: random, at: pass.place)
             }
     }
-}
-
-/// The largest element of each square window of `[batch, channels, height, width]`.
-public struct MaxPooling: Layer {
-    /// The window's side, and its stride.
-    public let size: Int
-
-    /// Pooling over windows that do not overlap.
-    public init(_ size: Int) { self.size = size }
-
-    /// `[batch, channels, height/size, width/size]`, rounded down.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.maxPooled2d(size) }
-}
-
-/// The mean of each square window of `[batch, channels, height, width]`.
-public struct AveragePooling: Layer {
-    /// The window's side, and its stride.
-    public let size: Int
-
-    /// Pooling over windows that do not overlap.
-    public init(_ size: Int) { self.size = size }
-
-    /// `[batch, channels, height/size, width/size]`, rounded down.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.averagePooled2d(size) }
-}
-
-/// The mean over all positions: `[batch, channels, …]` to `[batch, channels]`.
-public struct GlobalAverage: Layer {
-    /// The mean over all axes after the second.
-    public init() {}
-
-    /// `[batch, channels]`.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { input.mean(over: Array(2..<input.rank)) }
 }
 
 /// Merges all axes after the first: `[batch, …]` to `[batch, features]`.

@@ -53,10 +53,14 @@ public struct DenseMap: LinearMap, Sendable {
     public var featureAxis: Int { -1 }
 
     /// The product.
-    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor { input.linear(weight: weight, bias: bias) }
+    public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?) -> Tensor {
+        self(input, weight: weight, bias: bias, activation: nil)
+    }
     /// The product and the activation of it, in one operator.
     public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
-        input.linear(weight: weight, bias: bias, activation: activation)
+        let shape = input.shape
+        trap(unless: shape.last == inputs, "dense layer: expected an input […, \(inputs)], found \(shape)")
+        return input.linear(weight: weight, bias: bias, activation: activation)
     }
 }
 
@@ -70,16 +74,22 @@ public struct ConvolutionMap: LinearMap, Sendable {
     public let kernel: [Int]
     /// Steps between places of the kernel.
     public let stride: [Int]
-    /// Zeros added on both sides of the input.
+    /// Elements added on both sides of the input; none in a causal convolution.
     public let padding: [Int]
+    /// What they are.
+    public let paddingMode: PaddingMode
+    /// Whether the input is padded by dilation·(kernel − 1) elements before its first, and by none after its last: result t then depends on no input after t·stride.
+    public let isCausal: Bool
     /// Steps between elements of the kernel.
     public let dilation: [Int]
     /// The number of blocks of channels that do not see each other.
     public let groups: Int
 
-    /// A convolution in as many dimensions as the kernel has; traps if a size is not positive or the groups do not divide the channels.
+    /// A convolution in as many dimensions as the kernel has; traps if a size is not positive, the groups do not divide the channels, or a causal convolution is given a
+    /// padding.
     public init(
-        inputs: Int, outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, dilation: [Int]? = nil, groups: Int = 1
+        inputs: Int, outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, paddingMode: PaddingMode = .zeros,
+        isCausal: Bool = false, dilation: [Int]? = nil, groups: Int = 1
     ) {
         let ones = kernel.map { _ in 1 }
         self.inputs = inputs
@@ -87,11 +97,17 @@ public struct ConvolutionMap: LinearMap, Sendable {
         self.kernel = kernel
         self.stride = stride ?? ones
         self.padding = padding ?? kernel.map { _ in 0 }
+        self.paddingMode = paddingMode
+        self.isCausal = isCausal
         self.dilation = dilation ?? ones
         self.groups = groups
         requirePositive(
             ["inputs": [inputs], "outputs": [outputs], "kernel": kernel, "stride": self.stride, "dilation": self.dilation],
             of: "convolution")
+        requireLengths(["stride": self.stride, "padding": self.padding, "dilation": self.dilation], kernel, of: "convolution")
+        trap(
+            unless: !isCausal || self.padding.allSatisfy { $0 == 0 },
+            "padding of a causal convolution: expected none, since it follows from the kernel, found \(self.padding)")
         requireGroups(groups, inputs, outputs)
     }
 
@@ -108,8 +124,15 @@ public struct ConvolutionMap: LinearMap, Sendable {
     }
     /// The cross-correlation and the activation of it, in one operator.
     public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
-        input.convolved(
-            with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups, activation: activation)
+        requireInput(input, inputs, kernel, of: "convolution")
+        guard isCausal || paddingMode != .zeros else {
+            return input.convolved(
+                with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups, activation: activation)
+        }
+        let before = isCausal ? zip(kernel, dilation).map { ($0 - 1) * $1 } : padding
+        return input.padded(before: before, after: padding, mode: paddingMode).convolved(
+            with: weight, bias: bias, stride: stride, padding: kernel.map { _ in 0 }, dilation: dilation, groups: groups,
+            activation: activation)
     }
 }
 
@@ -150,6 +173,9 @@ public struct TransposedConvolutionMap: LinearMap, Sendable {
         requirePositive(
             ["inputs": [inputs], "outputs": [outputs], "kernel": kernel, "stride": self.stride, "dilation": self.dilation],
             of: "transposed convolution")
+        requireLengths(
+            ["stride": self.stride, "padding": self.padding, "outputPadding": self.outputPadding, "dilation": self.dilation], kernel,
+            of: "transposed convolution")
         requireGroups(groups, inputs, outputs)
     }
 
@@ -166,7 +192,8 @@ public struct TransposedConvolutionMap: LinearMap, Sendable {
     }
     /// The transposed cross-correlation and the activation of it, written over it.
     public func callAsFunction(_ input: Tensor, weight: Tensor, bias: Tensor?, activation: ActivationFunction?) -> Tensor {
-        input.convolved(
+        requireInput(input, inputs, kernel, of: "transposed convolution")
+        return input.convolved(
             with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups, transposed: true,
             outputPadding: outputPadding, activation: activation)
     }
@@ -176,6 +203,22 @@ private func requirePositive(_ sizes: KeyValuePairs<String, [Int]>, of layer: St
     for (name, values) in sizes {
         trap(unless: !values.isEmpty && values.allSatisfy { $0 > 0 }, "\(name) of a \(layer): expected at least 1, found \(values)")
     }
+}
+
+private func requireLengths(_ lengths: KeyValuePairs<String, [Int]>, _ kernel: [Int], of layer: String) {
+    trap(unless: kernel.count <= 3, "kernel of a \(layer): expected 1 to 3 lengths, found \(kernel)")
+    for (name, values) in lengths {
+        trap(
+            unless: values.count == kernel.count && values.allSatisfy { $0 >= 0 },
+            "\(name) of a \(layer): expected as many numbers from 0 up as the kernel \(kernel) has, found \(values)")
+    }
+}
+
+private func requireInput(_ input: Tensor, _ inputs: Int, _ kernel: [Int], of layer: String) {
+    let shape = input.shape
+    guard shape.count != kernel.count + 2 || shape[1] != inputs else { return }
+    let places = ["[batch, \(inputs), length]", "[batch, \(inputs), height, width]", "[batch, \(inputs), depth, height, width]"]
+    fail("\(layer) with the kernel \(kernel): expected an input \(places[kernel.count - 1]), found \(shape)")
 }
 
 private func requireGroups(_ groups: Int, _ inputs: Int, _ outputs: Int) {

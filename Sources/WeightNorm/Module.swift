@@ -58,6 +58,7 @@ extension Module {
     private func collect() -> Collector {
         var collector = Collector()
         collector.visit(self, path: [])
+        for named in collector.parameters { named.value.keepPath(named.path) }
         var paths: Set<String> = []
         for path in collector.parameters.map(\.path) + collector.buffers.map(\.path) {
             trap(unless: paths.insert(path).inserted, "module: expected a path for each parameter and buffer, found two at '\(path)'")

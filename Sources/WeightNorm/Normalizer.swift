@@ -44,7 +44,7 @@ public final class MeanOnlyBatchNorm: Normalizer {
     }
 
     /// Normalizes the input, t, whose features lie on the axis; traps if they do not.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { normalized(input, pass, then: nil) }
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { traced { normalized(input, pass, then: nil) } }
 
     private func normalized(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
         let feature = featureAxis(axis, of: input, "mean-only batch norm", features: bias.value.shape[0])
@@ -70,7 +70,7 @@ extension MeanOnlyBatchNorm: ActivatedLayer {
     /// Normalizes the input and applies the activation, in one operator where there is one.
     public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
         guard let function = activation.known else { return activation(self(input, pass), pass) }
-        return normalized(input, pass, then: function)
+        return traced { normalized(input, pass, then: function) }
     }
 }
 
@@ -111,7 +111,7 @@ public final class BatchNorm: Normalizer {
     }
 
     /// The normalized tensor, for features on the axis.
-    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { normalized(input, pass, then: nil) }
+    public func callAsFunction(_ input: Tensor, _ pass: Pass) -> Tensor { traced { normalized(input, pass, then: nil) } }
 
     private func normalized(_ input: Tensor, _ pass: Pass, then function: ActivationFunction?) -> Tensor {
         let feature = featureAxis(axis, of: input, "batch norm", features: bias.value.shape[0])
@@ -190,7 +190,7 @@ extension BatchNorm: ActivatedLayer {
     /// The activation of the normalized tensor.
     public func callAsFunction(_ input: Tensor, _ pass: Pass, activation: Activation) -> Tensor {
         guard let function = activation.known else { return activation(self(input, pass), pass) }
-        return normalized(input, pass, then: function)
+        return traced { normalized(input, pass, then: function) }
     }
 }
 

@@ -1,21 +1,31 @@
 public import Torch
 
-/// Which elements of a weight belong to one output unit, and so share one norm and one gain.
+/// Which elements of a weight belong to one unit, and so share one norm and one gain: by default one output unit, as in the paper.
 ///
 /// A dense weight `[outputs, inputs]` and a convolution's `[outputs, inputs/groups, …]` have their units along axis 0. A transposed
 /// convolution's weight is `[inputs, outputs/groups, …]`: its units lie along axis 1, and with groups each block of inputs/groups rows has
 /// its own units.
 public struct OutputUnits: Hashable, Sendable {
-    /// The axis along which the units lie; nil if the whole weight is one unit.
-    public let axis: Int?
+    /// The axes along which the units lie, in ascending order; none if the whole weight is one unit.
+    public let axes: [Int]
     /// The number of blocks into which axis 0 is cut, each with its own units.
     public let blocks: Int
 
-    /// One unit for every index of an axis (PyTorch's `dim`).
-    public static func axis(_ axis: Int, blocks: Int = 1) -> OutputUnits { OutputUnits(axis: axis, blocks: blocks) }
+    private init(axes: [Int], blocks: Int) {
+        (self.axes, self.blocks) = (axes, blocks)
+    }
+
+    /// One unit for every index of an axis (PyTorch's `dim`), counted from 0.
+    public static func axis(_ axis: Int, blocks: Int = 1) -> OutputUnits { OutputUnits(axes: [axis], blocks: blocks) }
+
+    /// One unit for every combination of indices of some axes, counted from 0, which no `dim` of PyTorch's can say if there are several.
+    public static func axes(_ axes: [Int]) -> OutputUnits { OutputUnits(axes: Set(axes).sorted(), blocks: 1) }
 
     /// The whole weight as one unit (PyTorch's `dim=None`).
-    public static let whole = OutputUnits(axis: nil, blocks: 1)
+    public static let whole = OutputUnits(axes: [], blocks: 1)
+
+    /// The axis along which the units lie; nil if there are none or several.
+    public var axis: Int? { axes.count == 1 ? axes[0] : nil }
 
     /// ‖v‖ of every unit, in a shape that ``scale(_:by:)`` takes: `[1, …, units, …, 1]`, with blocks `[blocks, 1, units per block, 1, …]`.
     ///
@@ -33,8 +43,7 @@ public struct OutputUnits: Hashable, Sendable {
 
     /// The shape of ``norms(of:)`` for a weight of the given shape; nil if such a weight has no such units.
     public func normsShape(ofWeight shape: [Int]) -> [Int]? {
-        guard let axis else { return shape.map { _ in 1 } }
-        guard shape.indices.contains(axis), blocks > 0, shape[0].isMultiple(of: blocks) else { return nil }
+        guard axes.allSatisfy(shape.indices.contains), blocks > 0, blocks == 1 || shape[0].isMultiple(of: blocks) else { return nil }
         let parts = blocks > 1 ? [blocks, shape[0] / blocks] + shape.dropFirst() : shape
         let kept = keptAxes
         return parts.indices.map { kept.contains($0) ? parts[$0] : 1 }
@@ -81,10 +90,18 @@ public struct OutputUnits: Hashable, Sendable {
     /// g·v/‖v‖ per unit (eq. 2), in one fused operator. A unit with ‖v‖ = 0 gives w = 0, with finite gradients: its norm is taken as 1.
     public func normalize(_ direction: Tensor, gain: Tensor) -> Tensor {
         let shape = direction.shape
-        guard let axis else { return direction.normalizedWeight(gain: gain, blocks: 1, outer: 1, units: 1, inner: shape.reduce(1, *)) }
+        guard let first = axes.first, let last = axes.last else {
+            return direction.normalizedWeight(gain: gain, blocks: 1, outer: 1, units: 1, inner: shape.reduce(1, *))
+        }
+        guard last - first == axes.count - 1 else {
+            // Others lie between the axes: seen as rows, the units are one axis.
+            let rows = rows(of: direction)
+            let normalized = rows.normalizedWeight(gain: gain, blocks: 1, outer: 1, units: rows.shape[0], inner: rows.shape[1])
+            return tensor(ofRows: normalized, shape: shape)
+        }
         return direction.normalizedWeight(
-            gain: gain, blocks: blocks, outer: shape[..<axis].reduce(1, *) / blocks, units: shape[axis],
-            inner: shape[(axis + 1)...].reduce(1, *))
+            gain: gain, blocks: blocks, outer: shape[..<first].reduce(1, *) / blocks, units: shape[first...last].reduce(1, *),
+            inner: shape[(last + 1)...].reduce(1, *))
     }
 
     /// v/‖v‖ per unit; 0 where ‖v‖ = 0.
@@ -113,10 +130,8 @@ public struct OutputUnits: Hashable, Sendable {
         return ours == theirs
     }
 
-    private var blockedAxis: Int? { blocks > 1 ? axis.map { $0 + 1 } : axis }
-
     /// The axes of a blocked weight that together enumerate the units.
-    private var keptAxes: [Int] { blockedAxis.map { blocks > 1 ? [0, $0] : [$0] } ?? [] }
+    private var keptAxes: [Int] { blocks > 1 ? [0] + axes.map { $0 + 1 } : axes }
 
     private func reducedAxes(of parts: Tensor) -> [Int] {
         let kept = keptAxes
@@ -133,17 +148,22 @@ public struct OutputUnits: Hashable, Sendable {
 extension OutputUnits: LosslessStringConvertible {
     /// Units from their ``description``; nil for any other text.
     public init?(_ description: String) {
-        let words = description.split(separator: " ")
-        let axis = words.count > 1 ? Int(words[1]) : nil
-        let blocks = words.count > 3 ? Int(words[3]) : 1
-        let units = axis.flatMap { axis in blocks.map { OutputUnits.axis(axis, blocks: $0) } } ?? .whole
+        let words = description.split(whereSeparator: { $0 == " " || $0 == "," })
+        let numbers = words.compactMap { Int($0) }.filter { $0 >= 0 }
+        let units: OutputUnits
+        switch words.first {
+        case "axis" where words.count == 2 && numbers.count == 1: units = .axis(numbers[0])
+        case "axis" where numbers.count == 2 && numbers[1] > 0: units = .axis(numbers[0], blocks: numbers[1])
+        case "axes" where numbers.count > 1: units = .axes(numbers)
+        default: units = .whole
+        }
         guard units.description == description else { return nil }
         self = units
     }
 
-    /// Such as `axis 1 in 2 blocks`.
+    /// Such as `axis 1 in 2 blocks`, `axes 0, 2` or `the whole`.
     public var description: String {
-        guard let axis else { return "the whole" }
+        guard let axis else { return axes.isEmpty ? "the whole" : "axes \(axes.map(String.init).joined(separator: ", "))" }
         return blocks == 1 ? "axis \(axis)" : "axis \(axis) in \(blocks) blocks"
     }
 }

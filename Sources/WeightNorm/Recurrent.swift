@@ -38,8 +38,8 @@ func recurrentSizes(_ layer: String, gates: Int, inputWeight: Weight, stateWeigh
         "inputWeight of \(layer): expected shape [\(state[0]), inputs], found \(input)")
     for (name, weight) in [("inputWeight", inputWeight), ("stateWeight", stateWeight)] {
         trap(
-            unless: [nil, .axis(0), .whole].contains(weight.units),
-            "units of \(layer)'s \(name): expected the rows or the whole, found \(weight.units ?? .whole)")
+            unless: weight.units?.normsShape(ofWeight: weight.shape) != nil || weight.units == nil,
+            "units of \(layer)'s \(name): expected axes of a weight of \(weight.shape), found \(weight.units ?? .whole)")
     }
     return (input[1], state[1])
 }

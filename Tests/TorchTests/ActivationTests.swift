@@ -276,4 +276,26 @@ struct FusedActivationTests {
         #expect(x.linear(weight: identity, activation: .relu).elements(as: Float.self) == [0, 2])
         #expect(x.elements(as: Float.self) == [-1, 2])
     }
+
+    @Test("GELU, SiLU, softplus and erf are what their formulas say, and so are their gradients")
+    func withoutValueForm() {
+        let x = Parameter(Tensor([-40, -3, -0.5, 0, 1e-3, 0.7, 2, 40] as [Double]))
+        func check(_ name: String, _ found: (Tensor) -> Tensor, _ expected: (Double) -> Double) {
+            let value = found(x.value)
+            let slopes = gradients(of: value.sum(), withRespectTo: [x])[0].elements(as: Double.self)
+            for (index, number) in x.snapshot().elements(as: Double.self).enumerated() {
+                #expect(abs(value.detached()[index].item() - expected(number)) < 1e-12 * max(1, abs(number)), "\(name) of \(number)")
+                let step = 1e-5
+                let slope = (expected(number + step) - expected(number - step)) / (2 * step)
+                #expect(abs(slopes[index] - slope) < 1e-6, "\(name)'s slope at \(number)")
+            }
+        }
+        check("GELU", { $0.gelu() }) { $0 * (1 + Foundation.erf($0 / 2.0.squareRoot())) / 2 }
+        check("GELU by tanh", { $0.gelu(.tanh) }) {
+            $0 * (1 + Foundation.tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) / 2
+        }
+        check("SiLU", { $0.silu() }) { $0 / (1 + Foundation.exp(-$0)) }
+        check("softplus", { $0.softplus() }) { max($0, 0) + Foundation.log1p(Foundation.exp(-abs($0))) }
+        check("erf", { $0.erf() }) { Foundation.erf($0) }
+    }
 }

@@ -208,7 +208,9 @@ struct CheckpointTests {
         #expect(throws: Never.self) { try checkpoint.restore(dense(3, .axis(0)), from: "network") }
         let error = #expect(throws: CheckpointError.self) { try checkpoint.restore(dense(1, .axis(0)), from: "network") }
         #expect(
-            error?.problem == "weight 'weight': expected it log-normalized by 1.0 along axis 0, found it log-normalized by 3.0 along axis 0"
+            error?.problem
+                == "weight 'weight': expected it log-normalized by 1.0 along axis 0, found it log-normalized by 3.0 along axis 0; make the layer with that "
+                + "normalization and those units, as loading the weights' file before the optimizer is made does"
         )
         #expect(throws: CheckpointError.self) { try checkpoint.restore(dense(3, .whole), from: "network") }
     }

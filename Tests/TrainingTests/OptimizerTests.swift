@@ -115,6 +115,21 @@ struct OptimizerTests {
         await #expect(processExitsWith: .failure) { SGD([Parameter(.ones([1]))]).step(gradients: [], learningRate: 1) }
     }
 
+    @Test("warm-up, cosine and one-cycle schedules pass through the numbers that they are made of")
+    func shapedSchedules() {
+        func near(_ left: Double, _ right: Double) -> Bool { abs(left - right) < 1e-15 }
+        let warm = Schedule.constant(0.1).warmedUp(over: 5, from: 0.2)
+        #expect(near(warm(0), 0.02) && near(warm(2.5), 0.06) && near(warm(5), 0.1) && near(warm(9), 0.1))
+        let cosine = Schedule.cosine(1, to: 0.1, epochs: 10)
+        #expect(near(cosine(0), 1) && near(cosine(5), 0.55) && near(cosine(10), 0.1) && near(cosine(12), 0.1))
+        let both = Schedule.cosine(1, epochs: 10).warmedUp(over: 5)
+        #expect(near(both(2.5), 0.5 * Schedule.cosine(1, epochs: 10)(2.5)) && near(both(5), 0.5))
+        // torch.optim.lr_scheduler.OneCycleLR: initial_lr = max_lr/25, min_lr = initial_lr/1e4.
+        let cycle = Schedule.oneCycle(0.5, epochs: 10)
+        #expect(
+            near(cycle(0), 0.02) && near(cycle(1.5), 0.26) && near(cycle(3), 0.5) && near(cycle(6.5), 0.250001) && near(cycle(10), 2e-6))
+    }
+
     @Test("the paper's schedule: rate × min(2 − epoch/100, 1) over 200 epochs")
     func schedule() {
         let rate = Schedule.constantThenLinear(0.003, epochs: 200)

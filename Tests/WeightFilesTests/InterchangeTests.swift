@@ -73,7 +73,7 @@ private func worst(_ results: [(name: String, value: Tensor)], _ reference: Safe
             let network = InterchangeNetwork(normalization, type: type)
             let before = network.parameters.map { ObjectIdentifier($0) }
             let paths = network.namedParameters.map(\.path)
-            let report = try network.load(from: reference.path)
+            let report = try network.load(from: reference.path, forms: .keep)
             #expect(network.parameters.map { ObjectIdentifier($0) } == before && network.namedParameters.map(\.path) == paths)
             let results = try network.results(reference.values.tensor("input"), seed: reference.values.tensor("seed"))
             for (name, value) in results.prefix(3) {
@@ -96,13 +96,43 @@ private func worst(_ results: [(name: String, value: Tensor)], _ reference: Safe
     func units() throws {
         let network = InterchangeNetwork(.weight, type: .float32)
         let old = try Reference("weight-norm", .float32).path
-        let report = try network.load(from: old)
-        #expect(report.weights.allSatisfy { $0.units == .axis(0) })
+        let report = try network.load(from: old, forms: .keep)
+        #expect(report.weights.allSatisfy { $0.units == .axis(0) && !$0.hasNewParameters })
         let exact = report.weights.filter(\.isExact).map(\.path)
         #expect(exact == report.weights.map(\.path).filter { !$0.hasPrefix("up") })
-        let mixed = try network.load(from: Reference("mixed", .float32).path)
+        let mixed = try network.load(from: Reference("mixed", .float32).path, forms: .keep)
         let cycle: [OutputUnits?] = [.whole, .axis(1), .whole, nil, .axis(1)]
         #expect(mixed.weights.map(\.units) == mixed.weights.indices.map { cycle[$0 % 5] })
+    }
+
+    @Test("by default a normalized weight takes over the file's units, and only such a weight gets new parameters")
+    func unitsAreTakenOver() throws {
+        let network = InterchangeNetwork(.weight, type: .float32)
+        let before = Dictionary(uniqueKeysWithValues: network.namedParameters.map { ($0.path, ObjectIdentifier($0.value)) })
+        let report = try network.load(from: Reference("weight-norm", .float32).path)
+        #expect(report.weights.allSatisfy { $0.isExact && $0.hasNewParameters == $0.path.hasPrefix("up") })
+        for parameter in network.namedParameters {
+            let isNew = parameter.path.hasPrefix("up") && !parameter.path.hasSuffix("bias")
+            #expect((before[parameter.path] != ObjectIdentifier(parameter.value)) == isNew, "\(parameter.path)")
+        }
+        #expect(network.namedWeights.allSatisfy { $0.value.units == .axis(0) })
+        let mixed = try network.load(from: Reference("mixed", .float32).path)
+        for (found, weight) in zip(mixed.weights, network.namedWeights) { #expect(found.units == nil || found.units == weight.value.units) }
+    }
+
+    @Test("an optimizer made before its parameters were replaced ends the program at its next step, and says what to do")
+    func staleOptimizer() async throws {
+        let result = try #require(
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                let network = InterchangeNetwork(.weight, type: .float32)
+                let (stale, input) = (network.parameters, Tensor.ones([4, 4, 8]))
+                let before = gradients(of: network(input, .inference).sum(), withRespectTo: stale)
+                guard before.count == stale.count else { return }
+                try network.load(from: Reference("weight-norm", .float32).path)
+                _ = gradients(of: network(input, .inference).sum(), withRespectTo: stale)
+            })
+        let text = String(decoding: result.standardErrorContent, as: UTF8.self)
+        #expect(text.contains("found 'up1.weight.direction' replaced, by loading, folding or normalizing; make the optimizer afterwards"))
     }
 
     @Test("what PyTorch's float32 and double files hold is converted only if asked", arguments: types)

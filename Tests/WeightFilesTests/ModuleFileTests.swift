@@ -104,14 +104,15 @@ private final class Decoder: Module {
         }
     }
 
-    @Test("an optimizer made before loading trains what was loaded; g too (flax #5577)")
+    @Test("an optimizer made before loading into the module's own units trains what was loaded; g too (flax #5577)")
     func optimizer() throws {
         try withFile { path in
             // In float64: for the first layers' gradients of this network float32 has too few digits.
             try network(.weight, type: .float64).write(to: path, layout: .weightNorm)
             let target = network(.weight, seed: 9, type: .float64)
             let adam = Adam(target.parameters)
-            try target.load(from: path)
+            // The file cannot name the units of a transposed convolution with groups.
+            try target.load(from: path, forms: .keep)
             let before = target.namedParameters.map { ($0.path, $0.value.snapshot()) }
             adam.minimize(target(input.converted(to: .float64), .training(Generator(seed: 0))).squared().sum(), learningRate: 0.01)
             for (named, (path, old)) in zip(target.namedParameters, before) {

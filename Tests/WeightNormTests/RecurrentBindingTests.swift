@@ -224,10 +224,11 @@ struct RecurrentBindingTests {
         #expect(message(weight).contains("inputWeight of a GRU: expected shape [9, inputs], found [8, 4]"))
         let units = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             _ = LSTM(
-                inputWeight: .normalized(.ones([12, 4])), stateWeight: .normalized(.ones([12, 3]), units: .axis(1)),
+                inputWeight: .normalized(.ones([12, 4])),
+                stateWeight: .normalized(direction: Parameter(.ones([12, 3])), gain: Parameter(.ones([1, 1, 1])), units: .axis(2)),
                 bias: Parameter(.zeros([12])))
         }
-        #expect(message(units).contains("units of an LSTM's stateWeight: expected the rows or the whole, found axis 1"))
+        #expect(message(units).contains("units of an LSTM's stateWeight: expected axes of a weight of [12, 3], found axis 2"))
         await #expect(processExitsWith: .failure) { _ = LSTM(0, hidden: 3, random: Generator(seed: 1)) }
     }
 }
