@@ -635,7 +635,13 @@ weights() { # WHAT PATTERN ARGUMENTS…: of a subcommand of weights; nothing is 
 out=(--out none.safetensors)
 weights "no file" "cannot read nowhere: No such file" inspect nowhere
 weights "no file to fold" "cannot read nowhere: No such file" fold nowhere "${out[@]}"
-weights "a folder" "expected a regular file" inspect .
+mkdir bare
+weights "a folder" "expected a regular file, or a folder with model.safetensors.index.json or model.safetensors, found a folder without" inspect bare
+weights "a shard size that is none" "shard-size: expected a number of bytes from 1 up, such as 5GB, 500MB or 1000000, found 'x'" fold model.safetensors --shard-size x "${out[@]}"
+check "weights fold into shards" "$command" weights fold model.safetensors --shard-size 16 --out shards
+check "…with an index" grep -q '"fc.weight" : "model-0000[12]-of-00003.safetensors"' shards/model.safetensors.index.json
+check "…which is inspected as a whole" "$command" weights inspect shards
+refuses "weights: a folder in the way" "found shards already there; --force replaces it" - weights fold model.safetensors --shard-size 16 --out shards
 printf 'PK\003\004 and so on' >model.pt
 printf '\x80\x02}q\x00.and so on' >model.bin
 weights "a .pt file" "PyTorch zip; convert it in Python with safetensors.torch.save_file" convert model.pt --to plain "${out[@]}"

@@ -55,6 +55,16 @@ CTorchMessage ctorch_tensor_from_bytes(
     });
 }
 
+CTorchMessage ctorch_tensor_from_memory(
+    void *memory, const int64_t *sizes, int64_t rank, int32_t type, void (*release)(void *context), void *context, CTorchTensor *result) {
+    // Shared, so that whatever copies and drops the function releases the memory once.
+    std::shared_ptr<void> owner(context, release);
+    return guarded([&] {
+        auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(type));
+        *result = own(at::from_blob(memory, at::IntArrayRef(sizes, static_cast<size_t>(rank)), [owner](void *) mutable { owner.reset(); }, options));
+    });
+}
+
 CTorchMessage ctorch_tensor_to_bytes(CTorchTensor tensor, void *bytes, size_t byte_count) {
     return guarded([&] {
         auto host = borrow(tensor).detach().to(at::kCPU).contiguous();

@@ -13,7 +13,7 @@ struct InspectWeights: ParsableCommand {
             For a plain weight, ‖w‖ is taken along axis 0.
             """)
 
-    @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
+    @Argument(help: ArgumentHelp("A safetensors file; or, of a model in shards, its index or folder.", valueName: "file"))
     var file: String
     @Flag(help: "Print JSON instead of a table.")
     var json = false

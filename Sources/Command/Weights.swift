@@ -18,11 +18,28 @@ struct Weights: ParsableCommand {
 
 /// Where a command writes.
 struct WeightsOutput: ParsableArguments {
-    @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
+    @Option(help: ArgumentHelp("The file to write; with --shard-size a folder.", valueName: "file"))
     var out: String
+
+    @Option(
+        help: ArgumentHelp(
+            "Write shards of at most so many bytes of tensors, such as 5GB or 500MB, and their index.", valueName: "size"),
+        transform: byteCount)
+    var shardSize: Int?
 
     @Flag(help: "Replace the file if it exists. It may be the one that is read.")
     var force = false
+
+    /// A number of bytes: alone, or with KB, MB or GB, powers of 1000.
+    @Sendable static func byteCount(_ text: String) throws -> Int {
+        let units = ["KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000]
+        let unit = units.first { text.uppercased().hasSuffix($0.key) }
+        let number = Double(text.dropLast(unit == nil ? 0 : 2))
+        guard let number, number.isFinite, number * Double(unit?.value ?? 1) >= 1, number * Double(unit?.value ?? 1) < 0x1p62 else {
+            throw ValidationError("--shard-size: expected a number of bytes from 1 up, such as 5GB, 500MB or 1000000, found '\(text)'")
+        }
+        return Int(number * Double(unit?.value ?? 1))
+    }
 
     /// Throws if the file exists and must not be replaced.
     func check() throws {
@@ -47,14 +64,14 @@ struct FoldWeights: ParsableCommand {
         commandName: "fold", abstract: "Replace every v and g with the plain weight w = g·v/‖v‖.",
         discussion: "Load the result into a model without weight normalization. `unfold` goes the other way.")
 
-    @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
+    @Argument(help: ArgumentHelp("A safetensors file; or, of a model in shards, its index or folder.", valueName: "file"))
     var file: String
     @OptionGroup var output: WeightsOutput
 
     func run() throws {
         let weights = try WeightFile(opening: file)
         try output.check()
-        output.report(try weights.convert(to: .plain, path: output.out), "folded")
+        output.report(try weights.convert(to: .plain, path: output.out, shardSize: output.shardSize), "folded")
     }
 }
 
@@ -66,7 +83,7 @@ struct ConvertWeights: ParsableCommand {
             use `unfold` to normalize them.
             """)
 
-    @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
+    @Argument(help: ArgumentHelp("A safetensors file; or, of a model in shards, its index or folder.", valueName: "file"))
     var file: String
     @Option(
         help: ArgumentHelp("The layout: \(layouts(StateLayout.allCases)).", valueName: "layout"),
@@ -77,7 +94,7 @@ struct ConvertWeights: ParsableCommand {
     func run() throws {
         let weights = try WeightFile(opening: file)
         try output.check()
-        output.report(try weights.convert(to: to, path: output.out), "converted to \(to.rawValue)")
+        output.report(try weights.convert(to: to, path: output.out, shardSize: output.shardSize), "converted to \(to.rawValue)")
     }
 }
 
@@ -90,7 +107,7 @@ struct UnfoldWeights: ParsableCommand {
             way. To get back what was folded, with a dim for each weight, name the file from before with --like.
             """)
 
-    @Argument(help: ArgumentHelp("A safetensors file.", valueName: "file"))
+    @Argument(help: ArgumentHelp("A safetensors file; or, of a model in shards, its index or folder.", valueName: "file"))
     var file: String
     @Option(
         help: ArgumentHelp("The names for v and g: \(layouts(normalizedLayouts)). (default: parametrizations)", valueName: "layout"),
@@ -134,7 +151,9 @@ struct UnfoldWeights: ParsableCommand {
             (match.isEmpty ? byName : isOne(name, of: match)) && !isOne(name, of: except)
         }
         guard let like else {
-            let outcome = try weights.unfold(to: layout ?? .parametrizations, units: dim ?? .axis(0), path: output.out) { name in
+            let outcome = try weights.unfold(
+                to: layout ?? .parametrizations, units: dim ?? .axis(0), path: output.out, shardSize: output.shardSize
+            ) { name in
                 isChosen(name, else: WeightFile.isWeight(name))
             }
             return output.report(outcome, "unfolded")
@@ -143,7 +162,9 @@ struct UnfoldWeights: ParsableCommand {
             throw ValidationError(
                 "--like: expected it without --layout and --dim, which follow from that file, found \(dim == nil ? "--layout" : "--dim")")
         }
-        let outcome = try weights.unfold(like: WeightFile(opening: like), path: output.out) { isChosen($0, else: true) }
+        let outcome = try weights.unfold(like: WeightFile(opening: like), path: output.out, shardSize: output.shardSize) {
+            isChosen($0, else: true)
+        }
         output.report(outcome, "unfolded")
     }
 }

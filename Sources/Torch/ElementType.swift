@@ -22,29 +22,42 @@ public enum ElementType: Int32, Sendable, CaseIterable, CustomStringConvertible 
     case bool = 11
     /// The upper half of a binary32: 8 bits of exponent, 7 of fraction.
     case bfloat16 = 15
+    /// 5 bits of exponent, 2 of fraction: for files. Convert it before computing.
+    case float8e5m2 = 23
+    /// 4 bits of exponent, 3 of fraction, no infinity: for files. Convert it before computing.
+    case float8e4m3 = 24
+    /// As ``float8e5m2`` with another bias, and without infinity or −0.
+    case float8e5m2fnuz = 25
+    /// As ``float8e4m3`` with another bias, and without −0.
+    case float8e4m3fnuz = 26
+    /// A power of two, 8 bits of exponent: the scale of a block of other numbers.
+    case float8e8m0 = 44
 
     /// Bytes of one element.
     public var size: Int {
         switch self {
-        case .uint8, .int8, .bool: 1
+        case .uint8, .int8, .bool, .float8e5m2, .float8e4m3, .float8e5m2fnuz, .float8e4m3fnuz, .float8e8m0: 1
         case .int16, .float16, .bfloat16: 2
         case .int32, .float32: 4
         case .int64, .float64: 8
         }
     }
 
-    /// Whether gradients can be taken.
+    /// Whether it is a floating-point type.
     public var isFloatingPoint: Bool {
         switch self {
-        case .float16, .bfloat16, .float32, .float64: true
-        default: false
+        case .uint8, .int8, .int16, .int32, .int64, .bool: false
+        default: true
         }
     }
 
-    /// The type in which sums and norms are accumulated: float32 for the 16-bit types, else the type itself.
-    public var accumulator: ElementType { self == .float16 || self == .bfloat16 ? .float32 : self }
+    /// Whether it has floating-point numbers of 8 bits, which can be stored and converted but not computed with or trained.
+    public var isFloat8: Bool { isFloatingPoint && size == 1 }
 
-    /// The name, as in the safetensors and PyTorch conventions: `float32`.
+    /// The type in which sums and norms are accumulated: float32 for floating-point types of 16 and 8 bits, else the type itself.
+    public var accumulator: ElementType { isFloatingPoint && size < 4 ? .float32 : self }
+
+    /// PyTorch's name, such as `float32`.
     public var description: String {
         switch self {
         case .uint8: "uint8"
@@ -57,6 +70,11 @@ public enum ElementType: Int32, Sendable, CaseIterable, CustomStringConvertible 
         case .float64: "float64"
         case .bool: "bool"
         case .bfloat16: "bfloat16"
+        case .float8e5m2: "float8_e5m2"
+        case .float8e4m3: "float8_e4m3fn"
+        case .float8e5m2fnuz: "float8_e5m2fnuz"
+        case .float8e4m3fnuz: "float8_e4m3fnuz"
+        case .float8e8m0: "float8_e8m0fnu"
         }
     }
 }

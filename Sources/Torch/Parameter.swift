@@ -21,9 +21,11 @@ public final class Parameter {
     /// Remembers that a module holds others in its place.
     package func replace() { isReplaced = true }
 
-    /// A parameter that starts at a copy of the given numbers. Traps unless they are floating-point.
+    /// A parameter that starts at a copy of the given numbers. Traps unless they are floating-point, of at least 16 bits.
     public init(_ initial: Tensor) {
-        trap(unless: initial.type.isFloatingPoint, "parameter: expected floating-point elements, found \(initial.type)")
+        trap(
+            unless: initial.type.isFloatingPoint && !initial.type.isFloat8,
+            "parameter: expected floating-point elements of at least 16 bits, found \(initial.type)")
         value = withoutGradients { initial.detached().copied() }
         value.setRequiresGradient(true)
     }

@@ -113,6 +113,27 @@ extension Tensor {
         self.init(owning: result)
     }
 
+    /// A tensor over memory that is not copied and never changes, row-major and in the machine's byte order, which the owner keeps for as long as anything uses it.
+    ///
+    /// Traps for an address that is no multiple of an element's size.
+    package init(memory: UnsafeMutableRawBufferPointer, shape: [Int], type: ElementType, owner: AnyObject) {
+        let count = shape.reduce(1, *) * type.size
+        trap(
+            unless: memory.count == count && UInt(bitPattern: memory.baseAddress).isMultiple(of: UInt(type.size)),
+            "tensor over memory: expected \(count) bytes at a multiple of \(type.size), found \(memory.count)")
+        var result: CTorchTensor?
+        // Released by libtorch, with the last tensor that shares the memory.
+        let held = Unmanaged.passRetained(owner)
+        let message = shape.map { Int64($0) }.withUnsafeBufferPointer {
+            ctorch_tensor_from_memory(
+                memory.baseAddress, $0.baseAddress, Int64(shape.count), type.rawValue,
+                { context in context.map { Unmanaged<AnyObject>.fromOpaque($0).release() } }, held.toOpaque(), &result)
+        }
+        if let message { fail("tensor over memory: \(takeMessage(message))") }
+        guard let result else { fail("tensor over memory: none was made") }
+        self.init(owning: result)
+    }
+
     /// The elements, row-major, converted to the given type; waits for the device.
     public func elements<Element: TensorElement>(as type: Element.Type = Element.self) -> [Element] {
         let source = self.converted(to: Element.elementType)
@@ -149,7 +170,9 @@ extension Tensor: CustomStringConvertible {
     public var description: String {
         let head = "Tensor(\(type)\(shape)\(device.isCPU ? "" : " on \(device)")"
         guard count <= 16, type != .bool else { return head + ")" }
-        let numbers = type.isFloatingPoint ? elements(as: Double.self).map { "\($0)" } : elements(as: Int.self).map { "\($0)" }
+        let numbers =
+            type.isFloatingPoint
+            ? converted(to: .float64).elements(as: Double.self).map { "\($0)" } : elements(as: Int.self).map { "\($0)" }
         return head + ": [" + numbers.joined(separator: ", ") + "])"
     }
 }

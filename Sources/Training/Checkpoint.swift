@@ -138,7 +138,7 @@ extension Checkpoint {
     /// Reads a checkpoint, to the CPU, and checks all of it.
     ///
     /// - Throws: ``CheckpointError`` if it is not one of this library's, of another kind of run, or damaged; `SafetensorsError` and `FileError` as
-    ///   for `SafetensorsFile/init(opening:)`.
+    ///   for `SafetensorsFile/init(opening:isMapped:)`.
     public init(reading path: String, kind: String) throws {
         try self.init(SafetensorsFile(opening: path), kind: kind, limitingWholeNumbers: false)
     }

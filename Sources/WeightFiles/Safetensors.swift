@@ -36,11 +36,7 @@ public enum Safetensors {
     /// - Throws: ``SafetensorsError`` if a name is given twice or is `__metadata__`, a tensor has more than 64 dimensions or the header would be
     ///   longer than 100,000,000 bytes; `FileError` if the system cannot write the file. The earlier file is then still there.
     public static func write(_ tensors: [(name: String, value: Tensor)], metadata: [String: String] = [:], to path: String) throws {
-        // The index keeps the order among equals, which Swift's sort does not guarantee.
-        let ordered = tensors.enumerated()
-            .sorted { ($1.element.value.type.size, $0.offset) < ($0.element.value.type.size, $1.offset) }
-            .map { SafetensorsItem($0.element.name, $0.element.value) }
-        try write(items: ordered, metadata: metadata, to: path)
+        try write(items: ordered(tensors.map { SafetensorsItem($0.name, $0.value) }), metadata: metadata, to: path)
     }
 
     /// Writes items in the given order, each made when its turn comes.
@@ -170,6 +166,11 @@ extension ElementType {
         case .float64: "F64"
         case .bool: "BOOL"
         case .bfloat16: "BF16"
+        case .float8e5m2: "F8_E5M2"
+        case .float8e4m3: "F8_E4M3"
+        case .float8e5m2fnuz: "F8_E5M2FNUZ"
+        case .float8e4m3fnuz: "F8_E4M3FNUZ"
+        case .float8e8m0: "F8_E8M0"
         }
     }
 

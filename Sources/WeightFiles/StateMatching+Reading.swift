@@ -107,6 +107,8 @@ extension Weight {
 extension ElementType {
     /// A type that can hold the numbers of all the types.
     package static func common(_ types: [ElementType]) -> ElementType {
+        // Nothing is computed in 8 bits.
+        let types = types.map { $0.isFloat8 ? .float32 : $0 }
         guard let first = types.first, types.contains(where: { $0 != first }) else { return types.first ?? .float32 }
         return types.contains(.float64) ? .float64 : .float32
     }
@@ -115,7 +117,7 @@ extension ElementType {
 extension SafetensorsFile {
     /// A tensor whose numbers are within the range of their target type.
     func tensor(_ name: String, fitting type: ElementType?) throws -> Tensor {
-        let tensor = try tensor(name)
+        let tensor = try computable(name)
         guard let type, type != tensor.type, type.isFloatingPoint, type != .float64 else { return tensor }
         let (before, after) = (tensor.isFinite(), tensor.converted(to: type).isFinite())
         guard (before .== after).allTrue() else {
@@ -126,6 +128,12 @@ extension SafetensorsFile {
                     "tensor \(Safetensors.quoted(name)): expected numbers within the range of \(type), found one of magnitude \(largest)")
         }
         return tensor
+    }
+
+    /// A tensor that can be computed with: in float32 if the file has it in 8 bits.
+    func computable(_ name: String) throws -> Tensor {
+        let tensor = try tensor(name)
+        return tensor.type.isFloat8 ? tensor.converted(to: .float32) : tensor
     }
 
     /// Whether two tensors agree in type, shape and every bit.

@@ -22,9 +22,10 @@ extension WeightFile {
     /// - Parameters:
     ///   - layout: the layout; the plain one folds.
     ///   - path: the file to write, which may be the one that is read; it is written completely or not at all.
+    ///   - shardSize: the most bytes of tensors in a file; if given, `path` is a folder (``Safetensors/write(_:metadata:toFolder:shardSize:)``).
     /// - Throws: ``ModuleFileError`` if a weight is incomplete, ``SafetensorsError`` if a number leaves the range of its type, `FileError` if the
     ///   system cannot read or write a file.
-    public func convert(to layout: StateLayout, path: String) throws -> Outcome {
+    public func convert(to layout: StateLayout, path: String, shardSize: Int? = nil) throws -> Outcome {
         try requireWhole()
         var outcome = Outcome()
         var items: [SafetensorsItem] = []
@@ -44,7 +45,7 @@ extension WeightFile {
             if changes && Self.areComputed(weight, in: layout) { outcome.computed.append(weight.stored.name) }
         }
         let metadata = metadata(file.metadata, to: layout, plain: []) { Self.changes($0, to: layout) }
-        try Safetensors.write(items: items, metadata: metadata, to: path)
+        try write(items, metadata, path, shardSize)
         return outcome
     }
 
@@ -56,13 +57,16 @@ extension WeightFile {
     ///   - layout: the names that v and g get; not the plain layout.
     ///   - units: the parts that each have their own norm.
     ///   - path: the file to write, which may be the one that is read.
+    ///   - shardSize: the most bytes of tensors in a file; if given, `path` is a folder.
     ///   - selects: whether a tensor is normalized, judged by its name, if it is floating-point, has at least 2 dimensions and such units; by default, whether
     ///     its name is that of a weight (``isWeight(_:)``).
     /// - Throws: ``ModuleFileError`` if a weight is incomplete; ``SafetensorsError`` if there is no such tensor, or a norm leaves the range of its
     ///   type; `FileError` if the system cannot read or write a file.
     /// - Precondition: the layout has v and g.
-    public func unfold(to layout: StateLayout, units: OutputUnits, path: String, selects: (String) -> Bool = isWeight) throws -> Outcome {
-        try unfold(path: path, "units of \(units)") { name in selects(name) ? (layout, units) : nil }
+    public func unfold(
+        to layout: StateLayout, units: OutputUnits, path: String, shardSize: Int? = nil, selects: (String) -> Bool = isWeight
+    ) throws -> Outcome {
+        try unfold(path: path, shardSize, "units of \(units)") { name in selects(name) ? (layout, units) : nil }
     }
 
     /// Writes the file with those plain weights as v and g that another file holds as v and g, with its names and units: the opposite of folding that file.
@@ -70,10 +74,13 @@ extension WeightFile {
     /// - Parameters:
     ///   - model: the other file.
     ///   - path: the file to write, which may be the one that is read.
+    ///   - shardSize: the most bytes of tensors in a file; if given, `path` is a folder.
     ///   - selects: whether a tensor is normalized, judged by its name, if the other file has it normalized; by default always.
     /// - Throws: ``ModuleFileError`` if a weight of either file is incomplete, or if the other file's weight of the same name has another shape; else as
-    ///   ``unfold(to:units:path:selects:)``.
-    public func unfold(like model: WeightFile, path: String, selects: (String) -> Bool = { _ in true }) throws -> Outcome {
+    ///   ``unfold(to:units:path:shardSize:selects:)``.
+    public func unfold(
+        like model: WeightFile, path: String, shardSize: Int? = nil, selects: (String) -> Bool = { _ in true }
+    ) throws -> Outcome {
         try model.requireWhole()
         var known: [[UInt8]: FoundWeight] = [:]
         for weight in model.weights where !weight.isPlain { known[Array(weight.name.utf8)] = weight }
@@ -85,7 +92,7 @@ extension WeightFile {
                 .misshapen, name, expected: "\(weight.shape), as in \(Safetensors.quoted(model.file.path))", found: "\(shape)")
         }
         guard misshapen.isEmpty else { throw ModuleFileError(path: file.path, defects: misshapen) }
-        return try unfold(path: path, "a weight that \(Safetensors.quoted(model.file.path)) has as v and g") { name in
+        return try unfold(path: path, shardSize, "a weight that \(Safetensors.quoted(model.file.path)) has as v and g") { name in
             guard selects(name), let weight = known[Array(name.utf8)] else { return nil }
             let form = weight.form
             let layout = weight.layout == .native && form != NormalizedWeight.self ? .parametrizations : weight.layout
@@ -95,7 +102,7 @@ extension WeightFile {
 
     /// Writes the file with the tensors as v and g for which the closure gives a layout and units; `wanted` says in words what these are.
     private func unfold(
-        path: String, _ wanted: String, _ choose: (String) -> (layout: StateLayout, units: OutputUnits)?
+        path: String, _ shardSize: Int?, _ wanted: String, _ choose: (String) -> (layout: StateLayout, units: OutputUnits)?
     ) throws -> Outcome {
         try requireWhole()
         var outcome = Outcome()
@@ -133,9 +140,9 @@ extension WeightFile {
             let gainShape = layout != .native && units == .whole ? [] : norms
             items.append(
                 SafetensorsItem(stored.tensors[1], type: type, shape: gainShape) {
-                    let weight = try file.tensor(name)
+                    let weight = try file.computable(name)
                     let gain = units.norms(of: weight).converted(to: type)
-                    guard gain.isFinite().allTrue() || !weight.isFinite().allTrue() else {
+                    guard gain.converted(to: type.accumulator).isFinite().allTrue() || !weight.isFinite().allTrue() else {
                         throw SafetensorsError(
                             path: file.path,
                             problem: "tensor \(Safetensors.quoted(name)): expected norms within the range of \(type), found larger ones")
@@ -143,7 +150,9 @@ extension WeightFile {
                     return gain
                 })
             items.append(
-                SafetensorsItem(stored.tensors[0], type: type, shape: shape) { units.replacingZeroDirections(try file.tensor(name)) })
+                SafetensorsItem(stored.tensors[0], type: type, shape: shape) {
+                    units.replacingZeroDirections(try file.computable(name)).converted(to: type)
+                })
         }
         guard !outcome.changed.isEmpty else {
             let found = unfit.map { "tensor \(Safetensors.quoted($0.name)) of \($0.type)\($0.shape)" } ?? "none"
@@ -158,7 +167,7 @@ extension WeightFile {
             let changed = Set(layouts.keys.filter { layouts[$0] == layout })
             return self.metadata(metadata, to: layout, plain: changed) { $0.stored.isPlain && changed.contains(Array($0.stored.name.utf8)) }
         }
-        try Safetensors.write(items: items, metadata: metadata, to: path)
+        try write(items, metadata, path, shardSize)
         return outcome
     }
 
@@ -170,6 +179,11 @@ extension WeightFile {
         let common = weight.stored.commonType(of: parts.map(\.type))
         return weight.stored.weight(
             parts.map { $0.converted(to: common) }, shape: weight.shape, units: weight.units ?? .whole, weight.settings)
+    }
+
+    private func write(_ items: [SafetensorsItem], _ metadata: [String: String], _ path: String, _ shardSize: Int?) throws {
+        guard let shardSize else { return try Safetensors.write(items: items, metadata: metadata, to: path) }
+        try Safetensors.write(items: items, metadata: metadata, toFolder: path, shardSize: shardSize)
     }
 
     /// Whether a weight is held differently in a layout. Plain ones never are.
@@ -216,7 +230,7 @@ extension WeightFile {
     private func narrowed(_ weight: FoundWeight, to type: ElementType, _ make: (Weight) -> Tensor) throws -> Tensor {
         let value = try read(weight)
         let made = withoutGradients { make(value).converted(to: type) }
-        guard made.isFinite().allTrue() || !value.isFinite else {
+        guard made.converted(to: type.accumulator).isFinite().allTrue() || !value.isFinite else {
             throw SafetensorsError(path: file.path, problem: "weight \(Safetensors.quoted(weight.stored.name)): \(tooLarge(type))")
         }
         return made
@@ -242,7 +256,11 @@ extension WeightFile {
             let staysNative = weights.contains {
                 !changes($0) && !$0.stored.isPlain && StoredWeight.pyTorch("", $0.stored.form, .weightNorm) == nil
             }
-            if layout != .native && !staysNative { metadata[StateKey.layout] = nil }
+            if layout != .native && !staysNative {
+                metadata[StateKey.layout] = nil
+                // Without it some readers refuse PyTorch's files.
+                metadata["format"] = metadata["format"] ?? "pt"
+            }
         } else if metadata[StateKey.layout] != nil || layout == .native {
             metadata[StateKey.layout] = layout.rawValue
         }

@@ -100,7 +100,7 @@ public struct WeightFile: Sendable {
     /// - Parameters:
     ///   - path: the file.
     ///   - forms: forms from outside this library that the file may have.
-    /// - Throws: what ``SafetensorsFile/init(opening:)`` throws.
+    /// - Throws: what ``SafetensorsFile/init(opening:isMapped:)`` throws.
     public init(opening path: String, knowing forms: [any WeightForm.Type] = []) throws {
         self.init(try SafetensorsFile(opening: path), knowing: forms)
     }

@@ -67,9 +67,7 @@ public final class Snake: Layer {
         self.isLogarithmic = isLogarithmic
     }
 
-    /// α = 1 for each channel.
-    ///
-    /// - Parameter shape: that of ``alpha``, by default `[channels]`, as in BigVGAN; DAC and SNAC have `[1, channels, 1]`.
+    /// α = 1 for each channel. The shape is that of ``alpha``, by default `[channels]`, as in BigVGAN; DAC and SNAC have `[1, channels, 1]`.
     public convenience init(
         _ channels: Int, shape: [Int]? = nil, isLogarithmic: Bool = false, type: ElementType = .float32, device: Device = .cpu
     ) {
@@ -106,9 +104,7 @@ public final class SnakeBeta: Layer {
         self.isLogarithmic = isLogarithmic
     }
 
-    /// α = β = 1 for each channel.
-    ///
-    /// - Parameter shape: that of ``alpha`` and ``beta``, by default `[channels]`.
+    /// α = β = 1 for each channel. The shape is that of ``alpha`` and ``beta``, by default `[channels]`.
     public convenience init(
         _ channels: Int, shape: [Int]? = nil, isLogarithmic: Bool = true, type: ElementType = .float32, device: Device = .cpu
     ) {

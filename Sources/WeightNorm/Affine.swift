@@ -15,8 +15,7 @@ public final class Affine<Map: LinearMap>: Layer {
 
     /// An affine layer made of the given parts; traps unless their shapes fit each other and the weight's units are the map's, the whole or those that are asked for.
     ///
-    /// - Parameter units: which elements of the weight share a norm, if not those of an output. They must be asked for: a transposed convolution's outputs lie along axis 1, and a
-    ///   weight normalized along axis 0 is rarely meant.
+    /// Other units than those of an output must be asked for: a transposed convolution's outputs lie along axis 1, and a weight normalized along axis 0 is rarely meant.
     public init(map: Map, weight: Weight, bias: Parameter?, normalizer: (any Normalizer)? = nil, units: OutputUnits? = nil) {
         trap(unless: weight.shape == map.weightShape, "weight of an affine layer: expected shape \(map.weightShape), found \(weight.shape)")
         trap(
@@ -36,8 +35,8 @@ public final class Affine<Map: LinearMap>: Layer {
 
     /// An affine layer with v drawn from N(0, deviation²) (the paper: 0.05), g = ‖v‖ and b = 0, before data-dependent initialization.
     ///
-    /// - Parameter units: which elements of the weight share a norm, by default those of one output, the map's. Data-dependent initialization, which sets a gain for each
-    ///   output, traps for others, except for the whole.
+    /// Units are the elements of the weight that share a norm, by default those of one output, the map's. Data-dependent initialization, which sets a gain for each output, traps for others,
+    /// except for the whole.
     public convenience init(
         map: Map, normalization: Normalization, units: OutputUnits? = nil, bias: Bool = true, deviation: Double = 0.05,
         type: ElementType = .float32, random: Generator
@@ -98,7 +97,7 @@ public typealias TransposedConvolution = Affine<TransposedConvolutionMap>
 extension Affine where Map == DenseMap {
     /// A dense layer with drawn weights.
     ///
-    /// - Parameter units: which elements of the weight share a norm, by default those of an output, its rows; PyTorch's `dim`.
+    /// Units are the elements of the weight that share a norm, by default those of an output, its rows; PyTorch's `dim`.
     public convenience init(
         _ inputs: Int, to outputs: Int, normalization: Normalization = .weight, units: OutputUnits? = nil, bias: Bool = true,
         type: ElementType = .float32, random: Generator
@@ -144,8 +143,7 @@ extension Affine where Map == ConvolutionMap {
 extension Affine where Map == TransposedConvolutionMap {
     /// A transposed convolution with drawn weights; the number of dimensions is the kernel's.
     ///
-    /// - Parameter units: which elements of the weight share a norm, by default those of an output. PyTorch's `weight_norm` has `dim=0` unless told otherwise, the
-    ///   inputs: `.axis(0)`.
+    /// Units are the elements of the weight that share a norm, by default those of an output. PyTorch's `weight_norm` has `dim=0` unless told otherwise, the inputs: `.axis(0)`.
     public convenience init(
         _ inputs: Int, to outputs: Int, kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, outputPadding: [Int]? = nil,
         dilation: [Int]? = nil, groups: Int = 1, normalization: Normalization = .weight, units: OutputUnits? = nil, bias: Bool = true,

@@ -56,11 +56,13 @@ public final class MultiHeadAttention: Module {
     /// In an initializing pass the projections are set from the batch, those of the keys and values too.
     ///
     /// - Parameters:
+    ///   - queries: what looks for something, the result's time.
     ///   - keys: by default the queries themselves.
     ///   - values: by default the keys.
     ///   - mask: what is added to the products of queries and keys, broadcast to `[batch, heads, queries, keys]`; or of `.bool`, where true means that the query sees
     ///     the key (the opposite of what PyTorch's `attn_mask` and `key_padding_mask` mean).
     ///   - isCausal: whether query i sees only keys 0 … i; not together with a mask.
+    ///   - pass: what the pass is for.
     public func callAsFunction(
         _ queries: Tensor, keys: Tensor? = nil, values: Tensor? = nil, mask: Tensor? = nil, isCausal: Bool = false, _ pass: Pass
     ) -> Tensor {

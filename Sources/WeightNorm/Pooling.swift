@@ -50,7 +50,7 @@ public struct AveragePooling: Layer {
     }
 }
 
-/// The means of as many windows of `[batch, channels, …]` as asked for, whatever its lengths (``Tensor/adaptiveAveragePooled(to:)``).
+/// The means of as many windows of `[batch, channels, …]` as asked for, whatever its lengths (`Tensor.adaptiveAveragePooled(to:)`).
 public struct AdaptiveAveragePooling: Layer {
     /// The result's lengths.
     public let lengths: [Int]
@@ -89,7 +89,7 @@ public struct Upsampling: Layer {
     public enum Mode: Sendable {
         /// Each is repeated.
         case nearest
-        /// Linear interpolation in each dimension; elements are seen as intervals, or with `aligningCorners` as points (``Tensor/resizedLinear(to:aligningCorners:)``).
+        /// Linear interpolation in each dimension; elements are seen as intervals, or with `aligningCorners` as points (`Tensor.resizedLinear(to:aligningCorners:)`).
         case linear(aligningCorners: Bool = false)
     }
 

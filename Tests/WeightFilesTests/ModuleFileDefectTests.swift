@@ -109,12 +109,12 @@ extension [(name: String, value: Tensor)] {
             try layer.write(to: path, metadata: ["weightnorm.factor.weight": "-1"])
             let error = try #require(throws: ModuleFileError.self) { try layer.load(from: path) }
             #expect(error.defects.map(\.kind) == [.contradictory])
-            // F8 has no type here.
-            let header = #"{"weight":{"dtype":"F8_E4M3","shape":[1,2],"data_offsets":[0,2]}}"#
+            // U16 has no type here.
+            let header = #"{"weight":{"dtype":"U16","shape":[1,2],"data_offsets":[0,4]}}"#
             let length = (0..<8).map { UInt8(truncatingIfNeeded: header.utf8.count >> (8 * $0)) }
-            try Data(length + Array(header.utf8) + [0, 0]).write(to: URL(fileURLWithPath: path))
-            let eight = try #require(throws: ModuleFileError.self) { try layer.load(from: path, convertingTypes: true) }
-            #expect(eight.defects.map(\.description) == ["mistyped 'weight': expected F32, found F8_E4M3"])
+            try Data(length + Array(header.utf8) + [0, 0, 0, 0]).write(to: URL(fileURLWithPath: path))
+            let sixteen = try #require(throws: ModuleFileError.self) { try layer.load(from: path, convertingTypes: true) }
+            #expect(sixteen.defects.map(\.description) == ["mistyped 'weight': expected F32, found U16"])
         }
     }
 

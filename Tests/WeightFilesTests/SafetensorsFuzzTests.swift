@@ -78,7 +78,7 @@ import WeightFiles
 
 /// The bytes of a file with every type, an empty tensor and metadata, which is left at `path`.
 private func example(_ path: String) throws -> [UInt8] {
-    let tensors = ElementType.allCases.map { (name: "layer.\($0)", value: Tensor.ones([2, 3], type: $0)) }
+    let tensors = ElementType.allCases.filter { !$0.isFloat8 }.map { (name: "layer.\($0)", value: Tensor.ones([2, 3], type: $0)) }
     try Safetensors.write(tensors + [("empty", .zeros([0, 3])), ("é😀", Tensor(1))], metadata: ["epoch": "3", "rate": "0.1"], to: path)
     // Read once, so that what libtorch sets up once does not count as the damaged files' memory.
     let file = try SafetensorsFile(opening: path)

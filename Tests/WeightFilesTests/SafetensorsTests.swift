@@ -182,7 +182,7 @@ import WeightFiles
 
     @Test func typesThatWeLackAreRefusedWhenAskedFor() throws {
         let header =
-            #"{"a":{"dtype":"U16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[4,7]},"#
+            #"{"a":{"dtype":"U16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"U8X","shape":[3],"data_offsets":[4,7]},"#
             + #""c":{"dtype":"F4","shape":[2],"data_offsets":[7,8]},"d":{"dtype":"N\nEW","shape":[5],"data_offsets":[8,10]},"#
             + #""e":{"dtype":"I8","shape":[2],"data_offsets":[10,12]}}"#
         try withFile { path in
@@ -190,8 +190,9 @@ import WeightFiles
             let file = try SafetensorsFile(opening: path)
             #expect(file.names == ["a", "b", "c", "d", "e"])
             #expect(try file.tensor("e").elements(as: Int.self) == [11, 12])
-            let ours = "expected one of the types U8, I8, I16, I32, I64, F16, F32, F64, BOOL, BF16"
-            for (name, type) in [("a", "U16"), ("b", "F8_E4M3"), ("c", "F4"), ("d", "N\\u{a}EW")] {
+            let ours =
+                "expected one of the types U8, I8, I16, I32, I64, F16, F32, F64, BOOL, BF16, F8_E5M2, F8_E4M3, F8_E5M2FNUZ, F8_E4M3FNUZ, F8_E8M0"
+            for (name, type) in [("a", "U16"), ("b", "U8X"), ("c", "F4"), ("d", "N\\u{a}EW")] {
                 #expect(safetensorsProblem { try file.tensor(name) } == "\(path): tensor '\(name)': \(ours), found '\(type)'")
                 #expect(safetensorsProblem { try file.info(name) } == "\(path): tensor '\(name)': \(ours), found '\(type)'")
             }

@@ -71,6 +71,9 @@ uint64_t ctorch_tensor_address(CTorchTensor tensor);
 /// Copies `bytes` bytes, row-major, into a new tensor on the device.
 CTorchMessage ctorch_tensor_from_bytes(
     const void *bytes, size_t byte_count, const int64_t *sizes, int64_t rank, int32_t type, int32_t device, CTorchTensor *result);
+/// A tensor over the host's memory, row-major, which is not copied; `release` is called with the context, once, when nothing uses the memory any more (also after an error).
+CTorchMessage ctorch_tensor_from_memory(
+    void *memory, const int64_t *sizes, int64_t rank, int32_t type, void (*release)(void *context), void *context, CTorchTensor *result);
 /// Copies the elements, row-major, to the host; waits for the device.
 CTorchMessage ctorch_tensor_to_bytes(CTorchTensor tensor, void *bytes, size_t byte_count);
 
