@@ -18,14 +18,14 @@ let commit = Context.environment["WEIGHTNORM_COMMIT"]?.filter { $0.isHexDigit ||
 //   WeightNorm    weights, layers, initialization                                Torch
 //   WeightFiles   safetensors, PyTorch's layouts, weights in files               AtomicFiles, Torch, WeightNorm
 //   Training      optimizers, checkpoints, runs and their folders                AtomicFiles, Torch, WeightNorm, WeightFiles
-//   Datasets      images and minibatches, fetching them                          CTransfer, AtomicFiles, Torch
+//   Datasets      images and minibatches, fetching them, decoding pictures       CTransfer, CPictures, AtomicFiles, Torch
 //   Environments  games, the Atari emulator's process, replay memory             AtomicFiles, Torch, WeightFiles, Training, Datasets
 //   CBuild        which commit this is built from                                imports none
 //   Experiments   the paper's experiments, as runs and reports                   all of these
 //   Command       the command line                                               all of these, ArgumentParser
 //   Workloads     steps of the experiments' models, for the race                 Torch, WeightNorm, Training, Experiments
 //
-// The product for other packages brings all of them but the last three.
+// The product for other packages brings all of them but the last two; of Experiments, what opens a finished run.
 let package = Package(
     name: "swift-weightnorm",
     platforms: [.macOS(.v14)],
@@ -34,7 +34,7 @@ let package = Package(
         .library(
             name: "WeightNormalization",
             targets: [
-                "AtomicFiles", "Report", "Torch", "WeightNorm", "WeightFiles", "Training", "Datasets", "Environments",
+                "AtomicFiles", "Report", "Torch", "WeightNorm", "WeightFiles", "Training", "Datasets", "Environments", "Experiments",
             ]),
         .executable(name: "weightnorm", targets: ["Command"]),
     ],
@@ -51,7 +51,8 @@ let package = Package(
         .target(name: "WeightFiles", dependencies: ["AtomicFiles", "Torch", "WeightNorm"], swiftSettings: swift),
         .target(name: "Training", dependencies: ["AtomicFiles", "Torch", "WeightNorm", "WeightFiles"], swiftSettings: swift),
         .target(name: "CTransfer", cSettings: [.treatAllWarnings(as: .error)]),
-        .target(name: "Datasets", dependencies: ["CTransfer", "AtomicFiles", "Torch"], swiftSettings: swift),
+        .target(name: "CPictures", cSettings: [.treatAllWarnings(as: .error)]),
+        .target(name: "Datasets", dependencies: ["CTransfer", "CPictures", "AtomicFiles", "Torch"], swiftSettings: swift),
         .target(name: "Environments", dependencies: ["AtomicFiles", "Torch", "WeightFiles", "Training", "Datasets"], swiftSettings: swift),
         .target(name: "CBuild", cSettings: [.treatAllWarnings(as: .error), .define("WEIGHTNORM_COMMIT", to: "\"\(commit)\"")]),
         .target(
@@ -92,7 +93,8 @@ let package = Package(
         .testTarget(
             name: "TrainingTests", dependencies: ["Training", "WeightFiles", "WeightNorm", "Torch", "AtomicFiles", "TestSupport"],
             exclude: ["Fixtures"], swiftSettings: swift),
-        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Torch", "AtomicFiles", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "DatasetsTests", dependencies: ["Datasets", "Report", "Torch", "AtomicFiles", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "EnvironmentsTests",
             dependencies: ["Environments", "Datasets", "Training", "WeightFiles", "Torch", "AtomicFiles", "TestSupport"],

@@ -40,7 +40,7 @@ triple=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/
 eval "$(Scripts/libtorch.sh --print env)"
 
 # In the order of their imports, so that links go to modules before.
-modules=(AtomicFiles Report Torch WeightNorm WeightFiles Training Datasets Environments)
+modules=(AtomicFiles Report Torch WeightNorm WeightFiles Training Datasets Environments Experiments)
 dependencies=()
 archives=()
 for module in "${modules[@]}"; do
@@ -48,7 +48,9 @@ for module in "${modules[@]}"; do
     # Inherited members of the standard library's types would be named, undocumented, under ours.
     "$tools/swift-symbolgraph-extract" -module-name "$module" -target "$triple" -I "$build/Modules" -I Sources/CTorch/include \
         -Xcc "-fmodule-map-file=$build/CTorch.build/module.modulemap" -I Sources/CTransfer/include \
-        -Xcc "-fmodule-map-file=$build/CTransfer.build/module.modulemap" -minimum-access-level public -skip-inherited-docs \
+        -Xcc "-fmodule-map-file=$build/CTransfer.build/module.modulemap" -I Sources/CPictures/include \
+        -Xcc "-fmodule-map-file=$build/CPictures.build/module.modulemap" -I Sources/CBuild/include \
+        -Xcc "-fmodule-map-file=$build/CBuild.build/module.modulemap" -minimum-access-level public -skip-inherited-docs \
         -skip-synthesized-members -emit-extension-block-symbols -output-dir "$work/$module"
     archive="$work/$module.doccarchive"
     if ! "$tools/docc" convert "Sources/$module/$module.docc" --additional-symbol-graph-dir "$work/$module" --output-path "$archive" \

@@ -56,6 +56,25 @@ check "several seeds" "$command" "${small[@]}" --norm weight,normal --seeds 1,2 
 if "$command" "${small[@]}" --norm weight --seeds 3 --out fifth >/dev/null 2>&1 && "$command" "${small[@]}" --norm weight --seeds 4 --out sixth >/dev/null 2>&1 &&
     ! cmp -s fifth/metrics.jsonl sixth/metrics.jsonl; then ok "another seed gives other numbers"; else not_ok "another seed gives other numbers"; fi
 
+# -- Finished runs: measured again, and asked about pictures, which the run's own pages have.
+for words in "predict --help" "evaluate --help"; do
+    # shellcheck disable=SC2086 # words
+    check "$words" "$command" $words
+done
+check "evaluate" "$command" evaluate first
+check "evaluate --json, on data in another place" "$command" evaluate first --norm batch --data good --json
+error=$("$command" evaluate first --norm weight --json | sed -n 's/.*"errors" : \([0-9]*\),\{0,1\}$/\1/p' | tail -1)
+images=$("$command" evaluate first --norm weight --json | sed -n 's/^  "images" : \([0-9]*\),$/\1/p')
+check "…finds the error that the run found" grep -qE "\"testError\" : $(awk -v e="$error" -v n="$images" 'BEGIN { printf "%.4g", e / n }')[0-9]*,?$" <(grep -A12 '"norm" : "weight"' first/summary.json)
+check "predict" "$command" predict first --images first/filters-weight-seed0.png first --top 2
+check "predict --json" "$command" predict first --images first/filters-weight-seed0.png --json
+mkdir -p pictures/a pictures/b
+for number in 1 2 3 4 5; do cp first/filters-weight-seed0.png pictures/a/$number.png; cp first/filters-normal-seed0.png pictures/b/$number.png; done
+check "training on pictures in folders" "$command" compare --data pictures --picture-size 14 --batch 4 --width 0.05 --norm weight --out of-pictures
+check "…has their classes" grep -q '"classNames"' of-pictures/config.json
+check "predict with their names" grep -qE 'pictures/a/1.png: [ab] [0-9.]+ %, [ab] ' <("$command" predict of-pictures --images pictures/a)
+check "sweep and analyze take them too" "$command" analyze of-pictures --examples 8
+
 # -- Weights: a small file by hand, of a weight with v and g ([3, 4], [6, 8] and 10, 20), a plain one and a bias.
 le() { printf '%b' "$(printf '\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) 0 0 0 0 0 0)"; }
 tensors() { # FILE HEADER FLOATS…: small whole numbers, as F32
@@ -318,6 +337,15 @@ bad() { # WHAT PATTERN ARGUMENTS…: of compare on good data
     shift 2
     refuses "$what" "$pattern" none compare --data good --out none "$@"
 }
+refuses "predict: no picture" "cannot read nowhere.png: No such file" - predict first --images nowhere.png
+refuses "predict: no pictures in a folder" "images: expected PNG or JPEG pictures in good, found none" - predict first --images good
+refuses "predict: no PNG" "config.json: expected a PNG or JPEG picture, found something else" - predict first --images first/config.json
+refuses "predict: no run" "expected the folder of a run of weightnorm compare or train classification" - predict good --images first/filters-weight-seed0.png
+refuses "predict: a norm that the run lacks" "norm: expected one of the run's, weight, found 'normal'" - predict of-pictures --norm normal --images pictures/a
+refuses "evaluate: no run" "expected the folder of a run of weightnorm train classification or compare or" - evaluate good
+refuses "evaluate: other classes" "expected classes below the network's 2, found class 9|expected images of" - evaluate of-pictures --data good
+refuses "evaluate: draws of a classification" "draws: expected it for a generative model" - evaluate first --draws 3
+refuses "a picture size of nothing" "picture-size: expected" none compare --data pictures --picture-size 0 --out none
 bad "no epochs" 'epochs: expected .* found 0' --epochs 0
 bad "negative epochs" 'epochs: expected .* found -1' --epochs=-1
 bad "epochs that are no number" "many" --epochs many

@@ -76,7 +76,8 @@ struct Analyze: ParsableCommand {
         var analysis = try RunAnalysis(at: source)
         analysis.epoch = epoch
         let data = data ?? analysis.configuration.data
-        let training = try analysis.trainingImages(of: DataFolder.images(data, .training), data: data)
+        let training = try analysis.trainingImages(
+            of: DataFolder.images(data, .training, pictureSize: analysis.configuration.pictureSize), data: data)
         let normalizations = wanted ?? analysis.normalizations
         let seed = seed ?? analysis.configuration.seeds.first ?? 0
         try analysis.check(training: training, data: data, norms: normalizations, seed: seed)

@@ -44,6 +44,12 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
         help: ArgumentHelp("Whiten the images (ZCA, fitted to those trained on). (default: \(Defaults.origin.whitening))"))
     var whiten: Bool?
 
+    @Option(
+        help: ArgumentHelp(
+            "Height and width to which pictures in folders are fitted: scaled to cover it, and the middle cut out. (default: their own, which must be the same for all)",
+            valueName: "pixels"))
+    var pictureSize: Int?
+
     /// Applies the given options to the settings.
     func apply(_ run: RunOptions<Defaults>, learningRate: LearningRateOption<Defaults>? = nil, to settings: inout ClassificationSettings)
         throws
@@ -60,11 +66,22 @@ struct ClassificationOptions<Defaults: ClassificationDefaults>: ParsableArgument
     }
 
     /// The images for training and for measuring the error, from the given data set or else that of the resumed run.
-    func images(storedData: String?, storedHeldOut: Int?) throws -> (data: String, heldOut: Int?, training: ImageSet, test: ImageSet) {
-        let (data, heldOut) = (data ?? storedData ?? Defaults.data, heldOut ?? storedHeldOut)
-        let (training, test) = try classificationImages(data, heldOut: heldOut)
-        return (data, heldOut, training, test)
+    func images(stored: (data: String, heldOut: Int?, pictureSize: Int?)?) throws -> ClassificationData {
+        let (data, heldOut) = (data ?? stored?.data ?? Defaults.data, heldOut ?? stored?.heldOut)
+        let size = pictureSize ?? stored?.pictureSize
+        if let size { try require(size, in: SettingsLimits.pictureSize, option: "picture-size") }
+        let (training, test) = try classificationImages(data, heldOut: heldOut, pictureSize: size)
+        return ClassificationData(name: data, heldOut: heldOut, pictureSize: size, training: training, test: test)
     }
+}
+
+/// The images of a classification, with the options that chose them.
+struct ClassificationData {
+    let name: String
+    let heldOut: Int?
+    let pictureSize: Int?
+    let training: ImageSet
+    let test: ImageSet
 }
 
 /// The test errors for which `compare` and `train classification` report the first time below them.

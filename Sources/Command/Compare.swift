@@ -35,12 +35,15 @@ struct Compare: ParsableCommand {
         let device = try options.device(continuing: stored)
 
         // Check the data before making the folder: a mistake must not cost the results of an earlier comparison.
-        let (data, heldOut, training, test) = try classification.images(storedData: stored?.data, storedHeldOut: stored?.heldOut)
+        let images = try classification.images(stored: stored.map { ($0.data, $0.heldOut, $0.pictureSize) })
+        if stored == nil { settings.setClasses(of: images.training) }
         var comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: thresholds, device: device)
         comparison.snapshots = snapshots.snapshots ?? stored?.snapshots ?? []
-        try comparison.check(training: training, test: test)
-        let configuration = Comparison.Configuration(data: data, training: training, test: test, heldOut: heldOut, comparison: comparison)
-        let plan = comparison.plan(configuration, training: training, test: test, notify: printToError)
+        try comparison.check(training: images.training, test: images.test)
+        let configuration = Comparison.Configuration(
+            data: images.name, training: images.training, test: images.test, heldOut: images.heldOut, pictureSize: images.pictureSize,
+            comparison: comparison)
+        let plan = comparison.plan(configuration, training: images.training, test: images.test, notify: printToError)
         try options.perform(plan, continuing: stored)
     }
 }

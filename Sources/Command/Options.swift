@@ -133,10 +133,10 @@ let allNorms = words(Normalization.allCases)
 }
 
 /// Reads the images of a classification: those for training and those for measuring the error; `--held-out` takes the latter from the former.
-func classificationImages(_ data: String, heldOut: Int?) throws -> (training: ImageSet, test: ImageSet) {
-    let training = try DataFolder.images(data, .training)
+func classificationImages(_ data: String, heldOut: Int?, pictureSize: Int?) throws -> (training: ImageSet, test: ImageSet) {
+    let training = try DataFolder.images(data, .training, pictureSize: pictureSize)
     guard let heldOut else {
-        let test = try DataFolder.images(data, .test)
+        let test = try DataFolder.images(data, .test, pictureSize: pictureSize)
         try requireEqualSizes(training, test, of: data)
         return (training, test)
     }
@@ -160,6 +160,6 @@ func printToError(_ line: String) { _ = Descriptor.write("\(line)\n".utf8, to: S
 
 /// What `--data` takes, for its help.
 let dataHelp = """
-    \(DataFolder.names.joined(separator: ", ")) (get them with 'weightnorm data fetch'), or a folder with four IDX files like MNIST's, or with \
-    CIFAR-10's binary version.
+    \(DataFolder.names.joined(separator: ", ")) (get them with 'weightnorm data fetch'), or a folder with four IDX files like MNIST's, with CIFAR-10's binary version, \
+    or with PNG or JPEG pictures in folders, one a class.
     """

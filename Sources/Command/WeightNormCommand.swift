@@ -13,7 +13,8 @@ struct WeightNormCommand: ParsableCommand {
         discussion: "Repeats the experiments of Salimans & Kingma, \"Weight Normalization\" (2016).",
         version: PackageVersion.current,
         subcommands: [
-            Train.self, Sample.self, Play.self, Compare.self, SweepCommand.self, StudyCommand.self, Analyze.self, DataCommand.self,
+            Train.self, Predict.self, Evaluate.self, Sample.self, Play.self, Compare.self, SweepCommand.self, StudyCommand.self,
+            Analyze.self, DataCommand.self,
             Weights.self,
         ])
 

@@ -56,7 +56,7 @@ public enum CIFAR10 {
                 labels.reserveCapacity(count * paths.count)
             }
         }
-        return ImageSet(images: images, labels: labels, channels: channels, rows: side, columns: side)
+        return ImageSet(images: images, labels: labels, channels: channels, rows: side, columns: side, classNames: classNames)
     }
 
     /// Whether a folder contains a file of this data set, or the archive's folder.

@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// Where data sets are on this machine.
 public enum DataFolder {
@@ -14,12 +15,21 @@ public enum DataFolder {
         return "\(base)/swift-weightnorm"
     }
 
-    /// Reads a part of the data set of a known name, or of one in any folder: CIFAR-10 if there is a file of its binary version, else the four IDX
-    /// files of MNIST and the like.
+    /// Reads a part of the data set of a known name, or of one in any folder: CIFAR-10 if there is a file of its binary version, pictures in folders, one a class, if there are folders, else the four
+    /// IDX files of MNIST and the like.
     ///
-    /// - Throws: ``DatasetError`` if it is neither, or a file is missing or damaged; for a known data set that is not there, the error says which
+    /// Pictures are PNG or JPEG files in `FOLDER/train/CLASS` and `FOLDER/test/CLASS`, or in `FOLDER/CLASS`: then every fifth of a class, in the order of their names, is for testing. Classes are in the
+    /// order of their names. If one picture has colours, all have.
+    ///
+    /// - Parameters:
+    ///   - data: the name or folder.
+    ///   - split: which part.
+    ///   - pictureSize: the height and width to which pictures are fitted (``Picture/fitted(rows:columns:)``); without it all must have one size. Traps unless it is positive. Other data sets have their
+    ///     own size.
+    /// - Throws: for a picture that cannot be read as ``Picture/init(reading:)``; ``DatasetError`` if it is neither, or a file is missing or damaged; for a known data set that is not there, the error says which
     ///   call fetches it.
-    public static func images(_ data: String, _ split: ImageSet.Split) throws -> ImageSet {
+    public static func images(_ data: String, _ split: ImageSet.Split, pictureSize: Int? = nil) throws -> ImageSet {
+        trap(unless: pictureSize ?? 1 > 0, "size of pictures: expected at least 1 pixel, found \(pictureSize ?? 0)")
         var folder = data
         if names.contains(data) {
             folder = "\(cache)/\(data)"
@@ -32,9 +42,12 @@ public enum DataFolder {
                 throw DatasetError(
                     path: data,
                     problem:
-                        "expected \(names.joined(separator: ", ")), or a folder with four IDX files or CIFAR-10's binary version, found neither"
+                        "expected \(names.joined(separator: ", ")), or a folder with four IDX files, CIFAR-10's binary version or folders of pictures, found none of these"
                 )
             }
+        }
+        if !CIFAR10.isThere(in: folder), PictureFolder.isThere(in: folder) {
+            return try PictureFolder.load(folder, split: split, size: pictureSize)
         }
         return CIFAR10.isThere(in: folder)
             ? try CIFAR10.load(folder: folder, split: split) : try ImageSet.load(folder: folder, split: split)

@@ -12,6 +12,8 @@ public struct ImageSet: Equatable, Sendable {
     public let rows: Int
     /// The width of an image in pixels.
     public let columns: Int
+    /// The classes' names, as far as known: label i is of the class `classNames[i]`.
+    public let classNames: [String]?
     /// The number of images.
     public var count: Int { labels.count }
     /// The bytes of one image: channels × rows × columns.
@@ -19,8 +21,8 @@ public struct ImageSet: Equatable, Sendable {
     /// The size of an image in words, such as `28 × 28 pixels` or `3 × 32 × 32 pixels`.
     public var size: String { "\(channels == 1 ? "" : "\(channels) × ")\(rows) × \(columns) pixels" }
 
-    /// A set of images in memory; traps unless there is a class and channels × rows × columns bytes for each image.
-    public init(images: [UInt8], labels: [UInt8], channels: Int = 1, rows: Int, columns: Int) {
+    /// A set of images in memory; traps unless there is a class and channels × rows × columns bytes for each image, and a name for each class if there are names.
+    public init(images: [UInt8], labels: [UInt8], channels: Int = 1, rows: Int, columns: Int, classNames: [String]? = nil) {
         trap(
             unless: channels > 0 && rows > 0 && columns > 0 && images.count == labels.count * channels * rows * columns,
             "images: expected \(labels.count) of \(channels) × \(rows) × \(columns) pixels, found \(images.count) bytes")
@@ -29,6 +31,10 @@ public struct ImageSet: Equatable, Sendable {
         self.channels = channels
         self.rows = rows
         self.columns = columns
+        if let classNames, let largest = labels.max() {
+            trap(unless: Int(largest) < classNames.count, "images: expected a name for class \(largest), found \(classNames.count) names")
+        }
+        self.classNames = classNames
     }
 
     /// The two parts in which data sets are published; the raw value is the prefix of MNIST's file names.

@@ -37,6 +37,9 @@ struct SignalOperators: Sendable {
     let resizeLinear2d = Operator(
         "upsample_bilinear2d",
         "(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor")
+    let resizeSmooth2d = Operator(
+        "_upsample_bilinear2d_aa",
+        "(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor")
     let resizeLinear3d = Operator(
         "upsample_trilinear3d",
         "(Tensor self, SymInt[3] output_size, bool align_corners, float? scales_d=None, float? scales_h=None, float? scales_w=None) "

@@ -91,6 +91,14 @@ extension Tensor {
             [.tensor(self), .integers(lengths), .boolean(aligningCorners)] + scales)
     }
 
+    /// Images, `[batch, channels, height, width]`, resized with linear interpolation; where they become smaller, with weighted means over all the pixels that a new one covers.
+    public func resizedSmooth(to lengths: [Int]) -> Tensor {
+        trap(
+            unless: lengths.count == 2 && rank == 4, "smooth resizing: expected images and two lengths, found shape \(shape) and \(lengths)"
+        )
+        return operators.signals.resizeSmooth2d(.tensor(self), .integers(lengths), .boolean(false), .none, .none)
+    }
+
     /// The operator for as many dimensions as there are lengths; traps unless the tensor has these besides batch and channels.
     private func windowed(_ operators: [Operator], _ name: String, _ lengths: [Int]) -> Operator {
         trap(

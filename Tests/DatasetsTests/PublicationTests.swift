@@ -44,8 +44,8 @@ struct PublicationTests {
         try withFolder { folder in
             #expect(
                 problem { try DataFolder.images("\(folder)/none", .test) }
-                    == "\(folder)/none: expected cifar10, fashion-mnist, mnist, or a folder with four IDX files or CIFAR-10's binary version, "
-                    + "found neither"
+                    == "\(folder)/none: expected cifar10, fashion-mnist, mnist, or a folder with four IDX files, CIFAR-10's binary version or "
+                    + "folders of pictures, found none of these"
             )
         }
         let error = DatasetError(path: "cache/mnist", problem: "expected the mnist data set, found no such folder", unfetched: "mnist")

@@ -1,5 +1,5 @@
 extension DataFolder {
-    /// Fetches a data set known by name into the cache, where ``images(_:_:)`` finds it, and checks every file.
+    /// Fetches a data set known by name into the cache, where ``images(_:_:pictureSize:)`` finds it, and checks every file.
     ///
     /// ```swift
     /// try DataFolder.fetch("cifar10")

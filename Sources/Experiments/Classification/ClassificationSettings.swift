@@ -1,3 +1,4 @@
+package import Datasets
 import Report
 package import WeightNorm
 
@@ -70,6 +71,9 @@ package struct ClassificationSettings: Codable, Equatable, Sendable {
 
     /// The same learning rate for all norms.
     package mutating func setLearningRate(_ rate: Double) { learningRates = learningRates.mapValues { _ in rate } }
+
+    /// As many classes as the images have, where these have names.
+    package mutating func setClasses(of images: ImageSet) { classes = images.classNames?.count ?? classes }
 
     /// Scales the numbers of maps; 1 is the paper's network.
     package mutating func setWidth(_ factor: Double) {

@@ -80,6 +80,10 @@ package struct ComparisonDetails: RunDetails {
     package var pace: Comparison.Pace
     /// The epochs after which networks are written; nil for none, as in earlier versions.
     package var snapshots: [Int]?
+    /// The classes' names, as far as known; nil in files of earlier versions.
+    package var classNames: [String]?
+    /// The height and width to which pictures in folders were fitted; nil for other data sets.
+    package var pictureSize: Int?
 
     package var identity: [(what: String, value: String?)] {
         [
@@ -100,6 +104,12 @@ package struct ComparisonDetails: RunDetails {
         if let heldOut = details.heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
         try details.pace.check()
         try Comparison.check(snapshots: details.snapshots ?? [], epochs: configuration.settings.epochs)
+        if let names = details.classNames {
+            guard (1...256).contains(names.count), names.count <= configuration.settings.classes else {
+                throw RunFailure("classNames: expected at most \(configuration.settings.classes) names, found \(names.count)")
+            }
+        }
+        if let size = details.pictureSize { try SettingsCheck.whole("pictureSize", size, in: SettingsLimits.pictureSize) }
         try configuration.settings.check(norms: configuration.normalizations)
     }
 }
@@ -107,7 +117,7 @@ package struct ComparisonDetails: RunDetails {
 extension RunConfiguration<ClassificationSettings, ComparisonDetails> {
     package init(
         command: String = Comparison.command, data: String, training: ImageSet, test: ImageSet? = nil, heldOut: Int? = nil,
-        preset: String? = nil, comparison: Comparison
+        preset: String? = nil, pictureSize: Int? = nil, comparison: Comparison
     ) {
         self.init(
             command: command, norms: comparison.normalizations.map(\.rawValue), seeds: comparison.seeds, device: comparison.device,
@@ -115,7 +125,8 @@ extension RunConfiguration<ClassificationSettings, ComparisonDetails> {
             details: ComparisonDetails(
                 data: data, training: ImageSummary(training), test: test.map { ImageSummary($0) }, heldOut: heldOut,
                 thresholds: comparison.thresholds, pace: comparison.pace,
-                snapshots: comparison.snapshots.isEmpty ? nil : comparison.snapshots))
+                snapshots: comparison.snapshots.isEmpty ? nil : comparison.snapshots, classNames: training.classNames,
+                pictureSize: pictureSize))
     }
 }
 

@@ -93,7 +93,7 @@ package struct Comparison {
         let whitening = WhiteningCache.whitening(of: training, notify: notify)
         return ClassificationImages(
             training: ResidentImages(training, whitenedBy: whitening, on: device),
-            test: ResidentImages(test, whitenedBy: whitening, on: device), channels: training.channels)
+            test: ResidentImages(test, whitenedBy: whitening, on: device), channels: training.channels, whitening: whitening)
     }
 }
 
@@ -147,8 +147,10 @@ package struct ClassificationImages {
     /// The images on which the error is measured: the test images, or held-out training images.
     package let test: ResidentImages
     package let channels: Int
+    /// The map that both were whitened by; nil if they are not whitened.
+    package let whitening: Whitening?
 
-    package init(training: ResidentImages, test: ResidentImages, channels: Int) {
-        (self.training, self.test, self.channels) = (training, test, channels)
+    package init(training: ResidentImages, test: ResidentImages, channels: Int, whitening: Whitening? = nil) {
+        (self.training, self.test, self.channels, self.whitening) = (training, test, channels, whitening)
     }
 }

@@ -72,6 +72,7 @@ package final class ComparisonExperiment: Experiment, LimitsWholeNumbers {
             try recordWeights(of: trainer, in: run)
         }
         try keepNetworks(of: run, after: 0)
+        if comparison.keepsNetworks, run.round == 0, let whitening = images.whitening { try whitening.write(into: run.folder) }
     }
 
     private func keepNetworks(of run: Run<ComparisonExperiment>, after epoch: Int) throws {

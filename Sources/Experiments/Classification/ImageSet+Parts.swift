@@ -19,6 +19,8 @@ extension ImageSet {
         var pixels: [UInt8] = []
         pixels.reserveCapacity(chosen.count * features)
         for index in chosen { pixels += images[Int(index) * features..<(Int(index) + 1) * features] }
-        return ImageSet(images: pixels, labels: chosen.map { labels[Int($0)] }, channels: channels, rows: rows, columns: columns)
+        return ImageSet(
+            images: pixels, labels: chosen.map { labels[Int($0)] }, channels: channels, rows: rows, columns: columns,
+            classNames: classNames)
     }
 }

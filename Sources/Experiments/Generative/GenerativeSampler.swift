@@ -1,4 +1,5 @@
 import AtomicFiles
+package import Datasets
 package import Foundation
 import Report
 import Torch
@@ -9,6 +10,13 @@ package import WeightNorm
 /// A finished model in a run's folder, to draw from.
 package struct GenerativeSampler {
     private let model: any GenerativeModel
+    /// The run's norm and seed whose model it is.
+    package let norm: String
+    package let seed: UInt64
+    /// The data set that it was trained on, as the run's user named it.
+    package let data: String
+    private let pixels: PixelKind
+    private let shape: (channels: Int, rows: Int, columns: Int)
     /// The number of elements in an image that it draws.
     private let size: Int
     /// The number of drawing steps.
@@ -20,7 +28,10 @@ package struct GenerativeSampler {
     package init(at path: String, norm: Normalization? = nil, seed: UInt64? = nil) throws {
         let command = try RunHeader(at: path, of: Self.kinds.map { $0.command }).command
         let kind = Self.kinds.first { $0.command == command }!
-        (model, size, steps) = try Self.model(kind, at: path, norm: norm, seed: seed)
+        let found = try Self.model(kind, at: path, norm: norm, seed: seed)
+        (model, steps, self.norm, self.seed) = (found.model, found.steps, found.choice.norm.rawValue, found.choice.seed)
+        (data, pixels, shape) = (found.data, found.pixels, found.shape)
+        size = shape.channels * shape.rows * shape.columns
     }
 
     /// The kinds of models that it can draw from.
@@ -28,7 +39,7 @@ package struct GenerativeSampler {
 
     private static func model<Settings: GenerativeSettings>(
         _ settings: Settings.Type, at path: String, norm: Normalization?, seed: UInt64?
-    ) throws -> (any GenerativeModel, size: Int, steps: Int) {
+    ) throws -> Found {
         let configuration = try GenerativeSetup<Settings>.Configuration.read(at: path)
         let choice = try RunChoice(norm: norm, seed: seed, norms: configuration.norms, seeds: configuration.seeds, at: path)
         let name = choice.norm.rawValue
@@ -41,7 +52,47 @@ package struct GenerativeSampler {
             random: Generator(seed: 0))
         try model.load(from: RunFolder.tensors(named: file, at: path))
         let settings = configuration.settings
-        return (model, settings.channels * configuration.rows * configuration.columns, settings.drawingSteps)
+        return Found(
+            model: model, choice: choice, data: configuration.data, pixels: settings.pixels,
+            shape: (settings.channels, configuration.rows, configuration.columns), steps: settings.drawingSteps)
+    }
+
+    private struct Found {
+        let model: any GenerativeModel
+        let choice: RunChoice
+        let data: String
+        let pixels: PixelKind
+        let shape: (channels: Int, rows: Int, columns: Int)
+        let steps: Int
+    }
+
+    /// The number of elements in an image, for converting nats to bits a dimension.
+    package var dimensions: Int { size }
+
+    /// The mean bound in nats over images, drawn with a seed; with several draws of z the importance-weighted estimate of log p(x).
+    ///
+    /// Images that the model takes as binary are drawn from their grey levels, always the same.
+    ///
+    /// - Throws: ``RunFailure`` if they are not of the model's size.
+    package func bound(of images: ImageSet, draws: Int, seed: UInt64, progress: (Int) -> Void) throws -> Double {
+        guard (images.channels, images.rows, images.columns) == shape else {
+            throw RunFailure("images: expected \(shape.channels) × \(shape.rows) × \(shape.columns) pixels, found \(images.size)")
+        }
+        let resident = ResidentImages(pixels == .levels ? images : images.binarised(seed: 1))
+        let random = Generator(seed: seed)
+        return withoutGradients {
+            var sum = 0.0
+            for start in stride(from: 0, to: resident.count, by: 100) {
+                let range = Tensor.range(start..<min(start + 100, resident.count))
+                let inputs = (resident.pixels(range).converted(to: .float32) * (pixels == .levels ? 1 : 1 / 255.0)).channelsLast()
+                let bounds =
+                    draws == 1
+                    ? model.bound(of: inputs, random: random) : model.importanceWeighted(inputs, draws: draws, random: random)
+                sum += bounds.converted(to: .float64).sum().item()
+                progress(min(start + 100, resident.count))
+            }
+            return sum / Double(resident.count)
+        }
     }
 
     /// Throws unless the given number of pictures fits into memory, including all their steps for an animation.

@@ -49,6 +49,8 @@ extension NumberRange {
 
 /// Ranges of whole numbers that several kinds of runs share.
 package enum SettingsLimits {
+    /// The height and width of pictures.
+    package static let pictureSize = 1...4096
     package static let epochs = 1...100_000
     package static let batch = 1...10_000
     /// The maximum length of lists in settings, such as the seeds.

@@ -1,4 +1,5 @@
 import AtomicFiles
+import Datasets
 package import Training
 import WeightNorm
 
@@ -6,7 +7,7 @@ import WeightNorm
 package enum RunFiles {
     private static let fixed: Set<String> = [
         "config.json", "metrics.jsonl", "layers.jsonl", "summary.json", "report.html", "analysis.json", "analysis.html",
-        RunCheckpoint.name, "replay-a.safetensors", "replay-b.safetensors",
+        Whitening.fileName, RunCheckpoint.name, "replay-a.safetensors", "replay-b.safetensors",
     ]
     /// The parts before the norm and the seed, and the endings.
     private static let families = [
