@@ -66,6 +66,12 @@ check "evaluate --json, on data in another place" "$command" evaluate first --no
 error=$("$command" evaluate first --norm weight --json | sed -n 's/.*"errors" : \([0-9]*\),\{0,1\}$/\1/p' | tail -1)
 images=$("$command" evaluate first --norm weight --json | sed -n 's/^  "images" : \([0-9]*\),$/\1/p')
 check "…finds the error that the run found" grep -qE "\"testError\" : $(awk -v e="$error" -v n="$images" 'BEGIN { printf "%.4g", e / n }')[0-9]*,?$" <(grep -A12 '"norm" : "weight"' first/summary.json)
+check "export --help" "$command" export --help
+check "export" "$command" export first --norm weight --license mit --out exported
+check "…with a card" grep -q '^license: mit$' exported/README.md
+check "…and PyTorch's names" grep -qa 'features.1.parametrizations.weight.original0' exported/model.safetensors
+check "export in shards" "$command" export first --norm batch --license cc-by-4.0 --shard-size 2KB --layout plain --out sharded
+check "…which are read as a whole" "$command" weights inspect sharded
 check "predict" "$command" predict first --images first/filters-weight-seed0.png first --top 2
 check "predict --json" "$command" predict first --images first/filters-weight-seed0.png --json
 mkdir -p pictures/a pictures/b
@@ -342,6 +348,11 @@ refuses "predict: no pictures in a folder" "images: expected PNG or JPEG picture
 refuses "predict: no PNG" "config.json: expected a PNG or JPEG picture, found something else" - predict first --images first/config.json
 refuses "predict: no run" "expected the folder of a run of weightnorm compare or train classification" - predict good --images first/filters-weight-seed0.png
 refuses "predict: a norm that the run lacks" "norm: expected one of the run's, weight, found 'normal'" - predict of-pictures --norm normal --images pictures/a
+refuses "export: no licence" "license" none export first --out none
+refuses "export: a licence that is none" "license: expected an identifier such as mit or apache-2.0, found 'do what you like'" none export first --license 'do what you like' --out none
+refuses "export: a folder with something in it" "out: expected a new or empty folder, found 5 files in pictures/a" - export first --license mit --out pictures/a
+refuses "export: the run's own folder" "out: expected another folder than the run's" - export first --license mit --out first
+refuses "export: no run" "expected the folder of a run of weightnorm" none export good --license mit --out none
 refuses "evaluate: no run" "expected the folder of a run of weightnorm train classification or compare or" - evaluate good
 refuses "evaluate: other classes" "expected classes below the network's 2, found class 9|expected images of" - evaluate of-pictures --data good
 refuses "evaluate: draws of a classification" "draws: expected it for a generative model" - evaluate first --draws 3

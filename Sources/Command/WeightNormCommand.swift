@@ -13,7 +13,8 @@ struct WeightNormCommand: ParsableCommand {
         discussion: "Repeats the experiments of Salimans & Kingma, \"Weight Normalization\" (2016).",
         version: PackageVersion.current,
         subcommands: [
-            Train.self, Predict.self, Evaluate.self, Sample.self, Play.self, Compare.self, SweepCommand.self, StudyCommand.self,
+            Train.self, Predict.self, Evaluate.self, Export.self, Sample.self, Play.self, Compare.self, SweepCommand.self,
+            StudyCommand.self,
             Analyze.self, DataCommand.self,
             Weights.self,
         ])

@@ -22,7 +22,7 @@ struct NarrowParameterTests {
     @Test(
         "a zero gradient changes nothing, wherever ε stands and however small it is (optax #1754)",
         arguments: RecordedStepTests.makers,
-        ElementType.allCases.filter(\.isFloatingPoint))
+        ElementType.allCases.filter { $0.isFloatingPoint && !$0.isFloat8 })
     func zeroGradient(maker: RecordedStepTests.Maker, type: ElementType) {
         for inTensors in [false, true] {
             let parameter = Parameter(Tensor([1.5, -2]).converted(to: type))

@@ -14,6 +14,8 @@ package struct DQNPlayer {
     /// The norm and the seed of the network.
     package let norm: String
     package let seed: UInt64
+    /// The network itself.
+    package var module: any Module { network }
     /// The game, under the name that ``Games`` takes.
     package var game: String { configuration.game }
 

@@ -66,6 +66,9 @@ package struct GenerativeSampler {
         let steps: Int
     }
 
+    /// The model itself.
+    package var module: any Module { model }
+
     /// The number of elements in an image, for converting nats to bits a dimension.
     package var dimensions: Int { size }
 
