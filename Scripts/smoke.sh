@@ -79,7 +79,9 @@ for number in 1 2 3 4 5; do cp first/filters-weight-seed0.png pictures/a/$number
 check "training on pictures in folders" "$command" compare --data pictures --picture-size 14 --batch 4 --width 0.05 --norm weight --out of-pictures
 check "…has their classes" grep -q '"classNames"' of-pictures/config.json
 check "predict with their names" grep -qE 'pictures/a/1.png: [ab] [0-9.]+ %, [ab] ' <("$command" predict of-pictures --images pictures/a)
-check "sweep and analyze take them too" "$command" analyze of-pictures --examples 8
+check "analyze takes them too" "$command" analyze of-pictures --examples 8
+check "sweep takes them too" "$command" sweep --data pictures --picture-size 14 --batch 4 --width 0.05 --norm weight --rates 0.001,0.01 --out sweep-of-pictures
+check "…and knows their size when it is resumed" "$command" sweep --resume --out sweep-of-pictures
 
 # -- Weights: a small file by hand, of a weight with v and g ([3, 4], [6, 8] and 10, 20), a plain one and a bias.
 le() { printf '%b' "$(printf '\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) 0 0 0 0 0 0)"; }

@@ -91,11 +91,4 @@ struct Evaluate: ParsableCommand {
         let nats: Double
         let bitsPerDimension: Double
     }
-
-    private func printJSON(_ value: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.nonConformingFloatEncodingStrategy = .words
-        print(String(decoding: try encoder.encode(value), as: UTF8.self))
-    }
 }

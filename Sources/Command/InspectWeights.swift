@@ -26,13 +26,10 @@ struct InspectWeights: ParsableCommand {
         }
         let ties = Dictionary(weights.ties.map { ($0.name, $0.source) }) { first, _ in first }
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            encoder.nonConformingFloatEncodingStrategy = .words
             let listing = Listing(
                 file: file, metadata: weights.file.metadata, weights: rows, others: others, ties: ties,
                 defects: weights.defects.map(\.description))
-            print(String(decoding: try encoder.encode(listing), as: UTF8.self))
+            try printJSON(listing)
         } else {
             printTable(rows, others, ties)
         }

@@ -158,6 +158,14 @@ func requireEqualSizes(_ training: ImageSet, _ test: ImageSet, of data: String) 
 /// would end the program.
 func printToError(_ line: String) { _ = Descriptor.write("\(line)\n".utf8, to: STDERR_FILENO) }
 
+/// Prints a result as JSON; numbers that are not finite are words.
+func printJSON(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .words
+    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
 /// What `--data` takes, for its help.
 let dataHelp = """
     \(DataFolder.names.joined(separator: ", ")) (get them with 'weightnorm data fetch'), or a folder with four IDX files like MNIST's, with CIFAR-10's binary version, \

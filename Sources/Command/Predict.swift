@@ -49,13 +49,7 @@ struct Predict: ParsableCommand {
                 predictions.append(Prediction(file: path, probabilities: rows[index].elements(as: Double.self), network))
             }
         }
-        if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            encoder.nonConformingFloatEncodingStrategy = .words
-            print(String(decoding: try encoder.encode(predictions), as: UTF8.self))
-            return
-        }
+        if json { return try printJSON(predictions) }
         for prediction in predictions {
             let texts = prediction.classes.prefix(top).map { "\($0.name) \(NumberText.fixed(100 * $0.probability, decimals: 1)) %" }
             print("\(prediction.file): \(texts.joined(separator: ", "))")

@@ -51,14 +51,15 @@ struct SweepCommand: ParsableCommand {
         try require(within, in: .from(0, to: 1), option: "within")
         let device = try options.device(continuing: stored)
 
-        let found = try classification.images(stored: stored.map { ($0.data, $0.heldOut, nil) })
+        let found = try classification.images(stored: stored.map { ($0.data, $0.heldOut, $0.pictureSize) })
         if stored == nil { settings.setClasses(of: found.training) }
         let training = found.training.sample(images ?? stored?.training.count ?? 20_000, seed: 0)
         let comparison = Comparison(settings, normalizations: normalizations, seeds: seeds, thresholds: [], device: device)
         try comparison.check(training: training, test: found.test)
         let sweep = Sweep(comparison, rates: rates)
         let configuration = Sweep.Configuration(
-            data: found.name, training: training, heldOut: found.heldOut, within: within, sweep: sweep)
+            data: found.name, training: training, heldOut: found.heldOut, pictureSize: found.pictureSize,
+            within: within, sweep: sweep)
         let plan = sweep.plan(configuration, training: training, test: found.test, notify: printToError)
         try options.perform(plan, continuing: stored)
     }

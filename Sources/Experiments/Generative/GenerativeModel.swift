@@ -1,3 +1,4 @@
+package import Datasets
 import Foundation
 package import Torch
 package import WeightNorm
@@ -72,4 +73,35 @@ extension GenerativeModel {
         let weights = (0..<draws).map { _ in terms(of: images, .inference, random: random).logWeight }
         return Tensor.stacked(weights, along: 0).logSumExp(over: [0]) - log(Double(draws))
     }
+
+    /// The mean over images, which must already be binary if the model's are, of ``bound(of:random:)`` or, with several draws, of ``importanceWeighted(_:draws:random:)``; `progress` gets the number of
+    /// images done.
+    package func meanBound(
+        on set: ResidentImages, _ pixels: PixelKind, draws: Int, random: Generator, progress: (Int) -> Void = { _ in }
+    ) -> Double {
+        withoutGradients {
+            var sum = Tensor.zeros([], type: .float64, on: set.device)
+            let size = set.device.isCPU ? 100 : 1000
+            for start in stride(from: 0, to: set.count, by: size) {
+                let end = min(start + size, set.count)
+                let images = pixels.scaled(set.pixels(Tensor.range(start..<end, on: set.device)))
+                let bounds = draws == 1 ? bound(of: images, random: random) : importanceWeighted(images, draws: draws, random: random)
+                sum = sum + bounds.converted(to: .float64).sum()
+                progress(end)
+            }
+            return sum.item() / Double(set.count)
+        }
+    }
+}
+
+extension PixelKind {
+    /// Pixels as input for a model, without drawing: levels from 0 to 255, or grey as 0 to 1.
+    func scaled(_ pixels: Tensor) -> Tensor {
+        (pixels.converted(to: .float32) * (self == .levels ? 1 : 1 / 255.0)).laidOutForModels()
+    }
+}
+
+extension Tensor {
+    /// Channels last on the CPU, where convolutions are faster that way; every layer keeps it.
+    func laidOutForModels() -> Tensor { device.isCPU ? channelsLast() : self }
 }

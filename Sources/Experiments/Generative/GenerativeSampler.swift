@@ -82,20 +82,7 @@ package struct GenerativeSampler {
             throw RunFailure("images: expected \(shape.channels) × \(shape.rows) × \(shape.columns) pixels, found \(images.size)")
         }
         let resident = ResidentImages(pixels == .levels ? images : images.binarised(seed: 1))
-        let random = Generator(seed: seed)
-        return withoutGradients {
-            var sum = 0.0
-            for start in stride(from: 0, to: resident.count, by: 100) {
-                let range = Tensor.range(start..<min(start + 100, resident.count))
-                let inputs = (resident.pixels(range).converted(to: .float32) * (pixels == .levels ? 1 : 1 / 255.0)).channelsLast()
-                let bounds =
-                    draws == 1
-                    ? model.bound(of: inputs, random: random) : model.importanceWeighted(inputs, draws: draws, random: random)
-                sum += bounds.converted(to: .float64).sum().item()
-                progress(min(start + 100, resident.count))
-            }
-            return sum / Double(resident.count)
-        }
+        return model.meanBound(on: resident, pixels, draws: draws, random: Generator(seed: seed), progress: progress)
     }
 
     /// Throws unless the given number of pictures fits into memory, including all their steps for an animation.

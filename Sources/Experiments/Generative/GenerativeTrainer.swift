@@ -51,13 +51,10 @@ package final class GenerativeTrainer<Settings: GenerativeSettings>: Trainee {
 
     /// Byte pixels, `[batch, channels, rows, columns]`, converted to the model's input.
     private func images(_ pixels: Tensor) -> Tensor {
-        let levels = laidOut(pixels.converted(to: .float32))
+        let levels = pixels.converted(to: .float32).laidOutForModels()
         guard settings.pixels == .dynamic else { return settings.pixels == .levels ? levels : levels * (1 / 255.0) }
         return (Tensor.uniform(levels.shape, from: random) .< levels * (1 / 255.0)).converted(to: .float32)
     }
-
-    /// Channels last on the CPU, where convolutions are faster that way; every layer keeps it.
-    private func laidOut(_ images: Tensor) -> Tensor { images.device.isCPU ? images.channelsLast() : images }
 
     /// Data-dependent initialization: a forward pass; the averages start after it.
     package func initialize(_ pixels: Tensor, targetDeviation: Double) {
@@ -93,27 +90,11 @@ package final class GenerativeTrainer<Settings: GenerativeSettings>: Trainee {
     /// The draws of z depend only on the seed. With several draws it is the importance-weighted estimate of log p(x).
     package func bound(on set: ResidentImages, draws: Int = 1) -> Double {
         let random = Generator(seed: seed &+ 1, device: set.device)
-        return evaluating {
-            withoutGradients {
-                var sum = Tensor.zeros([], type: .float64, on: set.device)
-                let size = set.device.isCPU ? 100 : 1000
-                for start in stride(from: 0, to: set.count, by: size) {
-                    let range = Tensor.range(start..<min(start + size, set.count), on: set.device)
-                    let images = scaled(set.pixels(range))
-                    let bounds =
-                        draws == 1
-                        ? model.bound(of: images, random: random) : model.importanceWeighted(images, draws: draws, random: random)
-                    sum = sum + bounds.converted(to: .float64).sum()
-                }
-                return sum.item() / Double(set.count)
-            }
-        }
+        return evaluating { model.meanBound(on: set, settings.pixels, draws: draws, random: random) }
     }
 
     /// Pixels as input for the model, without drawing: levels from 0 to 255, or grey as 0 to 1.
-    private func scaled(_ pixels: Tensor) -> Tensor {
-        laidOut(pixels.converted(to: .float32) * (settings.pixels == .levels ? 1 : 1 / 255.0))
-    }
+    private func scaled(_ pixels: Tensor) -> Tensor { settings.pixels.scaled(pixels) }
 
     /// Draws from the model with the parameters used for evaluation, `[count, channels, rows, columns]` in [0, 1]: the same for the same seed.
     package func samples(_ count: Int, seed: UInt64) -> Tensor {

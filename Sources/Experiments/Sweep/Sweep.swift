@@ -132,6 +132,8 @@ package struct SweepDetails: RunDetails {
     package var training: ImageSummary
     /// The number of training images held out to measure the error, instead of the test images.
     package var heldOut: Int?
+    /// The height and width to which pictures in folders were fitted; nil for other data sets.
+    package var pictureSize: Int?
     package var rates: [Double]
     /// ``Sweep/Summary/within``; nil in a folder of an earlier version.
     package var within: Double?
@@ -147,6 +149,7 @@ package struct SweepDetails: RunDetails {
         let details = configuration.details
         try configuration.checkCommon(norms: Normalization.allCases, training: details.training)
         if let heldOut = details.heldOut { try SettingsCheck.whole("heldOut", heldOut, in: SettingsLimits.heldOut) }
+        if let size = details.pictureSize { try SettingsCheck.whole("pictureSize", size, in: SettingsLimits.pictureSize) }
         let rates = details.rates
         guard (1...SettingsLimits.mostRates).contains(rates.count) else {
             throw RunFailure("rates: expected from 1 to \(SettingsLimits.mostRates), found \(rates.count)")
@@ -158,11 +161,15 @@ package struct SweepDetails: RunDetails {
 }
 
 extension RunConfiguration<ClassificationSettings, SweepDetails> {
-    package init(data: String, training: ImageSet, heldOut: Int? = nil, within: Double? = nil, sweep: Sweep) {
+    package init(
+        data: String, training: ImageSet, heldOut: Int? = nil, pictureSize: Int? = nil, within: Double? = nil, sweep: Sweep
+    ) {
         let comparison = sweep.comparison
         self.init(
             command: Sweep.command, norms: comparison.normalizations.map(\.rawValue), seeds: comparison.seeds, device: comparison.device,
             settings: comparison.settings,
-            details: SweepDetails(data: data, training: ImageSummary(training), heldOut: heldOut, rates: sweep.rates, within: within))
+            details: SweepDetails(
+                data: data, training: ImageSummary(training), heldOut: heldOut, pictureSize: pictureSize, rates: sweep.rates, within: within
+            ))
     }
 }
